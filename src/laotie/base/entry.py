@@ -1,0 +1,108 @@
+"""Where a viewer came from: entry tokens, signed by the server wherever it places something, and the visit they open.
+
+A feed slot, a search result, a share link carries an entry token. It is exchanged when the viewer enters a show and
+lives on in the visit token, which follows and orders carry. No token: `direct`. Feed, slot and paid tokens are bound
+to the viewer they were shown to; a share token is a bearer and credits only `share`.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from laotie.base.ids import ShowId, ViewerId, VisitId, new_id
+from laotie.base.refusals import Refusal
+from laotie.base.signer import Signer
+
+ENTRY_AGE_MAX_S = 24 * 3600
+VISIT_AGE_MAX_S = 24 * 3600
+
+
+class Source(StrEnum):
+    """The kinds of traffic. Fan status is a second axis, never a source."""
+
+    private = "private"
+    public_organic = "public_organic"
+    public_paid = "public_paid"
+    slot = "slot"
+    shelf = "shelf"
+    share = "share"
+    direct = "direct"
+
+
+BEARER_SOURCES = frozenset({Source.share})
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One placement shown to one viewer (or, for a share link, to whoever opens it)."""
+
+    source: Source
+    placement: str
+    at: datetime
+    viewer_id: ViewerId | None = None
+    sharer_id: ViewerId | None = None
+    campaign: str | None = None
+    position: int | None = None
+    subject: str | None = None
+
+
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
+    """One stay of one viewer in one show, with where they came from."""
+
+    id: VisitId
+    viewer_id: ViewerId
+    show_id: ShowId
+    source: Source
+    placement: str
+    at: datetime
+    campaign: str | None = None
+    position: int | None = None
+    sharer_id: ViewerId | None = None
+
+
+class EntryNotYours(Refusal, code="entry-not-yours", status=403):
+    """This entry was shown to somebody else."""
+
+
+def mint_entry(signer: Signer, entry: Entry) -> str:
+    """A token for a placement. All but bearer sources name the viewer."""
+    assert entry.viewer_id is not None or entry.source in BEARER_SOURCES
+    return signer.sign("entry", entry)
+
+
+def open_visit(
+    signer: Signer, token: str | None, *, viewer_id: ViewerId, merged: frozenset[ViewerId], show_id: ShowId, at: datetime
+) -> Visit:
+    """Exchange an entry token for a visit; without one the visit is `direct`.
+
+    `merged` are the guest ids that have become this viewer. Refuses a forged or expired token, and one bound to
+    somebody else.
+    """
+    if token is None:
+        return Visit(
+            id=VisitId(new_id()), viewer_id=viewer_id, show_id=show_id, source=Source.direct, placement="direct", at=at
+        )
+    entry = signer.open("entry", token, Entry, age_max_s=ENTRY_AGE_MAX_S)
+    if entry.source not in BEARER_SOURCES and entry.viewer_id != viewer_id and entry.viewer_id not in merged:
+        raise EntryNotYours()
+    return Visit(
+        id=VisitId(new_id()),
+        viewer_id=viewer_id,
+        show_id=show_id,
+        source=Source.share if entry.source in BEARER_SOURCES else entry.source,
+        placement=entry.placement,
+        at=at,
+        campaign=entry.campaign,
+        position=entry.position,
+        sharer_id=entry.sharer_id,
+    )
+
+
+def sign_visit(signer: Signer, visit: Visit) -> str:
+    """The visit as a token that follows and orders carry."""
+    return signer.sign("visit", visit)
+
+
+def read_visit(signer: Signer, token: str) -> Visit:
+    """The visit in a token, or a refusal."""
+    return signer.open("visit", token, Visit, age_max_s=VISIT_AGE_MAX_S)

@@ -1,0 +1,71 @@
+"""Jobs: work that must happen outside a transaction, a little or much later, and survive a crash. By procrastinate.
+
+`defer` is written in the caller's transaction, so a job exists exactly when the change that asked for it does. A task
+runs at least once: it must be safe to repeat.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from procrastinate import App, PsycopgConnector, RetryStrategy
+
+from laotie.base.db import Tx
+
+Run = Callable[..., Awaitable[None]]
+
+ATTEMPTS_MAX = 12
+
+_tasks: dict[str, Run] = {}
+
+
+def task(name: str) -> Callable[[Run], Run]:
+    """Register `async def run(context, **arguments)` under a name that never changes.
+
+    `context` is what the worker was started with (see `build_app`).
+    """
+
+    def register(run: Run) -> Run:
+        assert name not in _tasks, f"two tasks are called {name}"
+        _tasks[name] = run
+        return run
+
+    return register
+
+
+async def defer(
+    tx: Tx, name: str, arguments: dict[str, Any], *, at: datetime | None = None, lock: str | None = None
+) -> None:
+    """Ask for a task with the commit of this transaction; `lock` keeps jobs of one subject in line."""
+    assert name in _tasks, f"no task is called {name}"
+    await tx.run(
+        """
+        SELECT procrastinate_defer_jobs_v1(ARRAY[
+          ROW('default', %(name)s, 0, %(lock)s, NULL, %(arguments)s::jsonb, %(at)s)::procrastinate_job_to_defer_v1
+        ])
+        """,
+        name=name,
+        lock=lock,
+        arguments=msgspec.json.encode(arguments).decode(),
+        at=at,
+    )
+
+
+def build_app(url: str, context: object) -> App:
+    """A procrastinate application with every registered task bound to this process's context."""
+    app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=3))
+    for name, run in _tasks.items():
+        app.task(
+            _bound(run, context),
+            name=name,
+            retry=RetryStrategy(max_attempts=ATTEMPTS_MAX, exponential_wait=2),
+        )
+    return app
+
+
+def _bound(run: Run, context: object) -> Run:
+    async def start(**arguments: Any) -> None:
+        await run(context, **arguments)
+
+    return start

@@ -1,0 +1,37 @@
+"""Metrics for Prometheus: what an operator watches while a show runs. Names end in their unit."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+
+REQUESTS = Counter("laotie_http_requests_total", "HTTP requests answered.", ["method", "status"], registry=REGISTRY)
+REQUEST_SECONDS = Histogram(
+    "laotie_http_request_seconds",
+    "Time from reading a request to its answer.",
+    registry=REGISTRY,
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+ORDERS_ACCEPTED = Counter("laotie_orders_accepted_total", "Purchases accepted by the till.", registry=REGISTRY)
+ORDERS_REFUSED = Counter("laotie_orders_refused_total", "Purchases refused by the till.", ["code"], registry=REGISTRY)
+TILL_BATCH_SIZE = Histogram(
+    "laotie_till_batch_asks",
+    "Purchases decided in one transaction.",
+    registry=REGISTRY,
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+)
+TILL_BATCH_SECONDS = Histogram(
+    "laotie_till_batch_seconds",
+    "Time of one till transaction.",
+    registry=REGISTRY,
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
+)
+SOCKETS = Gauge("laotie_sockets", "Open room sockets.", registry=REGISTRY)
+FRAMES_SENT = Counter("laotie_frames_sent_total", "Frames written to room sockets.", registry=REGISTRY)
+FRAMES_READ = Counter("laotie_frames_read_total", "Frames read from room sockets.", ["kind"], registry=REGISTRY)
+OUTBOX_WAITING = Gauge("laotie_outbox_waiting", "Facts not carried yet.", registry=REGISTRY)
+OUTBOX_PARKED = Gauge("laotie_outbox_parked", "Facts whose reactions keep failing.", registry=REGISTRY)
+
+
+def render() -> bytes:
+    """The present figures in Prometheus' text form."""
+    return generate_latest(REGISTRY)

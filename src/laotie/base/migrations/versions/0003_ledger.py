@@ -1,0 +1,63 @@
+"""The ledger: accounts, transfers that only ever grow, balances folded from deltas."""
+
+from laotie.base.migrations import run
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    run(
+        """
+        CREATE SCHEMA ledger;
+
+        CREATE TABLE ledger.account (
+            id uuid PRIMARY KEY,
+            kind text NOT NULL,
+            owner_id uuid,
+            currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+            opened_at timestamptz NOT NULL,
+            UNIQUE NULLS NOT DISTINCT (kind, owner_id, currency),
+            UNIQUE (id, currency)
+        );
+
+        -- One row moves one amount from credit to debit, so every row, and every sum of rows, adds up to zero.
+        -- A pending row reserves; a row with settles_id posts or voids (part of) it and never exceeds it.
+        CREATE TABLE ledger.transfer (
+            id uuid PRIMARY KEY,
+            debit_id uuid NOT NULL,
+            credit_id uuid NOT NULL,
+            amount bigint NOT NULL CHECK (amount > 0),
+            currency text NOT NULL,
+            phase text NOT NULL CHECK (phase IN ('pending', 'posted', 'voided')),
+            settles_id uuid REFERENCES ledger.transfer (id),
+            reason text NOT NULL,
+            subject_id uuid NOT NULL,
+            made_at timestamptz NOT NULL,
+            CHECK (debit_id <> credit_id),
+            CHECK (phase <> 'voided' OR settles_id IS NOT NULL),
+            CHECK (phase <> 'pending' OR settles_id IS NULL),
+            FOREIGN KEY (debit_id, currency) REFERENCES ledger.account (id, currency),
+            FOREIGN KEY (credit_id, currency) REFERENCES ledger.account (id, currency)
+        );
+        CREATE UNIQUE INDEX transfer_settles ON ledger.transfer (settles_id) WHERE settles_id IS NOT NULL;
+
+        CREATE TABLE ledger.balance (
+            account_id uuid PRIMARY KEY REFERENCES ledger.account (id),
+            debits_pending bigint NOT NULL DEFAULT 0 CHECK (debits_pending >= 0),
+            credits_pending bigint NOT NULL DEFAULT 0 CHECK (credits_pending >= 0),
+            debits_posted bigint NOT NULL DEFAULT 0 CHECK (debits_posted >= 0),
+            credits_posted bigint NOT NULL DEFAULT 0 CHECK (credits_posted >= 0)
+        );
+
+        -- What a transaction adds to an account, once a transaction and account; the fold moves it into the balance.
+        CREATE TABLE ledger.delta (
+            id uuid PRIMARY KEY,
+            account_id uuid NOT NULL REFERENCES ledger.account (id),
+            debits_pending bigint NOT NULL,
+            credits_pending bigint NOT NULL,
+            debits_posted bigint NOT NULL,
+            credits_posted bigint NOT NULL
+        );
+        """
+    )

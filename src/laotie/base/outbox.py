@@ -1,0 +1,188 @@
+"""The outbox and its relay: facts told in a transaction reach reactions and the bus, and nothing is lost between.
+
+`Tx.tell` writes rows; the relay takes them in order, runs every room's reactions in the transaction that deletes the
+rows (so each reaction takes effect exactly once in the database), and publishes each fact on the bus as
+`events.<tag>` before that commit (at least once, in order per relay). A fact whose reaction fails is tried again with
+growing pauses, alone, and is parked after `attempts_max`; it is never dropped.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from laotie.base.bus import Bus
+from laotie.base.db import Database, Tx
+from laotie.base.events import Event, Told, decode, tag_of
+from laotie.base.ids import EventId
+from laotie.base.logs import log
+from laotie.base.refusals import Unavailable
+
+E = TypeVar("E", bound=Event)
+
+Reaction = tuple[str, Callable[[Tx, Any], Awaitable[None]]]
+
+TURN_SIZE_MAX = 1_000
+ATTEMPTS_MAX = 20
+PAUSE_MAX_S = 3_600
+
+
+class _Row(msgspec.Struct, frozen=True):
+    id: UUID
+    tag: str
+    body: bytes
+    told_at: datetime
+    request_id: str | None
+    attempts: int
+
+
+def on(kind: type[E], handler: Callable[[Tx, E], Awaitable[None]]) -> Reaction:
+    """A room's answer to an event, listed in its `reactions.REACTIONS`."""
+    return tag_of(kind), handler
+
+
+class Relay:
+    """Carries facts from the outbox to reactions and bus until stopped. Any number may run on one database."""
+
+    def __init__(self, db: Database, bus: Bus, reactions: Iterable[Reaction], *, idle_s: float = 1.0) -> None:
+        self._db = db
+        self._bus = bus
+        self._idle_s = idle_s
+        self._reactions: dict[str, list[Callable[[Tx, Any], Awaitable[None]]]] = {}
+        for tag, handler in reactions:
+            self._reactions.setdefault(tag, []).append(handler)
+        self._wake = asyncio.Event()
+        self.carried = 0
+
+    def wake(self, _told: list[Event] | None = None) -> None:
+        """There is something to carry."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Carry until cancelled; a database that is gone is waited for."""
+        self._db.on_told(self.wake)
+        while True:
+            self._wake.clear()
+            try:
+                carried = await self.turn()
+            except Unavailable:
+                carried = 0
+                await asyncio.sleep(self._idle_s)
+            if carried < TURN_SIZE_MAX // 2:
+                try:
+                    await asyncio.wait_for(self._wake.wait(), self._idle_s)
+                    await asyncio.sleep(0.02)
+                except TimeoutError:
+                    continue
+
+    async def drain(self) -> int:
+        """Carry until the outbox has nothing left that is due (tests, shutdown)."""
+        total = 0
+        while carried := await self.turn():
+            total += carried
+        return total
+
+    async def turn(self) -> int:
+        """Carry one batch; returns how many facts were taken up."""
+        async with self._db.tx() as tx:
+            rows = await tx.all(
+                _Row,
+                """
+                SELECT id, tag, body, told_at, request_id, attempts FROM base.outbox
+                WHERE due_at <= %(now)s AND NOT parked ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+                """,
+                now=tx.now,
+                limit=TURN_SIZE_MAX,
+            )
+            if not rows:
+                return 0
+            done = await self._react(tx, rows)
+            await tx.run("DELETE FROM base.outbox WHERE id = ANY(%(ids)s)", ids=[row.id for row in done])
+            for row in done:
+                await self._bus.publish(f"events.{row.tag}", row.body)
+        self.carried += len(done)
+        return len(rows)
+
+    async def _react(self, tx: Tx, rows: list[_Row]) -> list[_Row]:
+        concerned = [row for row in rows if row.tag in self._reactions]
+        if not concerned:
+            return rows
+        try:
+            async with tx.savepoint():
+                for row in concerned:
+                    await self._react_to(tx, row)
+            return rows
+        except Unavailable:
+            raise
+        except Exception:
+            if len(concerned) > 1:
+                log.info("a reaction failed; each fact is tried alone", facts=len(concerned))
+        failed: set[UUID] = set()
+        for row in concerned:
+            try:
+                async with tx.savepoint():
+                    await self._react_to(tx, row)
+            except Unavailable:
+                raise
+            except Exception:
+                failed.add(row.id)
+                log.exception("a reaction failed", tag=row.tag, event_id=str(row.id), attempts=row.attempts + 1)
+                await self._postpone(tx, row)
+        return [row for row in rows if row.id not in failed]
+
+    async def _react_to(self, tx: Tx, row: _Row) -> None:
+        event = decode(row.tag, row.body)
+        if event is None:
+            return
+        tx.cause = row.id
+        with structlog.contextvars.bound_contextvars(request_id=row.request_id):
+            for handler in self._reactions[row.tag]:
+                await handler(tx, event)
+        tx.cause = None
+
+    async def _postpone(self, tx: Tx, row: _Row) -> None:
+        pause = timedelta(seconds=min(PAUSE_MAX_S, 2 ** min(row.attempts, 12)))
+        await tx.run(
+            """
+            UPDATE base.outbox SET attempts = attempts + 1, due_at = %(due_at)s, parked = attempts + 1 >= %(max)s
+            WHERE id = %(id)s
+            """,
+            id=row.id,
+            due_at=tx.now + pause,
+            max=ATTEMPTS_MAX,
+        )
+
+
+async def list_waiting(tx: Tx, *, limit: int = 100) -> list[Told]:
+    """What the relay has not carried yet, oldest first (tests and the operator's eye)."""
+    rows = await tx.all(
+        _Row,
+        "SELECT id, tag, body, told_at, request_id, attempts FROM base.outbox ORDER BY id LIMIT %(limit)s",
+        limit=limit,
+    )
+    decoded = [(row, decode(row.tag, row.body)) for row in rows]
+    return [Told(EventId(row.id), row.told_at, row.request_id, event) for row, event in decoded if event is not None]
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """How far behind the relay is."""
+
+    waiting: int
+    parked: int
+    oldest_at: datetime | None
+
+
+async def measure_backlog(tx: Tx) -> Backlog:
+    """Facts waiting and parked, and the age of the oldest."""
+    return await tx.one(
+        Backlog,
+        """
+        SELECT count(*) FILTER (WHERE NOT parked) AS waiting, count(*) FILTER (WHERE parked) AS parked,
+               min(told_at) AS oldest_at
+        FROM base.outbox
+        """,
+    )

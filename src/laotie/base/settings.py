@@ -1,0 +1,159 @@
+"""Settings: the environment (`LAOTIE_*`) over one TOML file over the defaults here.
+
+The file is `LAOTIE_CONFIG`, or `laotie.toml` in the data directory. `docs/settings.md` is written from this module.
+"""
+
+import os
+import secrets
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import msgspec
+
+from laotie.base.refusals import Invalid
+
+ENVIRONMENT_PREFIX = "LAOTIE_"
+
+
+def about(text: str, **limits: Any) -> msgspec.Meta:
+    """A setting's one-line description."""
+    return msgspec.Meta(description=text, **limits)
+
+
+class SettingRefused(Invalid, code="setting-refused"):
+    """A setting has a value that does not fit, or a name that does not exist."""
+
+    reason: str
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    data_dir: Annotated[
+        str, about("Where the embedded database, keys, recordings and caches live.")
+    ] = "data"
+    database_url: Annotated[
+        str | None,
+        about("PostgreSQL 16 or newer to use instead of the embedded one, e.g. `postgresql://user:…@host/laotie`."),
+    ] = None
+    embedded_postgres_version: Annotated[int, about("Which of the bundled PostgreSQL releases to start: 16 or 18.")] = 18
+    embedded_shared_buffers_mb: Annotated[
+        int, about("Memory the embedded PostgreSQL caches pages in (MB).", ge=16, le=65536)
+    ] = 1024
+    database_pool_max: Annotated[int, about("Most connections one process opens.", ge=4, le=500)] = 16
+    host: Annotated[str, about("Address the HTTP and WebSocket door listens on.")] = "127.0.0.1"
+    port: Annotated[int, about("Port of the HTTP and WebSocket door.", ge=1, le=65535)] = 8000
+    gateway_port: Annotated[
+        int | None, about("A port of its own for the sockets, without HTTP in front; unset: the same port.")
+    ] = None
+    rtmp_host: Annotated[str, about("Address the RTMP listener binds.")] = "127.0.0.1"
+    rtmp_port: Annotated[int, about("Port of the RTMP listener; 0 turns it off.", ge=0, le=65535)] = 1935
+    public_url: Annotated[
+        str | None, about("The address people and providers reach this service at; unset: `http://host:port`.")
+    ] = None
+    tls_certificate: Annotated[str | None, about("PEM file of the certificate chain, to serve TLS directly.")] = None
+    tls_key: Annotated[str | None, about("PEM file of the certificate's key.")] = None
+    trusted_proxies: Annotated[
+        str,
+        about("Comma-separated addresses or networks whose `X-Forwarded-*` headers are believed; empty: nobody's."),
+    ] = ""
+    secret_keys: Annotated[
+        str | None,
+        about("Comma-separated signing keys, oldest first, each 32+ characters; unset: one is made in the data directory."),
+    ] = None
+    currency: Annotated[str, about("Currency of new shops unless they say otherwise (ISO 4217).")] = "CNY"
+    payment_provider: Annotated[str, about("Who takes the money. `sandbox` moves none.")] = "sandbox"
+    sandbox_secret: Annotated[
+        str | None, about("Webhook secret of the sandbox provider; unset: derived from the signing key.")
+    ] = None
+    payment_timeout_s: Annotated[
+        int, about("How long stock is kept for an unpaid order (seconds).", ge=10, le=86_400)
+    ] = 900
+    till_batch_max: Annotated[int, about("Most purchases decided in one transaction.", ge=1, le=4096)] = 512
+    till_waiting_max: Annotated[
+        int, about("Most purchases waiting in one process; beyond it the answer is `too-busy`.", ge=1)
+    ] = 20_000
+    session_days: Annotated[int, about("How long a sign-in lasts without use (days).", ge=1, le=365)] = 30
+    log_level: Annotated[str, about("`debug`, `info`, `warning` or `error`.")] = "info"
+    log_form: Annotated[str, about("`json`, `text`, or `auto`: text on a terminal, JSON otherwise.")] = "auto"
+    ffmpeg: Annotated[str | None, about("Path of an ffmpeg to use instead of the one in the wheel.")] = None
+
+    @property
+    def base_url(self) -> str:
+        """The address others reach this service at, without a slash at the end."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        scheme = "https" if self.tls_certificate else "http"
+        return f"{scheme}://{self.host}:{self.port}"
+
+    @property
+    def data_path(self) -> Path:
+        """The data directory, absolute."""
+        return Path(self.data_dir).expanduser().resolve()
+
+    def signing_keys(self) -> list[str]:
+        """The signing keys, oldest first; made once and kept readable by the owner alone when none are set."""
+        if self.secret_keys:
+            keys = [key.strip() for key in self.secret_keys.split(",") if key.strip()]
+            if not keys or any(len(key) < 32 for key in keys):
+                raise SettingRefused(reason="secret_keys: each key needs 32 characters or more")
+            return keys
+        path = self.data_path / "secret.key"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(48))
+        return [path.read_text().strip()]
+
+
+def load(overrides: dict[str, Any] | None = None, *, environment: dict[str, str] | None = None) -> Settings:
+    """Read all settings; a wrong one is refused with its name and what is expected."""
+    env = dict(os.environ) if environment is None else environment
+    given = {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in env.items()
+        if name.startswith(ENVIRONMENT_PREFIX) and name != f"{ENVIRONMENT_PREFIX}CONFIG" and value != ""
+    }
+    given |= {name: value for name, value in (overrides or {}).items() if value is not None}
+    default_dir = Settings().data_dir
+    path = Path(env.get(f"{ENVIRONMENT_PREFIX}CONFIG") or Path(str(given.get("data_dir", default_dir))) / "laotie.toml")
+    from_file: dict[str, Any] = {}
+    if path.exists():
+        try:
+            from_file = tomllib.loads(path.read_text())
+        except tomllib.TOMLDecodeError as error:
+            raise SettingRefused(reason=f"{path}: {error}") from None
+    elif f"{ENVIRONMENT_PREFIX}CONFIG" in env:
+        raise SettingRefused(reason=f"{path} does not exist")
+    known = {field.name for field in msgspec.structs.fields(Settings)}
+    stray = sorted((given.keys() | from_file.keys()) - known)
+    if stray:
+        raise SettingRefused(reason=f"no such setting: {', '.join(stray)}; see docs/settings.md")
+    try:
+        settings = msgspec.convert({**from_file, **given}, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingRefused(reason=str(error)) from None
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise SettingRefused(reason="tls_certificate and tls_key go together")
+    return settings
+
+
+def document() -> str:
+    """`docs/settings.md`, from the definitions above."""
+    hints = get_type_hints(Settings, include_extras=True)
+    lines = [
+        "# Settings",
+        "",
+        "Set by environment variable, or by the lower-case name in one TOML file (`LAOTIE_CONFIG`, else `laotie.toml`",
+        "in the data directory). The environment wins. This page is written by `laotie settings --document`.",
+        "",
+        "| variable | default | what it does |",
+        "| --- | --- | --- |",
+    ]
+    for field in msgspec.structs.fields(Settings):
+        meta = next(m for m in get_args(hints[field.name])[1:] if isinstance(m, msgspec.Meta))
+        default = "unset" if field.default is None else f"`{field.default}`" if field.default != "" else "empty"
+        lines.append(f"| `{ENVIRONMENT_PREFIX}{field.name.upper()}` | {default} | {meta.description} |")
+    return "\n".join(lines) + "\n"

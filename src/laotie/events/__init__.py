@@ -1,0 +1,3 @@
+"""Every fact the house publishes, a file a room. Import a room's facts from its file: `laotie.events.orders`."""
+
+from laotie.events import orders as orders

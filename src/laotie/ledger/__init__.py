@@ -1,0 +1,29 @@
+"""The ledger: double entry for every amount that moves, append-only, exact at any instant.
+
+Owns accounts, transfers and balances. A transfer is one row with a debit and a credit side, so whatever is added up
+comes to zero. Pending transfers reserve money; each is posted or voided once. Knows ids and sums, nothing of orders.
+
+Promises: rows are never changed or deleted; no transfer mixes currencies; a hold is settled at most once.
+Takes no lock on any account when money moves; `fold` alone updates balances.
+"""
+
+from laotie.ledger.accounts import fold, get_balance, open_many, tally
+from laotie.ledger.model import Account, AccountKind, Balance, HoldNotOpen, Tally, Transfer
+from laotie.ledger.transfers import hold_many, post_many, transfer_many, void_many
+
+__all__ = [
+    "Account",
+    "AccountKind",
+    "Balance",
+    "HoldNotOpen",
+    "Tally",
+    "Transfer",
+    "fold",
+    "get_balance",
+    "hold_many",
+    "open_many",
+    "post_many",
+    "tally",
+    "transfer_many",
+    "void_many",
+]

@@ -1,0 +1,141 @@
+"""Accounts and their balances: what a transaction adds lies in `delta` until the fold moves it into `balance`.
+
+So no account row is touched by a sale, and a balance is exact at any instant: the folded row plus its deltas.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from laotie.base.db import Tx
+from laotie.ledger.model import Account, Balance, Tally
+
+FOLD_LOCK = 0x1ED6E4
+
+_seen: set[tuple[str, UUID]] = set()
+
+
+async def open_many(tx: Tx, accounts: Iterable[Account]) -> None:
+    """Make sure the accounts exist. Costs nothing once this process has seen them committed."""
+    database = tx.database
+    wanted = {account.id: account for account in accounts if (database, account.id) not in _seen}
+    if not wanted:
+        return
+    ids = sorted(wanted)
+    for found in await tx.all(UUID, "SELECT id FROM ledger.account WHERE id = ANY(%(ids)s)", ids=ids):
+        if len(_seen) > 200_000:
+            _seen.clear()
+        _seen.add((database, found))
+        del wanted[found]
+    if not wanted:
+        return
+    new = [wanted[key] for key in sorted(wanted)]
+    await tx.run(
+        """
+        INSERT INTO ledger.account (id, kind, owner_id, currency, opened_at)
+        SELECT id, kind, owner_id, currency, %(now)s
+        FROM unnest(%(ids)s::uuid[], %(kinds)s::text[], %(owners)s::uuid[], %(currencies)s::text[])
+          AS wanted (id, kind, owner_id, currency)
+        ON CONFLICT DO NOTHING
+        """,
+        ids=[account.id for account in new],
+        kinds=[str(account.kind) for account in new],
+        owners=[account.owner_id for account in new],
+        currencies=[account.currency for account in new],
+        now=tx.now,
+    )
+
+
+async def get_balance(tx: Tx, account: Account) -> Balance:
+    """The exact balance at this instant; an account nobody used has none."""
+    return await tx.one(
+        Balance,
+        """
+        SELECT coalesce(sum(debits_pending), 0)::bigint AS debits_pending,
+               coalesce(sum(credits_pending), 0)::bigint AS credits_pending,
+               coalesce(sum(debits_posted), 0)::bigint AS debits_posted,
+               coalesce(sum(credits_posted), 0)::bigint AS credits_posted
+        FROM (
+            SELECT debits_pending, credits_pending, debits_posted, credits_posted
+            FROM ledger.balance WHERE account_id = %(id)s
+            UNION ALL
+            SELECT debits_pending, credits_pending, debits_posted, credits_posted
+            FROM ledger.delta WHERE account_id = %(id)s
+        ) AS part
+        """,
+        id=account.id,
+    )
+
+
+async def fold(tx: Tx) -> int:
+    """Move all deltas into the balances; returns how many. One folder at a time, others return 0 at once."""
+    if not await tx.one(bool, "SELECT pg_try_advisory_xact_lock(%(key)s)", key=FOLD_LOCK):
+        return 0
+    return await tx.one(
+        int,
+        """
+        WITH gone AS (
+            DELETE FROM ledger.delta
+            RETURNING account_id, debits_pending, credits_pending, debits_posted, credits_posted
+        ), summed AS (
+            SELECT account_id, count(*) AS deltas, sum(debits_pending)::bigint AS dp, sum(credits_pending)::bigint AS cp,
+                   sum(debits_posted)::bigint AS dd, sum(credits_posted)::bigint AS cc
+            FROM gone GROUP BY account_id
+        ), folded AS (
+            INSERT INTO ledger.balance AS b
+                (account_id, debits_pending, credits_pending, debits_posted, credits_posted)
+            SELECT account_id, dp, cp, dd, cc FROM summed
+            ON CONFLICT (account_id) DO UPDATE SET
+                debits_pending = b.debits_pending + excluded.debits_pending,
+                credits_pending = b.credits_pending + excluded.credits_pending,
+                debits_posted = b.debits_posted + excluded.debits_posted,
+                credits_posted = b.credits_posted + excluded.credits_posted
+        )
+        SELECT coalesce(sum(deltas), 0)::bigint FROM summed
+        """,
+    )
+
+
+async def tally(tx: Tx) -> Tally:
+    """Recompute every balance from the transfers and compare; all differences must be zero."""
+    return await tx.one(
+        Tally,
+        """
+        WITH leg AS (
+            SELECT debit_id AS account_id, phase, settles_id IS NOT NULL AS settles, amount AS debit, 0::bigint AS credit
+            FROM ledger.transfer
+            UNION ALL
+            SELECT credit_id, phase, settles_id IS NOT NULL, 0, amount FROM ledger.transfer
+        ), told AS (
+            SELECT account_id,
+                   sum(debit * (CASE WHEN phase = 'pending' THEN 1 WHEN settles THEN -1 ELSE 0 END)) AS dp,
+                   sum(credit * (CASE WHEN phase = 'pending' THEN 1 WHEN settles THEN -1 ELSE 0 END)) AS cp,
+                   sum(debit) FILTER (WHERE phase = 'posted') AS dd,
+                   sum(credit) FILTER (WHERE phase = 'posted') AS cc
+            FROM leg GROUP BY account_id
+        ), kept AS (
+            SELECT account_id, sum(debits_pending) AS dp, sum(credits_pending) AS cp,
+                   sum(debits_posted) AS dd, sum(credits_posted) AS cc
+            FROM (SELECT account_id, debits_pending, credits_pending, debits_posted, credits_posted FROM ledger.balance
+                  UNION ALL
+                  SELECT account_id, debits_pending, credits_pending, debits_posted, credits_posted FROM ledger.delta
+                 ) AS part
+            GROUP BY account_id
+        )
+        SELECT
+            (SELECT count(*) FROM ledger.transfer) AS transfers,
+            (SELECT count(*) FROM ledger.account) AS accounts,
+            (SELECT coalesce(sum(dd - cc + dp - cp), 0)::bigint FROM kept) AS sum_of_balances,
+            (SELECT count(*) FROM told FULL JOIN kept USING (account_id)
+             WHERE (coalesce(told.dp, 0), coalesce(told.cp, 0), coalesce(told.dd, 0), coalesce(told.cc, 0))
+                IS DISTINCT FROM
+                   (coalesce(kept.dp, 0), coalesce(kept.cp, 0), coalesce(kept.dd, 0), coalesce(kept.cc, 0))
+            ) AS balances_off,
+            (SELECT count(*) FROM (SELECT settles_id FROM ledger.transfer WHERE settles_id IS NOT NULL
+                                   GROUP BY settles_id HAVING count(*) > 1) AS twice) AS settled_twice,
+            (SELECT count(*) FROM ledger.transfer AS settling JOIN ledger.transfer AS held ON held.id = settling.settles_id
+             WHERE held.phase <> 'pending' OR held.amount <> settling.amount
+                OR (held.debit_id, held.credit_id) <> (settling.debit_id, settling.credit_id)) AS settled_amount_off,
+            (SELECT count(*) FROM ledger.transfer AS held WHERE phase = 'pending'
+             AND NOT EXISTS (SELECT FROM ledger.transfer AS s WHERE s.settles_id = held.id)) AS holds_open
+        """,
+    )

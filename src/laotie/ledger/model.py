@@ -1,0 +1,103 @@
+"""The ledger's words: accounts by what they stand for, transfers that move one amount from one to another."""
+
+from enum import StrEnum
+from uuid import UUID, uuid5
+
+import msgspec
+
+from laotie.base.ids import TransferId
+from laotie.base.money import Currency
+from laotie.base.refusals import Conflict
+
+NAMESPACE = UUID("6f1a5a52-70b3-5f0e-9d53-0c6c4c1d2f11")
+
+BATCH_SIZE_MAX = 10_000
+
+
+class AccountKind(StrEnum):
+    """What an account stands for. Debit-normal ones are money held somewhere, credit-normal ones money owed to someone."""
+
+    provider = "provider"
+    """Money at the payment provider, by provider name's currency (debit-normal)."""
+    shop_held = "shop_held"
+    """What buyers paid for a shop's orders, until it is settled (credit-normal, owner: the shop)."""
+    unallocated = "unallocated"
+    """Money that came without an open order, until it goes back (credit-normal)."""
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An account's name. Its id follows from the name, so it need not be looked up."""
+
+    kind: AccountKind
+    currency: Currency
+    owner_id: UUID | None = None
+
+    @property
+    def id(self) -> UUID:
+        """UUIDv5 of the name."""
+        return account_id(self.kind, self.currency, self.owner_id)
+
+
+class Phase(StrEnum):
+    """Pending reserves; posted is final; voided gives a reservation back."""
+
+    pending = "pending"
+    posted = "posted"
+    voided = "voided"
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """An amount (whole minor units, above zero) out of `credit` into `debit`."""
+
+    id: TransferId
+    debit: Account
+    credit: Account
+    amount: int
+    reason: str
+    subject_id: UUID
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """The four sums of an account, in minor units, each zero or more."""
+
+    debits_pending: int = 0
+    credits_pending: int = 0
+    debits_posted: int = 0
+    credits_posted: int = 0
+
+    @property
+    def posted(self) -> int:
+        """Credits less debits: what is owed to the owner (negative for money held)."""
+        return self.credits_posted - self.debits_posted
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """What the audit reads: row counts, and the differences that must all be zero."""
+
+    transfers: int
+    accounts: int
+    sum_of_balances: int
+    balances_off: int
+    settled_twice: int
+    settled_amount_off: int
+    holds_open: int
+
+
+class HoldNotOpen(Conflict, code="hold-not-open"):
+    """The held amount was already posted or voided, or never held."""
+
+    transfer_ids: list[TransferId]
+
+
+_ids: dict[tuple[AccountKind, str, UUID | None], UUID] = {}
+
+
+def account_id(kind: AccountKind, currency: str, owner_id: UUID | None) -> UUID:
+    """The id an account of this name has."""
+    key = (kind, currency, owner_id)
+    found = _ids.get(key)
+    if found is None:
+        if len(_ids) > 100_000:
+            _ids.clear()
+        found = _ids[key] = uuid5(NAMESPACE, f"{kind}/{owner_id or ''}/{currency}")
+    return found

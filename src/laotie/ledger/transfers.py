@@ -1,0 +1,124 @@
+"""Moving money: hold, post, void, transfer; set-based, append-only, each held amount settled once."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+import msgspec
+
+from laotie.base.db import Tx
+from laotie.base.ids import TransferId, new_id
+from laotie.ledger.accounts import open_many
+from laotie.ledger.model import BATCH_SIZE_MAX, HoldNotOpen, Phase, Transfer
+
+
+class _Settled(msgspec.Struct, frozen=True):
+    settles_id: UUID
+    debit_id: UUID
+    credit_id: UUID
+    amount: int
+
+
+async def hold_many(tx: Tx, transfers: list[Transfer]) -> None:
+    """Reserve amounts; each is later posted or voided, once, as a whole."""
+    await _insert(tx, transfers, Phase.pending)
+
+
+async def transfer_many(tx: Tx, transfers: list[Transfer]) -> None:
+    """Move amounts at once and for good."""
+    await _insert(tx, transfers, Phase.posted)
+
+
+async def post_many(tx: Tx, hold_ids: list[TransferId], *, reason: str) -> None:
+    """Make held amounts final; refuses with `HoldNotOpen` when any is not open, and then moves nothing."""
+    await _settle(tx, hold_ids, Phase.posted, reason)
+
+
+async def void_many(tx: Tx, hold_ids: list[TransferId], *, reason: str) -> None:
+    """Give held amounts back; refuses with `HoldNotOpen` when any is not open, and then moves nothing."""
+    await _settle(tx, hold_ids, Phase.voided, reason)
+
+
+async def _insert(tx: Tx, transfers: list[Transfer], phase: Phase) -> None:
+    if not transfers:
+        return
+    assert len(transfers) <= BATCH_SIZE_MAX
+    assert all(transfer.debit.currency == transfer.credit.currency for transfer in transfers)
+    await open_many(tx, {account for transfer in transfers for account in (transfer.debit, transfer.credit)})
+    await tx.run(
+        """
+        INSERT INTO ledger.transfer
+            (id, debit_id, credit_id, amount, currency, phase, reason, subject_id, made_at)
+        SELECT id, debit_id, credit_id, amount, currency, %(phase)s, reason, subject_id, %(now)s
+        FROM unnest(%(ids)s::uuid[], %(debits)s::uuid[], %(credits)s::uuid[], %(amounts)s::bigint[],
+                    %(currencies)s::text[], %(reasons)s::text[], %(subjects)s::uuid[])
+          AS asked (id, debit_id, credit_id, amount, currency, reason, subject_id)
+        """,
+        ids=[transfer.id for transfer in transfers],
+        debits=[transfer.debit.id for transfer in transfers],
+        credits=[transfer.credit.id for transfer in transfers],
+        amounts=[transfer.amount for transfer in transfers],
+        currencies=[transfer.debit.currency for transfer in transfers],
+        reasons=[transfer.reason for transfer in transfers],
+        subjects=[transfer.subject_id for transfer in transfers],
+        phase=phase,
+        now=tx.now,
+    )
+    column = 0 if phase is Phase.pending else 2
+    await _add_deltas(
+        tx, ((transfer.debit.id, transfer.credit.id, transfer.amount, column) for transfer in transfers)
+    )
+
+
+async def _settle(tx: Tx, hold_ids: list[TransferId], phase: Phase, reason: str) -> None:
+    if not hold_ids:
+        return
+    assert len(hold_ids) <= BATCH_SIZE_MAX
+    settled = await tx.all(
+        _Settled,
+        """
+        INSERT INTO ledger.transfer
+            (id, debit_id, credit_id, amount, currency, phase, settles_id, reason, subject_id, made_at)
+        SELECT asked.id, held.debit_id, held.credit_id, held.amount, held.currency, %(phase)s, held.id, %(reason)s,
+               held.subject_id, %(now)s
+        FROM unnest(%(ids)s::uuid[], %(holds)s::uuid[]) AS asked (id, hold_id)
+        JOIN ledger.transfer AS held ON held.id = asked.hold_id AND held.phase = 'pending'
+        ON CONFLICT (settles_id) WHERE settles_id IS NOT NULL DO NOTHING
+        RETURNING settles_id, debit_id, credit_id, amount
+        """,
+        ids=[new_id() for _ in hold_ids],
+        holds=hold_ids,
+        phase=phase,
+        reason=reason,
+        now=tx.now,
+    )
+    missing = set(hold_ids) - {TransferId(row.settles_id) for row in settled}
+    if missing:
+        raise HoldNotOpen(transfer_ids=sorted(missing))
+    moved = [(row.debit_id, row.credit_id, -row.amount, 0) for row in settled]
+    if phase is Phase.posted:
+        moved += [(row.debit_id, row.credit_id, row.amount, 2) for row in settled]
+    await _add_deltas(tx, moved)
+
+
+async def _add_deltas(tx: Tx, moved: Iterable[tuple[UUID, UUID, int, int]]) -> None:
+    """One row an account for the whole transaction: (debits pending, credits pending, debits posted, credits posted)."""
+    sums: dict[UUID, list[int]] = {}
+    for debit, credit, amount, column in moved:
+        sums.setdefault(debit, [0, 0, 0, 0])[column] += amount
+        sums.setdefault(credit, [0, 0, 0, 0])[column + 1] += amount
+    accounts = sorted(sums)
+    await tx.run(
+        """
+        INSERT INTO ledger.delta (id, account_id, debits_pending, credits_pending, debits_posted, credits_posted)
+        SELECT * FROM unnest(%(ids)s::uuid[], %(accounts)s::uuid[], %(a)s::bigint[], %(b)s::bigint[],
+                             %(c)s::bigint[], %(d)s::bigint[])
+        """,
+        ids=[new_id() for _ in accounts],
+        accounts=accounts,
+        a=[sums[account][0] for account in accounts],
+        b=[sums[account][1] for account in accounts],
+        c=[sums[account][2] for account in accounts],
+        d=[sums[account][3] for account in accounts],
+    )
+
+

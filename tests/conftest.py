@@ -1,0 +1,72 @@
+"""Shared fixtures: a real PostgreSQL, one fresh migrated database a test."""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from laotie.base.clock import Clock
+from laotie.base.db import Database
+from laotie.base.migrate import migrate
+from laotie.base.postgres import EmbeddedPostgres
+from laotie.base.signer import Signer
+
+VERSION = int(os.environ.get("LAOTIE_TEST_POSTGRES", "18"))
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A server of this test session's own, with a migrated template database."""
+    data = Path(tempfile.mkdtemp(prefix="laotie-test-"))
+    server = EmbeddedPostgres(data, version=VERSION, shared_buffers_mb=128)
+    url = server.start()
+    with psycopg.connect(url, autocommit=True) as connection:
+        # Durability is proven in tests/races on a server that keeps it; everything else may run without waiting.
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+    migrate(url)
+    try:
+        yield url
+    finally:
+        server.stop()
+        shutil.rmtree(data, ignore_errors=True)
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> Iterator[str]:
+    """The URL of a fresh database with this release's tables."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    admin = postgres_url.replace("/laotie?", "/postgres?")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE laotie')  # type: ignore[call-overload]
+    yield postgres_url.replace("/laotie?", f"/{name}?")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test may move."""
+    return Clock()
+
+
+@pytest.fixture
+def signer(clock: Clock) -> Signer:
+    """A signer with a key of its own."""
+    return Signer(["a key for tests only, 32 characters or more"], clock)
+
+
+@pytest.fixture
+async def db(database_url: str, clock: Clock) -> AsyncIterator[Database]:
+    """A pool on the fresh database."""
+    database = await Database.open(database_url, clock=clock, pool_max=8)
+    yield database
+    await database.close()
