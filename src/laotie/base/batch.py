@@ -7,7 +7,7 @@ that the database and this process work at the same time.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from laotie.base.logs import log
@@ -97,7 +97,7 @@ class Batcher(Generic[Ask, Answer]):
         self._start()
 
     async def _run(self, batch: list[tuple[Ask, Callable[[Answer | BaseException], None]]]) -> None:
-        answers: list[Answer | Refusal] | list[Refusal] | list[BaseException]
+        answers: Sequence[Answer | BaseException]
         try:
             answers = await self._decide([ask for ask, _ in batch])
             assert len(answers) == len(batch)

@@ -18,6 +18,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from laotie.base import columns
 from laotie.base.clock import Clock
 from laotie.base.events import Event, tag_of
 from laotie.base.ids import new_id
@@ -29,6 +30,7 @@ T = TypeVar("T")
 SCALARS = (int, str, bool, float, bytes, UUID, datetime)
 encode = msgspec.json.Encoder().encode
 
+columns.register()
 set_json_dumps(encode)
 set_json_loads(msgspec.json.decode)
 
@@ -138,11 +140,12 @@ class Tx:
     (`%(name)s`); they come as keywords.
     """
 
-    __slots__ = ("_connection", "_pipelined", "_request_ids", "cause", "now", "told")
+    __slots__ = ("_connection", "_flushed", "_pipelined", "_request_ids", "cause", "now", "told")
 
     def __init__(self, connection: AsyncConnection[tuple[Any, ...]], now: datetime) -> None:
         self._connection = connection
         self._pipelined = False
+        self._flushed = 0
         self.now = now
         self.told: list[Event] = []
         self.cause: UUID | None = None
@@ -201,17 +204,19 @@ class Tx:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Undo only what is inside when it raises; what it told is forgotten too."""
-        told = len(self.told)
+        told, flushed = len(self.told), self._flushed
         try:
             async with self._connection.transaction():
                 yield
         except BaseException:
             del self.told[told:]
+            self._flushed = flushed
             raise
 
     async def flush(self) -> None:
-        """Write what was told to the outbox (called by whoever commits)."""
-        if not self.told:
+        """Write what was told since the last time to the outbox (called by whoever commits)."""
+        fresh = self.told[self._flushed :]
+        if not fresh:
             return
         request_id = structlog.contextvars.get_contextvars().get("request_id")
         await self._connection.execute(
@@ -222,17 +227,20 @@ class Tx:
               AS fact (id, tag, body, request_id)
             """,
             {
-                "ids": [new_id() for _ in self.told],
-                "tags": [tag_of(type(event)) for event in self.told],
-                "bodies": [encode(event) for event in self.told],
+                "ids": [new_id() for _ in fresh],
+                "tags": [tag_of(type(event)) for event in fresh],
+                "bodies": [encode(event) for event in fresh],
                 "now": self.now,
-                "request_ids": [self._request_ids.get(index, request_id) for index in range(len(self.told))],
+                "request_ids": [
+                    self._request_ids.get(index, request_id) for index in range(self._flushed, len(self.told))
+                ],
             },
         )
+        self._flushed = len(self.told)
 
 
 def _shape(row: type[T], cursor: AsyncCursor[tuple[Any, ...]], found: list[tuple[Any, ...]]) -> list[T]:
-    if issubclass(row, SCALARS):
+    if issubclass(getattr(row, "__supertype__", row), SCALARS):  # ids are NewTypes over UUID
         return [values[0] for values in found]
     assert cursor.description is not None
     names = [column.name for column in cursor.description]

@@ -34,7 +34,10 @@ BEARER_SOURCES = frozenset({Source.share})
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One placement shown to one viewer (or, for a share link, to whoever opens it)."""
+    """One placement shown to one viewer (or, for a share link, to whoever opens it).
+
+    `subject` is the show that the placement leads to; without one it leads to any.
+    """
 
     source: Source
     placement: str
@@ -64,6 +67,10 @@ class EntryNotYours(Refusal, code="entry-not-yours", status=403):
     """This entry was shown to somebody else."""
 
 
+class EntryElsewhere(Refusal, code="entry-elsewhere", status=403):
+    """This entry leads to another show."""
+
+
 def mint_entry(signer: Signer, entry: Entry) -> str:
     """A token for a placement. All but bearer sources name the viewer."""
     assert entry.viewer_id is not None or entry.source in BEARER_SOURCES
@@ -75,8 +82,8 @@ def open_visit(
 ) -> Visit:
     """Exchange an entry token for a visit; without one the visit is `direct`.
 
-    `merged` are the guest ids that have become this viewer. Refuses a forged or expired token, and one bound to
-    somebody else.
+    `merged` are the guest ids that have become this viewer. Refuses a forged or expired token, one bound to somebody
+    else, and one that leads to another show.
     """
     if token is None:
         return Visit(
@@ -85,6 +92,8 @@ def open_visit(
     entry = signer.open("entry", token, Entry, age_max_s=ENTRY_AGE_MAX_S)
     if entry.source not in BEARER_SOURCES and entry.viewer_id != viewer_id and entry.viewer_id not in merged:
         raise EntryNotYours()
+    if entry.subject is not None and entry.subject != str(show_id):
+        raise EntryElsewhere()
     return Visit(
         id=VisitId(new_id()),
         viewer_id=viewer_id,

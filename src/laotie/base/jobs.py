@@ -5,13 +5,17 @@ runs at least once: it must be safe to repeat.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from procrastinate import App, PsycopgConnector, RetryStrategy
 
-from laotie.base.db import Tx
+from laotie.base.bus import Bus
+from laotie.base.db import Database, Tx
+from laotie.base.settings import Settings
+from laotie.base.signer import Signer
 
 Run = Callable[..., Awaitable[None]]
 
@@ -20,10 +24,20 @@ ATTEMPTS_MAX = 12
 _tasks: dict[str, Run] = {}
 
 
+@dataclass(frozen=True)
+class Context:
+    """What a task may use: the process's database (with its clock), settings, signer and bus."""
+
+    db: Database
+    settings: Settings
+    signer: Signer
+    bus: Bus
+
+
 def task(name: str) -> Callable[[Run], Run]:
     """Register `async def run(context, **arguments)` under a name that never changes.
 
-    `context` is what the worker was started with (see `build_app`).
+    `context` is the process's `Context`.
     """
 
     def register(run: Run) -> Run:
@@ -52,19 +66,16 @@ async def defer(
     )
 
 
-def build_app(url: str, context: object) -> App:
+def build_app(url: str, context: Context) -> App:
     """A procrastinate application with every registered task bound to this process's context."""
     app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=3))
     for name, run in _tasks.items():
-        app.task(
-            _bound(run, context),
-            name=name,
-            retry=RetryStrategy(max_attempts=ATTEMPTS_MAX, exponential_wait=2),
-        )
+        register = app.task(name=name, retry=RetryStrategy(max_attempts=ATTEMPTS_MAX, exponential_wait=2))
+        register(_bound(run, context))
     return app
 
 
-def _bound(run: Run, context: object) -> Run:
+def _bound(run: Run, context: Context) -> Run:
     async def start(**arguments: Any) -> None:
         await run(context, **arguments)
 

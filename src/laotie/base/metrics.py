@@ -26,6 +26,12 @@ TILL_BATCH_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
 )
 SOCKETS = Gauge("laotie_sockets", "Open room sockets.", registry=REGISTRY)
+SOCKETS_CLOSED = Counter(
+    "laotie_sockets_closed_total", "Room sockets that the server closed, by reason.", ["code"], registry=REGISTRY
+)
+CHAT_SAMPLED_OUT = Counter(
+    "laotie_chat_sampled_out_total", "Chat texts not shown because more was said than fits.", registry=REGISTRY
+)
 FRAMES_SENT = Counter("laotie_frames_sent_total", "Frames written to room sockets.", registry=REGISTRY)
 FRAMES_READ = Counter("laotie_frames_read_total", "Frames read from room sockets.", ["kind"], registry=REGISTRY)
 OUTBOX_WAITING = Gauge("laotie_outbox_waiting", "Facts not carried yet.", registry=REGISTRY)

@@ -65,7 +65,7 @@ def parse(text: str, currency: str) -> Money:
     digits = exponent(currency)
     stripped = text.strip()
     sign = -1 if stripped.startswith("-") else 1
-    whole, _, rest = stripped.lstrip("+-").partition(".")
+    whole, _, rest = (stripped[1:] if stripped[:1] in ("+", "-") else stripped).partition(".")
     rest = rest.rstrip("0")
     plain = whole.isascii() and whole.isdecimal() and (rest == "" or (rest.isascii() and rest.isdecimal()))
     if not plain or len(rest) > digits or len(whole) > 13:

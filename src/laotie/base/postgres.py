@@ -78,6 +78,12 @@ class EmbeddedPostgres:
             return
         self._control("stop", "-m", "fast", "-w", "-t", str(STOP_WAIT_S))
 
+    def stop_leftover(self) -> None:
+        """Stop a server that somebody else started here and left running (after a kill -9)."""
+        if self._running() is not None:
+            self._server = PostgresServer(self._pgdata, cleanup_mode=None, postgres_version=self._version)
+            self.stop()
+
     def url(self) -> str:
         """How to reach it."""
         running = self._running()

@@ -65,8 +65,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     currency: Annotated[str, about("Currency of new shops unless they say otherwise (ISO 4217).")] = "CNY"
     payment_provider: Annotated[str, about("Who takes the money. `sandbox` moves none.")] = "sandbox"
     sandbox_secret: Annotated[
-        str | None, about("Webhook secret of the sandbox provider; unset: derived from the signing key.")
+        str | None,
+        about("Webhook secrets of the sandbox provider, comma-separated, oldest first; unset: derived from the signing keys."),
     ] = None
+    sandbox_trouble_bps: Annotated[
+        int,
+        about("Of 10,000 sandbox payments, how many have their messages delayed, repeated, swapped or lost at first.", ge=0, le=10_000),
+    ] = 0
     payment_timeout_s: Annotated[
         int, about("How long stock is kept for an unpaid order (seconds).", ge=10, le=86_400)
     ] = 900
@@ -74,7 +79,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     till_waiting_max: Annotated[
         int, about("Most purchases waiting in one process; beyond it the answer is `too-busy`.", ge=1)
     ] = 20_000
+    viewer_buys_per_s: Annotated[
+        int, about("Purchases one viewer may ask for a second over room sockets.", ge=1, le=1_000_000)
+    ] = 5
+    viewer_chats_per_s: Annotated[
+        float, about("Chat texts one viewer may send a second, over all of their sockets.", gt=0, le=1_000_000)
+    ] = 1.0
+    room_chats_per_s: Annotated[
+        int, about("Chat texts a room shows a second; beyond it a fair sample is shown. 0 shows everything.", ge=0)
+    ] = 400
+    sockets_per_address_max: Annotated[
+        int, about("Room sockets one address may hold in one process; loopback is exempt.", ge=1)
+    ] = 512
     session_days: Annotated[int, about("How long a sign-in lasts without use (days).", ge=1, le=365)] = 30
+    registrations_per_hour: Annotated[
+        int, about("How many accounts one network address may open in an hour, per process.", ge=1)
+    ] = 60
     log_level: Annotated[str, about("`debug`, `info`, `warning` or `error`.")] = "info"
     log_form: Annotated[str, about("`json`, `text`, or `auto`: text on a terminal, JSON otherwise.")] = "auto"
     ffmpeg: Annotated[str | None, about("Path of an ffmpeg to use instead of the one in the wheel.")] = None

@@ -1,0 +1,43 @@
+"""The command line: `laotie serve`, `demo`, `import`, `audit`, `bench`, `settings`, `openapi`, `migrate`.
+
+Parses words, calls one function, prints. Refusals end with their title and exit code 2.
+"""
+
+import os
+import sys
+
+from cyclopts import App
+from rich.console import Console
+
+from laotie import __version__
+from laotie.base.refusals import Refusal
+
+app = App(name="laotie", help="Open, self-hosted live commerce.", version=__version__)
+bench = App(name="bench", help="Benchmarks: product and peer in one run on the same cores.")
+app.command(bench)
+
+# Each command names its function as a string, so that `laotie --help` does not load the whole house.
+app.command("laotie.cli.serve:serve", name="serve")
+app.command("laotie.cli.upkeep:migrate_database", name="migrate")
+app.command("laotie.cli.upkeep:show_settings", name="settings")
+app.command("laotie.cli.upkeep:write_openapi", name="openapi")
+app.command("laotie.cli.upkeep:write_frames", name="frames")
+app.command("laotie.cli.audit:audit", name="audit")
+app.command("laotie.cli.imports:app", name="import")
+app.command("laotie.demo.run:main", name="demo")
+bench.command("laotie.bench.sale:main", name="sale")
+bench.command("laotie.bench.fanout:main", name="fanout")
+
+
+def main() -> None:
+    """Run the command; a refusal is told plainly."""
+    try:
+        app()
+    except Refusal as refusal:
+        facts = "".join(f"\n  {name}: {value}" for name, value in refusal.facts().items())
+        Console(stderr=True).print(f"[bold red]laotie:[/] {refusal.title}{facts}", highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os._exit(1)

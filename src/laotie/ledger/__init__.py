@@ -8,8 +8,9 @@ Takes no lock on any account when money moves; `fold` alone updates balances.
 """
 
 from laotie.ledger.accounts import fold, get_balance, open_many, tally
+from laotie.ledger.evidence import list_facts, sum_facts
 from laotie.ledger.model import Account, AccountKind, Balance, HoldNotOpen, Tally, Transfer
-from laotie.ledger.transfers import hold_many, post_many, transfer_many, void_many
+from laotie.ledger.transfers import hold_many, open_for, post_many, transfer_many, void_many
 
 __all__ = [
     "Account",
@@ -21,8 +22,11 @@ __all__ = [
     "fold",
     "get_balance",
     "hold_many",
+    "list_facts",
+    "open_for",
     "open_many",
     "post_many",
+    "sum_facts",
     "tally",
     "transfer_many",
     "void_many",

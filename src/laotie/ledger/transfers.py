@@ -1,6 +1,5 @@
 """Moving money: hold, post, void, transfer; set-based, append-only, each held amount settled once."""
 
-from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
@@ -8,7 +7,7 @@ import msgspec
 from laotie.base.db import Tx
 from laotie.base.ids import TransferId, new_id
 from laotie.ledger.accounts import open_many
-from laotie.ledger.model import BATCH_SIZE_MAX, HoldNotOpen, Phase, Transfer
+from laotie.ledger.model import BATCH_SIZE_MAX, Account, HoldNotOpen, Phase, Transfer
 
 
 class _Settled(msgspec.Struct, frozen=True):
@@ -43,7 +42,8 @@ async def _insert(tx: Tx, transfers: list[Transfer], phase: Phase) -> None:
         return
     assert len(transfers) <= BATCH_SIZE_MAX
     assert all(transfer.debit.currency == transfer.credit.currency for transfer in transfers)
-    await open_many(tx, {account for transfer in transfers for account in (transfer.debit, transfer.credit)})
+    await open_for(tx, transfers)
+    debits, credits = _ids_of([one.debit for one in transfers]), _ids_of([one.credit for one in transfers])
     await tx.run(
         """
         INSERT INTO ledger.transfer
@@ -54,8 +54,8 @@ async def _insert(tx: Tx, transfers: list[Transfer], phase: Phase) -> None:
           AS asked (id, debit_id, credit_id, amount, currency, reason, subject_id)
         """,
         ids=[transfer.id for transfer in transfers],
-        debits=[transfer.debit.id for transfer in transfers],
-        credits=[transfer.credit.id for transfer in transfers],
+        debits=debits,
+        credits=credits,
         amounts=[transfer.amount for transfer in transfers],
         currencies=[transfer.debit.currency for transfer in transfers],
         reasons=[transfer.reason for transfer in transfers],
@@ -65,8 +65,20 @@ async def _insert(tx: Tx, transfers: list[Transfer], phase: Phase) -> None:
     )
     column = 0 if phase is Phase.pending else 2
     await _add_deltas(
-        tx, ((transfer.debit.id, transfer.credit.id, transfer.amount, column) for transfer in transfers)
+        tx, [(debit, credit, one.amount, column) for debit, credit, one in zip(debits, credits, transfers, strict=True)]
     )
+
+
+async def open_for(tx: Tx, transfers: list[Transfer]) -> None:
+    """Make sure that the accounts of these transfers exist (for callers who pipeline the transfers themselves)."""
+    accounts = {id(account): account for one in transfers for account in (one.debit, one.credit)}
+    await open_many(tx, accounts.values())
+
+
+def _ids_of(accounts: list[Account]) -> list[UUID]:
+    """Their ids; the same object, as batches have it, is asked once."""
+    known = {id(account): account.id for account in {id(account): account for account in accounts}.values()}
+    return [known[id(account)] for account in accounts]
 
 
 async def _settle(tx: Tx, hold_ids: list[TransferId], phase: Phase, reason: str) -> None:
@@ -100,12 +112,12 @@ async def _settle(tx: Tx, hold_ids: list[TransferId], phase: Phase, reason: str)
     await _add_deltas(tx, moved)
 
 
-async def _add_deltas(tx: Tx, moved: Iterable[tuple[UUID, UUID, int, int]]) -> None:
+async def _add_deltas(tx: Tx, moved: list[tuple[UUID, UUID, int, int]]) -> None:
     """One row an account for the whole transaction: (debits pending, credits pending, debits posted, credits posted)."""
-    sums: dict[UUID, list[int]] = {}
+    sums: dict[int, list[int]] = {}
     for debit, credit, amount, column in moved:
-        sums.setdefault(debit, [0, 0, 0, 0])[column] += amount
-        sums.setdefault(credit, [0, 0, 0, 0])[column + 1] += amount
+        sums.setdefault(debit.int, [0, 0, 0, 0])[column] += amount
+        sums.setdefault(credit.int, [0, 0, 0, 0])[column + 1] += amount
     accounts = sorted(sums)
     await tx.run(
         """
@@ -114,7 +126,7 @@ async def _add_deltas(tx: Tx, moved: Iterable[tuple[UUID, UUID, int, int]]) -> N
                              %(c)s::bigint[], %(d)s::bigint[])
         """,
         ids=[new_id() for _ in accounts],
-        accounts=accounts,
+        accounts=[UUID(int=account) for account in accounts],
         a=[sums[account][0] for account in accounts],
         b=[sums[account][1] for account in accounts],
         c=[sums[account][2] for account in accounts],

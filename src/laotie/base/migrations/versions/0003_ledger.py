@@ -59,5 +59,18 @@ def upgrade() -> None:
             debits_posted bigint NOT NULL,
             credits_posted bigint NOT NULL
         );
+
+        -- What the ledger says of an order, a fact a row, in the form the audit compares between rooms.
+        CREATE VIEW ledger.order_fact AS
+            SELECT 'hold' AS topic, held.id AS order_id, held.amount || ' ' || coalesce(settling.phase, 'pending') AS fact
+            FROM ledger.transfer AS held LEFT JOIN ledger.transfer AS settling ON settling.settles_id = held.id
+            WHERE held.phase = 'pending'
+            UNION ALL
+            SELECT 'money', subject_id, sum(CASE WHEN debit.kind = 'provider' THEN amount ELSE -amount END)::text
+            FROM ledger.transfer
+            JOIN ledger.account AS debit ON debit.id = debit_id JOIN ledger.account AS credit ON credit.id = credit_id
+            WHERE phase = 'posted' AND (debit.kind = 'provider') <> (credit.kind = 'provider')
+            GROUP BY subject_id
+            HAVING sum(CASE WHEN debit.kind = 'provider' THEN amount ELSE -amount END) <> 0;
         """
     )

@@ -1,0 +1,155 @@
+"""The market of a benchmark: one streamer, one show, one hot SKU, and buyers with tickets or tokens."""
+
+from datetime import timedelta
+
+import msgspec
+
+from laotie import catalog, identity, ledger, live
+from laotie.base.clock import Clock
+from laotie.base.db import Database, encode
+from laotie.base.entry import open_visit
+from laotie.base.ids import (
+    AccountId,
+    CartItemId,
+    OrderId,
+    ProductId,
+    RoomId,
+    ShopId,
+    ShowId,
+    SkuId,
+    ViewerId,
+    new_id,
+)
+from laotie.base.money import Money
+from laotie.base.signer import Signer
+from laotie.events.catalog import StockChanged
+from laotie.events.orders import OrderPlaced, PlacedLine
+
+PRICE = 1_999
+TITLE = "大连即食海参 500g 礼盒装"
+
+
+class HotSale(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a buyer or the peer needs to know."""
+
+    shop_id: ShopId
+    show_id: ShowId
+    item_id: CartItemId
+    product_id: ProductId
+    sku_id: SkuId
+    price: int
+    title: str
+    tokens: list[str]
+    debit_id: str
+    credit_id: str
+
+    def buy_frame(self, client_id: str, *, quantity: int = 1) -> bytes:
+        """The socket's frame that buys one piece."""
+        return (
+            f'{{"t":"buy","id":"{client_id}","lines":[{{"sku":"{self.sku_id}","item":"{self.item_id}",'
+            f'"qty":{quantity},"price":{self.price}}}]}}'
+        ).encode()
+
+    def order_body(self, client_id: str, *, quantity: int = 1) -> bytes:
+        """The same over HTTP."""
+        return (
+            f'{{"id":"{client_id}","show_id":"{self.show_id}","lines":[{{"sku_id":"{self.sku_id}",'
+            f'"cart_item_id":"{self.item_id}","quantity":{quantity},'
+            f'"unit_price":{{"amount":{self.price},"currency":"CNY"}}}}]}}'
+        ).encode()
+
+    @property
+    def news_example(self) -> bytes:
+        """An `order.placed` of the size that this sale tells, for the peer's outbox row."""
+        now = Clock().now()
+        line = PlacedLine(
+            sku_id=self.sku_id, product_id=self.product_id, cart_item_id=self.item_id, quantity=1,
+            unit_price_amount=self.price, title=self.title,
+        )  # fmt: skip
+        return encode(
+            OrderPlaced(
+                order_id=OrderId(new_id()), client_id=new_id(), buyer_id=AccountId(new_id()), shop_id=self.shop_id,
+                show_id=self.show_id, currency="CNY", total_amount=self.price, lines=(line,), source="direct",
+                placement="direct", visit_id=None, placed_at=now, pay_by=now,
+            )  # fmt: skip
+        )
+
+    @property
+    def stock_news_example(self) -> bytes:
+        """The same for `catalog.stock_changed`."""
+        return encode(
+            StockChanged(sku_id=self.sku_id, product_id=self.product_id, shop_id=self.shop_id, available=123_456)
+        )
+
+
+async def open_sale(db: Database, *, stock: int, limit: int | None, http_buyers: int) -> HotSale:
+    """A shop with one listed product, a live show that sells it, and accounts with tokens for HTTP."""
+    owner = AccountId(new_id())
+    shop_id, room_id, show_id = ShopId(new_id()), RoomId(new_id()), ShowId(new_id())
+    product_id, sku_id, item_id = ProductId(new_id()), SkuId(new_id()), CartItemId(new_id())
+    actor = identity.Actor(
+        viewer_id=ViewerId(owner), account_id=owner, seat_holder_id=owner, roles=frozenset(identity.Role)
+    )
+    async with db.tx() as tx:
+        await identity.create_account(tx, owner, handle=f"owner{owner.hex}", password_hash="!", name="Bench")
+        await catalog.open_shop(tx, owner, shop_id, catalog.ShopDraft(name="Bench", currency="CNY"))
+        await catalog.add_product(tx, actor, shop_id, product_id, catalog.ProductDraft(title=TITLE))
+        price = Money(PRICE, "CNY")
+        await catalog.add_sku(tx, actor, product_id, sku_id, catalog.SkuDraft(code="hot", price=price, stock=stock))
+        await catalog.edit_product(
+            tx, actor, product_id, catalog.ProductChange(state=catalog.ProductState.listed)
+        )
+        await live.open_room(tx, actor, room_id, shop_id=shop_id, title="Bench")
+        await live.plan_show(tx, actor, live.ShowDraft(id=show_id, title="Bench"))
+        await live.start_show(tx, actor, show_id)
+        await live.add_item(
+            tx,
+            actor,
+            show_id,
+            live.CartItemDraft(
+                id=item_id, product_id=product_id, prices=[live.PriceTag(sku_id, price)], limit_per_person=limit
+            ),
+        )
+        accounts = [
+            ledger.Account(ledger.AccountKind.provider, "CNY"),
+            ledger.Account(ledger.AccountKind.shop_held, "CNY", shop_id),
+        ]
+        await ledger.open_many(tx, accounts)
+    tokens = [await _make_buyer(db) for _ in range(http_buyers)]
+    return HotSale(
+        shop_id=shop_id, show_id=show_id, item_id=item_id, product_id=product_id, sku_id=sku_id, price=PRICE,
+        title=TITLE, tokens=tokens, debit_id=str(accounts[0].id), credit_id=str(accounts[1].id),
+    )  # fmt: skip
+
+
+async def _make_buyer(db: Database) -> str:
+    account_id = AccountId(new_id())
+    actor = identity.Actor(viewer_id=ViewerId(account_id), account_id=account_id)
+    async with db.tx() as tx:
+        await identity.create_account(tx, account_id, handle=f"buyer{account_id.hex}", password_hash="!", name="Buyer")
+        made = await identity.create_token(
+            tx,
+            actor,
+            identity.TokenId(new_id()),
+            name="bench",
+            scopes=[identity.TokenScope.account],
+            expires_at=tx.now + timedelta(days=1),
+        )
+    assert made.secret is not None
+    return made.secret
+
+
+def ticket_for(signer: Signer, sale: HotSale, *, account_id: AccountId | None = None) -> str:
+    """A ticket as the HTTP door would issue it, for a buyer of its own."""
+    account_id = account_id or AccountId(new_id())
+    viewer_id = ViewerId(account_id)
+    visit = open_visit(
+        signer, None, viewer_id=viewer_id, merged=frozenset(), show_id=sale.show_id, at=Clock().now()
+    )
+    return live.issue_ticket(
+        signer,
+        live.Ticket(
+            jti=new_id(), viewer_id=viewer_id, account_id=account_id, name="Buyer", show_id=sale.show_id,
+            shop_id=sale.shop_id, visit=visit,
+        ),  # fmt: skip
+    )

@@ -1,0 +1,244 @@
+"""`laotie serve`: the whole product in one process, PostgreSQL beside it.
+
+The HTTP door opens first and answers `/healthz` with what is still missing; everything else answers 503 until all
+parts are ready. SIGTERM or Ctrl-C lets purchases in hand finish, tells the sockets why they close, and stops what this
+process started.
+"""
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import psycopg
+import uvicorn
+
+from laotie.base import logs, settings as settings_module
+from laotie.base.bus import LocalBus
+from laotie.base.clock import Clock
+from laotie.base.db import Database
+from laotie.base.jobs import Context
+from laotie.base.logs import log
+from laotie.base.migrate import migrate
+from laotie.base.postgres import EmbeddedPostgres
+from laotie.base.refusals import Conflict, Unavailable
+from laotie.base.settings import Settings
+from laotie.base.signer import Signer
+from laotie.gateway import Gateway, upgrade_class
+from laotie.gateway.rtmp import RtmpDoor
+from laotie.media import MediaServer
+from laotie.orders import Till
+from laotie.web.app import build_app
+from laotie.web.house import House
+from laotie.worker import Worker
+
+STOP_WAIT_S = 20
+DATABASE_WAIT_S = 60
+
+
+class AlreadyRunning(Conflict, code="already-running"):
+    """Laotie is already running on this data directory; stop that one first, or set another LAOTIE_DATA_DIR."""
+
+    data_dir: str
+    pid: int
+
+
+class PortTaken(Conflict, code="port-taken"):
+    """Another program listens on this address; stop it, or set another LAOTIE_PORT."""
+
+    address: str
+
+
+def serve() -> None:
+    """Run Laotie: HTTP, sockets, media, worker, and PostgreSQL unless LAOTIE_DATABASE_URL names one."""
+    settings = settings_module.load()
+    logs.set_up(level=settings.log_level, form=settings.log_form)
+    with hold_data_directory(settings.data_path):
+        try:
+            import uvloop
+
+            uvloop.run(_serve(settings))
+        except ImportError:
+            asyncio.run(_serve(settings))
+
+
+def hold_data_directory(path: Path) -> IO[str]:
+    """One server a data directory; the lock goes with the process, however it ends."""
+    path.mkdir(parents=True, exist_ok=True)
+    file = (path / "laotie.lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        pid = file.read().strip()
+        file.close()
+        raise AlreadyRunning(data_dir=str(path), pid=int(pid) if pid.isdigit() else 0) from None
+    file.seek(0)
+    file.truncate()
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+class Front:
+    """The ASGI application from the first moment on: says what is missing until the real one takes over."""
+
+    def __init__(self) -> None:
+        self.app: Any = None
+        self.waiting_for = "start"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.app is not None:
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        body = msgspec.json.encode(
+            {"type": "/problems/unavailable", "title": "Starting.", "status": 503, "part": self.waiting_for}
+        )
+        headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"1")]
+        await send({"type": "http.response.start", "status": 503, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    front = Front()
+    async with AsyncExitStack() as stack:
+        listening = _listen(settings)
+        ready = asyncio.create_task(_open_house(settings, front, stack, listening, stop))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({ready, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            ready.result()
+            await stop.wait()
+        else:
+            ready.cancel()
+            await asyncio.gather(ready, return_exceptions=True)
+        stopped.cancel()
+        log.info("stopping")
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError:
+        listening.close()
+        raise PortTaken(address=f"{settings.host}:{settings.port}") from None
+    listening.listen(1024)
+    listening.setblocking(False)
+    return listening
+
+
+async def _open_house(
+    settings: Settings, front: Front, stack: AsyncExitStack, listening: socket.socket, stop: asyncio.Event
+) -> None:
+    """Open part after part; the exit stack closes them in the opposite order."""
+    clock = Clock()
+    bus = LocalBus()
+    gateway = Gateway(settings=settings, bus=bus, clock=clock)
+    await _open_http(settings, front, stack, listening, gateway, stop)
+    front.waiting_for = "database"
+    url = await _open_database(settings, stack)
+    front.waiting_for = "migrations"
+    await asyncio.to_thread(migrate, url, progress=lambda revision: log.info("migrating", revision=revision))
+    db = await Database.open(url, clock=clock, pool_max=settings.database_pool_max)
+    stack.push_async_callback(db.close)
+    signer = Signer(settings.signing_keys(), clock)
+    front.waiting_for = "till"
+    till = Till(
+        db,
+        payment_timeout_s=settings.payment_timeout_s,
+        batch_max=settings.till_batch_max,
+        waiting_max=settings.till_waiting_max,
+    )
+    stack.push_async_callback(till.close)
+    worker = Worker(db, bus, jobs_context=Context(db=db, settings=settings, signer=signer, bus=bus))
+    worker.start()
+    stack.push_async_callback(worker.stop)
+    front.waiting_for = "media"
+    media = MediaServer(settings=settings)
+    await media.start()
+    stack.push_async_callback(media.stop)
+    del RtmpDoor
+    front.waiting_for = "gateway"
+    await gateway.start(db=db, signer=signer, till=till)
+    stack.push_async_callback(gateway.stop)
+    house = House(db=db, settings=settings, signer=signer, clock=clock, bus=bus, till=till, media=media)
+    front.app = build_app(house)
+    log.info("ready", url=settings.base_url)
+
+
+async def _open_http(
+    settings: Settings,
+    front: Front,
+    stack: AsyncExitStack,
+    listening: socket.socket,
+    gateway: Gateway,
+    stop: asyncio.Event,
+) -> None:
+    config = uvicorn.Config(
+        front,
+        http="httptools",
+        ws=upgrade_class(gateway),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        backlog=1024,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=STOP_WAIT_S,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+    )
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    task = asyncio.create_task(server._serve(sockets=[listening]))
+
+    async def close() -> None:
+        server.should_exit = True
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(close)
+    task.add_done_callback(lambda _: stop.set())
+    while not server.started and not task.done():
+        await asyncio.sleep(0.01)
+
+
+async def _open_database(settings: Settings, stack: AsyncExitStack) -> str:
+    if settings.database_url:
+        await _wait_for_database(settings.database_url)
+        return settings.database_url
+    embedded = EmbeddedPostgres.of(settings)
+    url = await asyncio.to_thread(embedded.start)
+    stack.push_async_callback(asyncio.to_thread, embedded.stop)
+    return url
+
+
+async def _wait_for_database(url: str) -> None:
+    """An external server may still be starting: try for a minute, then say so."""
+    for left in range(DATABASE_WAIT_S, -1, -1):
+        try:
+            connection = await psycopg.AsyncConnection.connect(url, connect_timeout=5)
+            await connection.close()
+            return
+        except psycopg.OperationalError as error:
+            if not left:
+                raise Unavailable(part="database") from None
+            log.warning("waiting for the database", error=str(error).strip()[:200])
+            await asyncio.sleep(1)
+
+

@@ -1,0 +1,22 @@
+"""What happened to goods: products changed, pieces came and went."""
+
+from laotie.base.events import Event
+from laotie.base.ids import ProductId, ShopId, SkuId
+
+
+class ProductChanged(Event, tag="catalog.product_changed", frozen=True, kw_only=True):
+    """A product or one of its SKUs was made or edited; `version` only grows."""
+
+    product_id: ProductId
+    shop_id: ShopId
+    version: int
+    state: str
+
+
+class StockChanged(Event, tag="catalog.stock_changed", frozen=True, kw_only=True):
+    """This many pieces of a SKU can be bought now: told once a SKU and transaction, an absolute figure."""
+
+    sku_id: SkuId
+    product_id: ProductId
+    shop_id: ShopId
+    available: int

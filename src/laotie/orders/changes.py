@@ -1,0 +1,197 @@
+"""Orders that change their state, many at once: paid, or cancelled.
+
+Locks, in the order of the house: the fold is kept out, orders by id, (cart items by id), SKUs by id, the hottest last
+and only after everything else is written, since a till may be waiting for them. Whoever comes second finds the order
+changed and leaves it alone.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from laotie import catalog, ledger, live
+from laotie.base.db import Tx
+from laotie.base.ids import AccountId, CartItemId, OrderId, PaymentId, ShopId, ShowId, SkuId, TransferId
+from laotie.events.orders import OrderCancelled, OrderPaid
+from laotie.orders import feed
+from laotie.orders.model import EndReason, OrderState
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """An order whose row this transaction holds."""
+
+    id: OrderId
+    buyer_id: AccountId
+    shop_id: ShopId
+    show_id: ShowId | None
+    state: OrderState
+    currency: str
+    total_amount: int
+    payment_id: PaymentId | None
+    pay_by: datetime
+
+
+class _Line(NamedTuple):
+    order_id: OrderId
+    sku_id: SkuId
+    cart_item_id: CartItemId | None
+    quantity: int
+
+
+async def hold_many(tx: Tx, order_ids: Iterable[OrderId]) -> dict[OrderId, Held]:
+    """Keep the fold out, then lock the orders by id and read them."""
+    await feed.keep_fold_out(tx)
+    held = await tx.all(
+        Held,
+        """
+        SELECT id, buyer_id, shop_id, show_id, state, currency, total_amount, payment_id, pay_by
+        FROM orders."order" WHERE id = ANY(%(ids)s) ORDER BY id FOR NO KEY UPDATE
+        """,
+        ids=list(order_ids),
+    )
+    return {order.id: order for order in held}
+
+
+async def change_many(tx: Tx, *, paid: list[tuple[Held, PaymentId]], cancelled: list[tuple[Held, EndReason]]) -> None:
+    """Pay these and cancel those. All are placed and held (`hold_many`), each is named once.
+
+    Paid: stock put aside is sold, the hold is posted, `OrderPaid` is told. Cancelled: stock and limits are given back,
+    the hold is voided, `OrderCancelled` is told.
+    """
+    orders = [order for order, _ in paid] + [order for order, _ in cancelled]
+    if not orders:
+        return
+    assert all(order.state is OrderState.placed for order in orders)
+    assert len({order.id for order in orders}) == len(orders)
+    lines = await _read_lines(tx, [order.id for order in orders])
+    await _write_paid(tx, paid)
+    await _write_cancelled(tx, cancelled)
+    await tx.flush()
+    free = {order.id for order, _ in cancelled}
+    released = [line for line in lines if line.order_id in free]
+    limited = await _hold_limited_items(tx, released)
+    await catalog.lock_many(tx, sorted({line.sku_id for line in lines}))
+    if paid:
+        await catalog.sell_many(tx, [_stock_line(line) for line in lines if line.order_id not in free])
+    if released:
+        await catalog.release_many(tx, [_stock_line(line) for line in released])
+    if limited:
+        await _lower_bought(tx, released, {order.id: order.buyer_id for order, _ in cancelled}, limited)
+
+
+async def _read_lines(tx: Tx, order_ids: list[OrderId]) -> list[_Line]:
+    rows = await tx.tuples(
+        "SELECT order_id, sku_id, cart_item_id, quantity FROM orders.line WHERE order_id = ANY(%(ids)s)", ids=order_ids
+    )
+    return [_Line._make(row) for row in rows]
+
+
+async def _write_paid(tx: Tx, paid: list[tuple[Held, PaymentId]]) -> None:
+    if not paid:
+        return
+    ids = [order.id for order, _ in paid]
+    await tx.run(
+        """
+        UPDATE orders."order" AS o SET state = 'paid', paid_at = %(now)s, payment_id = paid.payment_id
+        FROM unnest(%(ids)s::uuid[], %(payments)s::uuid[]) AS paid (id, payment_id)
+        WHERE o.id = paid.id
+        """,
+        ids=ids,
+        payments=[payment_id for _, payment_id in paid],
+        now=tx.now,
+    )
+    moved = [(order.shop_id, order.id) for order, _ in paid]
+    await feed.move_many(tx, moved, before=OrderState.placed, now=OrderState.paid)
+    await feed.add_paid(tx, ids)
+    await ledger.post_many(tx, [TransferId(id_) for id_ in ids], reason="paid")
+    for order, _ in paid:
+        tx.tell(
+            OrderPaid(
+                order_id=order.id,
+                buyer_id=order.buyer_id,
+                shop_id=order.shop_id,
+                show_id=order.show_id,
+                currency=order.currency,
+                total_amount=order.total_amount,
+                paid_at=tx.now,
+            )
+        )
+
+
+async def _write_cancelled(tx: Tx, cancelled: list[tuple[Held, EndReason]]) -> None:
+    if not cancelled:
+        return
+    ids = [order.id for order, _ in cancelled]
+    await tx.run(
+        """
+        UPDATE orders."order" AS o SET state = 'cancelled', ended_at = %(now)s, end_reason = ended.reason
+        FROM unnest(%(ids)s::uuid[], %(reasons)s::text[]) AS ended (id, reason)
+        WHERE o.id = ended.id
+        """,
+        ids=ids,
+        reasons=[reason for _, reason in cancelled],
+        now=tx.now,
+    )
+    moved = [(order.shop_id, order.id) for order, _ in cancelled]
+    await feed.move_many(tx, moved, before=OrderState.placed, now=OrderState.cancelled)
+    await ledger.void_many(tx, [TransferId(id_) for id_ in ids], reason="cancelled")
+    for order, reason in cancelled:
+        tx.tell(
+            OrderCancelled(
+                order_id=order.id,
+                buyer_id=order.buyer_id,
+                shop_id=order.shop_id,
+                show_id=order.show_id,
+                reason=reason,
+                cancelled_at=tx.now,
+            )
+        )
+
+
+async def _hold_limited_items(tx: Tx, lines: list[_Line]) -> set[CartItemId]:
+    """The cart items on which a limit per person was counted, locked: the till counts under the same lock."""
+    items = {line.cart_item_id for line in lines if line.cart_item_id is not None}
+    if not items:
+        return set()
+    limited = {
+        row[0]
+        for row in await tx.tuples(
+            """
+            SELECT item_id FROM unnest(%(items)s::uuid[]) AS asked (item_id)
+            WHERE EXISTS (SELECT FROM orders.bought WHERE bought.cart_item_id = asked.item_id)
+            """,
+            items=sorted(items),
+        )
+    }
+    pairs = sorted({(line.cart_item_id, line.sku_id) for line in lines if line.cart_item_id in limited})
+    if pairs:
+        await live.quote_many(tx, [], pairs)  # type: ignore[arg-type]
+    return limited
+
+
+async def _lower_bought(
+    tx: Tx, lines: list[_Line], buyers: dict[OrderId, AccountId], limited: set[CartItemId]
+) -> None:
+    """What was bought before the item had a limit was never counted, so the count stops at zero."""
+    counts: dict[tuple[CartItemId, AccountId], int] = {}
+    for line in lines:
+        if line.cart_item_id is not None and line.cart_item_id in limited:
+            key = (line.cart_item_id, buyers[line.order_id])
+            counts[key] = counts.get(key, 0) + line.quantity
+    await tx.run(
+        """
+        UPDATE orders.bought SET quantity = greatest(0, bought.quantity - given.quantity)
+        FROM unnest(%(items)s::uuid[], %(buyers)s::uuid[], %(quantities)s::integer[])
+          AS given (cart_item_id, buyer_id, quantity)
+        WHERE bought.cart_item_id = given.cart_item_id AND bought.buyer_id = given.buyer_id
+        """,
+        items=[item_id for item_id, _ in counts],
+        buyers=[buyer_id for _, buyer_id in counts],
+        quantities=list(counts.values()),
+    )
+
+
+def _stock_line(line: _Line) -> tuple[SkuId, int, OrderId]:
+    return line.sku_id, line.quantity, line.order_id

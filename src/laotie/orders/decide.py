@@ -1,0 +1,195 @@
+"""The till's judgement: pure, in arrival order, so that a batch answers exactly as its asks one by one would.
+
+A multi-line order fits whole or not at all, and a loser changes nothing for those behind it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from laotie.base.ids import OrderId, new_id
+from laotie.base.money import AMOUNT_MAX, Money
+from laotie.base.refusals import IdReused, Refusal
+from laotie.catalog import Shelf
+from laotie.live import Quote, ShowQuote
+from laotie.orders.model import (
+    LINES_MAX,
+    QUANTITY_MAX,
+    Ask,
+    AskLine,
+    LimitReached,
+    MixedShops,
+    OffShelf,
+    OrderEmpty,
+    OrderState,
+    Placed,
+    PriceChanged,
+    QuantityRefused,
+    SaleOver,
+    ShowEnded,
+    SoldOut,
+    TotalRefused,
+)
+
+AskKey = tuple[int, int]
+"""Buyer and client id, as whole numbers: hashing a `UUID` costs Python ten times as much, and the till hashes many."""
+Bought = dict[tuple[int, int], int]
+"""Pieces by buyer and cart item, as whole numbers."""
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Known(NamedTuple):
+    """An order that already answers an ask's id."""
+
+    placed: Placed
+    digest: bytes
+
+
+class Taken(NamedTuple):
+    """An accepted ask, ready to be written."""
+
+    ask: Ask
+    placed: Placed
+    digest: bytes
+
+
+class Facts(NamedTuple):
+    """What the judgement rests on, all read under the row locks, by the ids' whole numbers."""
+
+    shelves: Mapping[int, Shelf]
+    shows: Mapping[int, ShowQuote]
+    quotes: Mapping[tuple[int, int], Quote]
+    bought: Bought
+    known: dict[AskKey, Known]
+    now: datetime
+    pay_by: datetime
+
+
+class Outcome(NamedTuple):
+    """Answers in the order of the asks, the orders to write, and the stock left of each SKU they touch."""
+
+    answers: list[Placed | Refusal]
+    taken: list[Taken]
+    left: dict[int, int]
+
+
+def digest_of(ask: Ask) -> bytes:
+    """What makes two asks the same: buyer's choice and price, not where it came from."""
+    return hashlib.blake2b(
+        _encode((ask.show_id, ask.note, ask.lines)),
+        digest_size=12,
+    ).digest()
+
+
+def check_form(ask: Ask) -> None:
+    """Refuse what no state of the shop could make right."""
+    if not 1 <= len(ask.lines) <= LINES_MAX:
+        raise OrderEmpty(lines_max=LINES_MAX)
+    for line in ask.lines:
+        if not 1 <= line.quantity <= QUANTITY_MAX:
+            raise QuantityRefused(sku_id=line.sku_id, quantity=line.quantity, quantity_max=QUANTITY_MAX)
+
+
+def decide(asks: list[Ask], facts: Facts) -> Outcome:
+    """Judge the asks in order; each sees what those before it left."""
+    left: dict[int, int] = {}
+    bought = facts.bought
+    known = facts.known
+    answers: list[Placed | Refusal] = []
+    taken: list[Taken] = []
+    for ask in asks:
+        key = (ask.buyer_id.int, ask.client_id.int)
+        digest = digest_of(ask)
+        before = known.get(key)
+        if before is not None:
+            answers.append(
+                msgspec.structs.replace(before.placed, again=True) if before.digest == digest else IdReused()
+            )
+            continue
+        judged = _judge(ask, facts, left, bought)
+        if isinstance(judged, Refusal):
+            answers.append(judged)
+            continue
+        total, currency = judged
+        for line in ask.lines:
+            sku = line.sku_id.int
+            left[sku] = left.get(sku, facts.shelves[sku].available) - line.quantity
+            if line.cart_item_id is not None:
+                person = (ask.buyer_id.int, line.cart_item_id.int)
+                bought[person] = bought.get(person, 0) + line.quantity
+        placed = Placed(
+            OrderId(new_id()), ask.client_id, OrderState.placed, currency, total, facts.now, facts.pay_by, again=False
+        )
+        known[key] = Known(placed, digest)
+        taken.append(Taken(ask, placed, digest))
+        answers.append(placed)
+    return Outcome(answers, taken, left)
+
+
+def _judge(ask: Ask, facts: Facts, left: dict[int, int], bought: Bought) -> tuple[int, str] | Refusal:
+    """The total and its currency, or why not."""
+    total = 0
+    single = len(ask.lines) == 1
+    wanted: dict[int, int] = {}
+    of_person: dict[int, int] = {}
+    shop_id, currency = None, ""
+    for line in ask.lines:
+        sku = line.sku_id.int
+        shelf = facts.shelves.get(sku)
+        if shelf is None or not shelf.sellable:
+            return OffShelf(sku_id=line.sku_id)
+        if shop_id is None:
+            shop_id, currency = shelf.shop_id, shelf.currency
+        elif shop_id != shelf.shop_id or currency != shelf.currency:
+            return MixedShops()
+        refusal = _check_offer(ask, line, shelf, facts, of_person, bought)
+        if refusal is not None:
+            return refusal
+        available = left.get(sku, shelf.available)
+        need = line.quantity
+        if not single:
+            need = wanted[sku] = wanted.get(sku, 0) + line.quantity
+        if need > available:
+            return SoldOut(sku_id=line.sku_id, available=available)
+        total += line.price_amount * line.quantity
+    if total > AMOUNT_MAX:
+        return TotalRefused()
+    return total, currency
+
+
+def _check_offer(
+    ask: Ask, line: AskLine, shelf: Shelf, facts: Facts, of_person: dict[int, int], bought: Bought
+) -> Refusal | None:
+    """Price, shelf, time and limit of one line."""
+    if line.cart_item_id is None:
+        if line.price_amount != shelf.price_amount:
+            return PriceChanged(sku_id=line.sku_id, price=Money(shelf.price_amount, shelf.currency))
+        return None
+    item = line.cart_item_id.int
+    quote = facts.quotes.get((item, line.sku_id.int))
+    if quote is None or quote.show_id != ask.show_id:
+        return OffShelf(sku_id=line.sku_id)
+    show = facts.shows.get(quote.show_id.int)
+    if show is None or show.state != "live":
+        return ShowEnded(show_id=quote.show_id)
+    if not quote.on_shelf or quote.currency != shelf.currency:
+        return OffShelf(sku_id=line.sku_id)
+    if quote.sale_ends_at is not None and quote.sale_ends_at <= facts.now:
+        return SaleOver(sku_id=line.sku_id, ended_at=quote.sale_ends_at)
+    if line.price_amount != quote.price_amount:
+        return PriceChanged(sku_id=line.sku_id, price=Money(quote.price_amount, quote.currency))
+    if quote.limit_per_person is not None:
+        had = bought.get((ask.buyer_id.int, item), 0)
+        asked = of_person[item] = of_person.get(item, 0) + line.quantity
+        if had + asked > quote.limit_per_person:
+            return LimitReached(sku_id=line.sku_id, limit=quote.limit_per_person, bought=had)
+    return None
+
+
+def pay_by(now: datetime, timeout_s: int) -> datetime:
+    """The deadline of an order placed now."""
+    return now + timedelta(seconds=timeout_s)

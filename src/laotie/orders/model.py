@@ -1,0 +1,168 @@
+"""The words of a purchase: what is asked, what is answered, and every reason to refuse."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+
+from laotie.base.entry import Source
+from laotie.base.ids import AccountId, CartItemId, OrderId, ShowId, SkuId, VisitId
+from laotie.base.money import Money
+from laotie.base.refusals import Conflict, Invalid
+
+LINES_MAX = 50
+QUANTITY_MAX = 9_999
+NOTE_LENGTH_MAX = 200
+
+
+class OrderState(StrEnum):
+    """Where an order stands."""
+
+    placed = "placed"
+    paid = "paid"
+    shipped = "shipped"
+    completed = "completed"
+    cancelled = "cancelled"
+    refunded = "refunded"
+
+
+class EndReason(StrEnum):
+    """Why an order came to nothing."""
+
+    buyer = "buyer"
+    """The buyer cancelled it."""
+    unpaid = "unpaid"
+    """Its time to pay was over."""
+
+
+class RefundReason(StrEnum):
+    """Why money that came for an order went back by itself."""
+
+    late_payment = "late-payment"
+    """The order had ended before the money came."""
+    second_payment = "second-payment"
+    """The order was paid already."""
+    amount_differs = "amount-differs"
+    """It was not the order's total."""
+
+
+class AskLine(msgspec.Struct, frozen=True):
+    """One thing wanted, at the price that the buyer saw (minor units of the shop's currency)."""
+
+    sku_id: SkuId
+    cart_item_id: CartItemId | None
+    quantity: int
+    price_amount: int
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """A purchase as it arrives. `client_id` is the client's own id for it and makes repeating safe."""
+
+    buyer_id: AccountId
+    client_id: UUID
+    show_id: ShowId | None
+    lines: tuple[AskLine, ...]
+    source: Source
+    placement: str
+    visit_id: VisitId | None = None
+    note: str | None = None
+    request_id: str | None = None
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """The accepted order. `again` says that this id had been answered before with this same order."""
+
+    id: OrderId
+    client_id: UUID
+    state: OrderState
+    currency: str
+    total_amount: int
+    placed_at: datetime
+    pay_by: datetime
+    again: bool
+
+
+class SoldOut(Conflict, code="sold-out"):
+    """Not enough pieces are left."""
+
+    sku_id: SkuId
+    available: int
+
+
+class PriceChanged(Conflict, code="price-changed"):
+    """The price is no longer the one you saw; nothing was bought."""
+
+    sku_id: SkuId
+    price: Money
+
+
+class OffShelf(Conflict, code="off-shelf"):
+    """This is not for sale at the moment."""
+
+    sku_id: SkuId
+
+
+class SaleOver(Conflict, code="sale-over"):
+    """The time of this offer is over."""
+
+    sku_id: SkuId
+    ended_at: datetime
+
+
+class LimitReached(Conflict, code="limit-reached"):
+    """Each person may buy only so many of this."""
+
+    sku_id: SkuId
+    limit: int
+    bought: int
+
+
+class ShowEnded(Conflict, code="show-ended"):
+    """The show is not on; its prices are no longer offered."""
+
+    show_id: ShowId
+
+
+class MixedShops(Invalid, code="mixed-shops"):
+    """One order holds goods of one shop in one currency."""
+
+
+class OrderEmpty(Invalid, code="order-empty"):
+    """An order has between one line and fifty."""
+
+    lines_max: int
+
+
+class QuantityRefused(Invalid, code="quantity-refused"):
+    """The quantity must be a whole number in range."""
+
+    sku_id: SkuId
+    quantity: int
+    quantity_max: int
+
+
+class TotalRefused(Invalid, code="total-refused"):
+    """The total is larger than any order may be."""
+
+
+class OrderNotOpen(Conflict, code="order-not-open"):
+    """This can only be done while the order waits for its payment."""
+
+    state: OrderState
+
+
+class AddressMissing(Conflict, code="address-missing"):
+    """Say where the parcel goes first."""
+
+
+class PayTimeOver(Conflict, code="pay-time-over"):
+    """The time to pay this order is over."""
+
+    pay_by: datetime
+
+
+class TooManyPayments(Conflict, code="too-many-payments"):
+    """So many attempts to pay one order are enough; place it anew."""
+
+    payments_max: int

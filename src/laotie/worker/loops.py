@@ -1,0 +1,129 @@
+"""The loops of one process, with one lifetime."""
+
+import asyncio
+import importlib
+import importlib.util
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from procrastinate import App
+from psycopg import Error as DatabaseError
+
+from laotie import ledger
+from laotie.base import jobs, metrics
+from laotie.base.bus import Bus
+from laotie.base.db import Database
+from laotie.base.logs import log
+from laotie.base.outbox import Reaction, Relay, measure_backlog
+from laotie.base.refusals import Unavailable
+from laotie.orders import fold_orders, sweep_unpaid, work_agenda
+
+ROOMS_THAT_REACT = ("identity", "catalog", "live", "fans", "payments", "orders", "traffic")
+
+SWEEP_EVERY_S = 1.0
+AGENDA_EVERY_S = 1.0
+AGENDA_WAKE_S = 0.05
+FOLD_EVERY_S = 2.0
+MEASURE_EVERY_S = 5.0
+JOBS_AT_ONCE = 4
+RETRY_AFTER_S = 2.0
+
+
+def all_reactions() -> list[Reaction]:
+    """What every room does on hearing news, from `laotie/<room>/reactions.py`."""
+    found: list[Reaction] = []
+    for room in ROOMS_THAT_REACT:
+        name = f"laotie.{room}.reactions"
+        if importlib.util.find_spec(name) is not None:
+            found += importlib.import_module(name).REACTIONS
+    return found
+
+
+class Worker:
+    """Relay, deadlines, fold and jobs; `start` returns at once, `stop` lets work in hand finish."""
+
+    def __init__(self, db: Database, bus: Bus, *, jobs_context: jobs.Context) -> None:
+        self._db = db
+        self._bus = bus
+        self._jobs_context = jobs_context
+        self.relay = Relay(db, bus, all_reactions())
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin all loops."""
+        loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("relay", self.relay.run),
+            ("sweep", lambda: self._every(SWEEP_EVERY_S, self._sweep)),
+            ("agenda", self._work_agenda),
+            ("order fold", lambda: self._every(FOLD_EVERY_S, self._fold_orders)),
+            ("fold", lambda: self._every(FOLD_EVERY_S, self._fold)),
+            ("measure", lambda: self._every(MEASURE_EVERY_S, self._measure)),
+            ("jobs", self._run_jobs),
+        ]
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._keep(name, run), name=f"worker.{name}") for name, run in loops]
+
+    async def stop(self) -> None:
+        """End all loops; what they had not finished is taken up again by the next process."""
+        self._stopping.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """A loop that fails is logged and begun again: no bug in one turn ends the work."""
+        while not self._stopping.is_set():
+            try:
+                await run()
+            except (Unavailable, DatabaseError) as error:
+                log.warning("the worker waits for the database", loop=name, error=str(error)[:200])
+            except Exception:
+                log.exception("a worker loop failed", loop=name)
+            await asyncio.sleep(RETRY_AFTER_S)
+
+    async def _every(self, seconds: float, act: Callable[[], Awaitable[int]]) -> None:
+        while True:
+            if not await act():
+                await asyncio.sleep(seconds)
+
+    async def _sweep(self) -> int:
+        return await sweep_unpaid(self._db, payment_timeout_s=self._jobs_context.settings.payment_timeout_s)
+
+    async def _work_agenda(self) -> None:
+        """Soon after a payment is heard of on the bus (just before its reaction commits), else once a second."""
+        heard = asyncio.Event()
+        subscription = self._bus.subscribe("events.payment.*", lambda _subject, _payload: heard.set())
+        try:
+            while True:
+                if await work_agenda(self._db):
+                    continue
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(heard.wait(), AGENDA_EVERY_S)
+                    await asyncio.sleep(AGENDA_WAKE_S)
+                heard.clear()
+        finally:
+            subscription.stop()
+
+    async def _fold_orders(self) -> int:
+        return await fold_orders(self._db)
+
+    async def _fold(self) -> int:
+        async with self._db.tx() as tx:
+            await ledger.fold(tx)
+        return 0
+
+    async def _measure(self) -> int:
+        async with self._db.read() as tx:
+            backlog = await measure_backlog(tx)
+        metrics.OUTBOX_WAITING.set(backlog.waiting)
+        metrics.OUTBOX_PARKED.set(backlog.parked)
+        return 0
+
+    async def _run_jobs(self) -> None:
+        app: App = jobs.build_app(self._db.url, self._jobs_context)
+        async with app.open_async():
+            await app.run_worker_async(
+                concurrency=JOBS_AT_ONCE, install_signal_handlers=False, delete_jobs="successful", fetch_job_polling_interval=1.0
+            )
