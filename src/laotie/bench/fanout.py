@@ -189,7 +189,8 @@ class LaotieClient(Client):
                 self.ready.set_exception(RuntimeError(payload.decode()))
 
     def say(self, number: int) -> None:
-        self.transport.send(WSMsgType.TEXT, b'{"t":"chat","id":"%b","text":"%b"}' % (str(new_id()).encode(), _text(number)))
+        frame = b'{"t":"chat","id":"%b","text":"%b"}' % (str(new_id()).encode(), _text(number))
+        self.transport.send(WSMsgType.TEXT, frame)
 
     def beat(self) -> None:
         """Stay."""
@@ -214,9 +215,8 @@ class SocketIoClient(Client):
             self.transport.send(WSMsgType.TEXT, b"3")
 
     def say(self, number: int) -> None:
-        self.transport.send(
-            WSMsgType.TEXT, b'42["chat",{"id":"%b","text":"%b"}]' % (str(new_id()).encode(), _text(number))
-        )
+        frame = b'42["chat",{"id":"%b","text":"%b"}]' % (str(new_id()).encode(), _text(number))
+        self.transport.send(WSMsgType.TEXT, frame)
 
 
 class Side(Protocol):
@@ -433,8 +433,8 @@ async def climb(sides: list[Side], *, seconds: float, repeats: int) -> dict[str,
 async def _report(side: Side, rate: float, seconds: float) -> Step:
     step = await hold(side, rate, seconds)
     console.log(
-        f"{side.name:9} {rate:7,.0f} texts/s → {step.deliveries_per_s:11,.0f} deliveries/s at {step.cpu_share:4.0%} of a"
-        f" core = {step.per_core:11,.0f} a core, p50 {step.p50_ms:.0f} ms, p99 {step.p99_ms:.0f} ms"
+        f"{side.name:9} {rate:7,.0f} texts/s → {step.deliveries_per_s:11,.0f} deliveries/s at {step.cpu_share:4.0%}"
+        f" of a core = {step.per_core:11,.0f} a core, p50 {step.p50_ms:.0f} ms, p99 {step.p99_ms:.0f} ms"
         + (f" [red]{'; '.join(step.wrong)}" if step.wrong else "")
     )
     await asyncio.sleep(0.5)
@@ -451,7 +451,7 @@ def best(steps: list[Step]) -> Step | None:
 
 
 def install_peer() -> tuple[Path, str] | None:
-    """Socket.IO in a cache directory, by `npm ci` from the lock file; `None`, with a word why, where Node is missing."""
+    """Socket.IO in a cache directory, by `npm ci` from the lock file; `None`, with a word why, without Node."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         console.log(
@@ -557,7 +557,6 @@ def _figures(steps: dict[str, list[Step]], memory: dict[str, float], *, sockets:
         "deliveries_per_s_per_core_under_100_ms": round(max(step.per_core for step in aim)) if aim else None,
         "texts_per_s": round(ours.rate, 1) if ours else None,
         "socketio_texts_per_s": round(peer.rate, 1) if peer else None,
-        "wrong": sorted({wrong for step in ([ours] if ours else []) + ([peer] if peer else []) for wrong in step.wrong}),
         "sockets": sockets,
         "text_bytes": TEXT_BYTES,
         "spread": {

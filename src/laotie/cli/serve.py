@@ -6,22 +6,23 @@ process started.
 """
 
 import asyncio
-import fcntl
-import os
 import signal
 import socket
 from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import IO, Any
+from functools import partial
+from typing import Any
 
 import msgspec
 import psycopg
 import uvicorn
 
-from laotie.base import logs, settings as settings_module
+from laotie import live
+from laotie.base import logs
+from laotie.base import settings as settings_module
 from laotie.base.bus import LocalBus
 from laotie.base.clock import Clock
 from laotie.base.db import Database
+from laotie.base.holding import hold
 from laotie.base.jobs import Context
 from laotie.base.logs import log
 from laotie.base.migrate import migrate
@@ -31,7 +32,8 @@ from laotie.base.settings import Settings
 from laotie.base.signer import Signer
 from laotie.gateway import Gateway, upgrade_class
 from laotie.gateway.rtmp import RtmpDoor
-from laotie.media import MediaServer
+from laotie.media import Action, Change, ChannelId, Grant, MediaServer
+from laotie.media import Limits as MediaLimits
 from laotie.orders import Till
 from laotie.web.app import build_app
 from laotie.web.house import House
@@ -41,48 +43,24 @@ STOP_WAIT_S = 20
 DATABASE_WAIT_S = 60
 
 
-class AlreadyRunning(Conflict, code="already-running"):
-    """Laotie is already running on this data directory; stop that one first, or set another LAOTIE_DATA_DIR."""
-
-    data_dir: str
-    pid: int
-
-
 class PortTaken(Conflict, code="port-taken"):
-    """Another program listens on this address; stop it, or set another LAOTIE_PORT."""
+    """Another program listens on this address; stop it, or set another port."""
 
     address: str
+    setting: str
 
 
 def serve() -> None:
     """Run Laotie: HTTP, sockets, media, worker, and PostgreSQL unless LAOTIE_DATABASE_URL names one."""
     settings = settings_module.load()
     logs.set_up(level=settings.log_level, form=settings.log_form)
-    with hold_data_directory(settings.data_path):
+    with hold(settings.data_path):
         try:
             import uvloop
 
             uvloop.run(_serve(settings))
         except ImportError:
             asyncio.run(_serve(settings))
-
-
-def hold_data_directory(path: Path) -> IO[str]:
-    """One server a data directory; the lock goes with the process, however it ends."""
-    path.mkdir(parents=True, exist_ok=True)
-    file = (path / "laotie.lock").open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        pid = file.read().strip()
-        file.close()
-        raise AlreadyRunning(data_dir=str(path), pid=int(pid) if pid.isdigit() else 0) from None
-    file.seek(0)
-    file.truncate()
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
 
 
 class Front:
@@ -135,7 +113,7 @@ def _listen(settings: Settings) -> socket.socket:
         listening.bind((settings.host, settings.port))
     except OSError:
         listening.close()
-        raise PortTaken(address=f"{settings.host}:{settings.port}") from None
+        raise PortTaken(address=f"{settings.host}:{settings.port}", setting="LAOTIE_PORT") from None
     listening.listen(1024)
     listening.setblocking(False)
     return listening
@@ -164,20 +142,42 @@ async def _open_house(
         waiting_max=settings.till_waiting_max,
     )
     stack.push_async_callback(till.close)
-    worker = Worker(db, bus, jobs_context=Context(db=db, settings=settings, signer=signer, bus=bus))
-    worker.start()
-    stack.push_async_callback(worker.stop)
+    context = Context(db=db, settings=settings, signer=signer, bus=bus)
     front.waiting_for = "media"
-    media = MediaServer(settings=settings)
+    media = MediaServer(MediaLimits(ffmpeg=settings.ffmpeg or ""), on_change=partial(_tell_media, bus))
     await media.start()
     stack.push_async_callback(media.stop)
-    del RtmpDoor
+    if settings.rtmp_port:
+        rtmp = RtmpDoor(media, partial(_authorize, db, signer), host=settings.rtmp_host, port=settings.rtmp_port)
+        await _listen_or_refuse(rtmp, settings)
+        stack.push_async_callback(rtmp.stop)
     front.waiting_for = "gateway"
-    await gateway.start(db=db, signer=signer, till=till)
+    await gateway.start(db=db, signer=signer, till=till, playback=partial(live.playback_of, media))
     stack.push_async_callback(gateway.stop)
-    house = House(db=db, settings=settings, signer=signer, clock=clock, bus=bus, till=till, media=media)
-    front.app = build_app(house)
+    worker = Worker(context)
+    worker.start()
+    stack.push_async_callback(worker.stop)
+    front.app = build_app(House(db=db, settings=settings, signer=signer, bus=bus, till=till, media=media))
     log.info("ready", url=settings.base_url)
+
+
+async def _authorize(db: Database, signer: Signer, action: Action, room: str, key: str, address: str) -> Grant:
+    """The encoder's key, judged by `live`."""
+    async with db.tx() as tx:
+        permit = await live.authorize(tx, signer, live.StreamAction(action.value), key, address=address)
+    return Grant(ChannelId(permit.show_id))
+
+
+async def _tell_media(bus: LocalBus, change: Change) -> None:
+    """What happens to a channel, for the gateway; it is of the moment and not kept."""
+    await bus.publish(f"events.media.channel_{change.news}", msgspec.json.encode(change))
+
+
+async def _listen_or_refuse(rtmp: RtmpDoor, settings: Settings) -> None:
+    try:
+        await rtmp.start()
+    except OSError:
+        raise PortTaken(address=f"{settings.rtmp_host}:{settings.rtmp_port} (RTMP)", setting="LAOTIE_RTMP_PORT") from None
 
 
 async def _open_http(

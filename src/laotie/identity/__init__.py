@@ -1,0 +1,68 @@
+"""Identity: who someone is, how they prove it, and for which shop they may act.
+
+Promises: passwords are kept as argon2id, secrets as hashes; a sign-out is told (`SessionsEnded`) so that every process
+forgets; a shop keeps an owner, and nobody grants what they lack; the audit log is append-only.
+Not here: what a seat is used for (each room asks `require_seat`), cookies and headers (`web`), sanctions (`trust`).
+"""
+
+from laotie.identity.accounts import (
+    SignedIn,
+    change_password,
+    change_profile,
+    create_account,
+    find_profiles,
+    get_account,
+    get_profile,
+    give_role,
+    register,
+    sign_in,
+)
+from laotie.identity.addresses import change_address, create_address, delete_address, get_address, list_addresses
+from laotie.identity.attempts import Attempts
+from laotie.identity.audit_log import list_audit_entries, record
+from laotie.identity.departure import add_to_export, erase_account, export_account
+from laotie.identity.guests import merged_guests, recognise_guest, sign_guest
+from laotie.identity.model import (
+    Account,
+    Actor,
+    Address,
+    AddressId,
+    AuditEntry,
+    Profile,
+    Role,
+    Scope,
+    ScopeLacking,
+    Seat,
+    SeatHolder,
+    Session,
+    SessionId,
+    Token,
+    TokenId,
+    TokenScope,
+    TooMany,
+)
+from laotie.identity.passwords import hash_password
+from laotie.identity.pseudonyms import Pseudonym, add_pseudonyms, find_by_handle
+from laotie.identity.seats import (
+    find_seat,
+    grant_seat,
+    list_seat_holders,
+    list_seats,
+    require_seat,
+    revoke_seat,
+    seat_owner,
+)
+from laotie.identity.sessions import end_session, end_sessions, find_by_session, find_by_token, list_sessions
+from laotie.identity.tokens import create_token, list_tokens, revoke_token
+
+__all__ = [
+    "Account", "Actor", "Address", "AddressId", "Attempts", "AuditEntry", "Profile", "Pseudonym", "Role", "Scope",
+    "ScopeLacking", "Seat", "SeatHolder", "Session", "SessionId", "SignedIn", "Token", "TokenId", "TokenScope",
+    "TooMany", "add_pseudonyms", "add_to_export", "change_address", "change_password", "change_profile",
+    "create_account", "create_address", "create_token", "delete_address", "end_session", "end_sessions",
+    "erase_account", "export_account", "find_by_handle", "find_by_session", "find_by_token", "find_profiles",
+    "find_seat", "get_account", "get_address", "get_profile", "give_role", "grant_seat", "hash_password",
+    "list_addresses", "list_audit_entries", "list_seat_holders", "list_seats", "list_sessions", "list_tokens",
+    "merged_guests", "recognise_guest", "record", "register", "require_seat", "revoke_seat", "revoke_token",
+    "seat_owner", "sign_guest", "sign_in",
+]  # fmt: skip

@@ -21,10 +21,13 @@ async def open_many(tx: Tx, accounts: Iterable[Account]) -> None:
     if not wanted:
         return
     ids = sorted(wanted)
-    for found in await tx.all(UUID, "SELECT id FROM ledger.account WHERE id = ANY(%(ids)s)", ids=ids):
+    for found, own in await tx.tuples(
+        "SELECT id, opened_at = %(now)s FROM ledger.account WHERE id = ANY(%(ids)s)", ids=ids, now=tx.now
+    ):
         if len(_seen) > 200_000:
             _seen.clear()
-        _seen.add((database, found))
+        if not own:  # what this transaction opened is not committed yet
+            _seen.add((database, found))
         del wanted[found]
     if not wanted:
         return

@@ -1,11 +1,11 @@
-"""Fragmented MP4 as it comes out of a pipe: whole top-level boxes, what `moov` says of the tracks, what `moof` says of time.
+"""Fragmented MP4 as it comes out of a pipe: whole boxes, what `moov` says of the tracks, what `moof` says of time.
 
-Reads only what packaging needs (ISO/IEC 14496-12 for boxes, -14 for `esds`, -15 for `avcC`) and rewrites one field,
-the decode time of a fragment. Never copies media bytes except to cut them off the stream.
+Reads only what packaging needs (ISO/IEC 14496-12 for boxes, -14 for `esds`, -15 for `avcC`). Media bytes are
+copied once, when they are cut off the stream.
 """
 
 from collections.abc import Iterator
-from struct import pack_into, unpack_from
+from struct import unpack_from
 
 import msgspec
 
@@ -74,19 +74,6 @@ def tracks(moov: bytes | bytearray) -> list[Track]:
 def runs(moof: bytes | bytearray) -> list[Run]:
     """What each track has in this fragment."""
     return [_run(moof, start, end) for kind, start, end in _children(moof, 8, len(moof)) if kind == b"traf"]
-
-
-def shift(moof: bytearray, by: dict[int, int]) -> None:
-    """Add to each track's decode time, in place: `by` holds ticks of the track's timescale."""
-    for kind, start, end in _children(moof, 8, len(moof)):
-        if kind != b"traf":
-            continue
-        inside = {name: at for name, at, _ in _children(moof, start, end)}
-        track_id = _u32(moof, inside[b"tfhd"] + 4)
-        at = inside[b"tfdt"]
-        if moof[at] != 1:
-            raise MediaBroken(reason="32-bit decode time")
-        pack_into(">Q", moof, at + 4, unpack_from(">Q", moof, at + 4)[0] + by.get(track_id, 0))
 
 
 def _children(box: bytes | bytearray, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:

@@ -89,7 +89,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     grace_s: float = 60.0
     """How long a lost encoder may stay away before its channel ends."""
     takeover_s: float = 3.0
-    """An encoder silent for this long gives way to another with the same key (a half-open connection is not a rival)."""
+    """An encoder silent for this long gives way to another with the same key (it is half open)."""
     first_picture_s: float = 15.0
     """An encoder that has not produced a playable part by then is cut off."""
     afterglow_s: float = 30.0
@@ -97,7 +97,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     channels_max: int = 64
 
     part_s: float = 0.195
-    """ffmpeg cuts a fragment at the first frame this far in: 195 gives 200 ms at 20, 25, 30, 50 and 60 frames a second."""
+    """ffmpeg cuts a fragment at the first frame this far in: 195 gives 200 ms at 20, 25, 30, 50 and 60 fps."""
     part_target_s: float = 0.235
     """PART-TARGET: no part may be longer, none but a segment's last shorter than 85 % (iPhones enforce both)."""
     hold_back_s: float = 0.9
@@ -159,7 +159,7 @@ class EncoderFailed(Unavailable, code="encoder-failed"):
     reason: str
 
 
-class StudioFull(TooBusy, code="studio-full"):
+class ServerFull(TooBusy, code="media-full"):
     """No more channels can be on air here."""
 
 

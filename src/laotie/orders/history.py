@@ -1,6 +1,6 @@
 """History: orders and returns out of another house's books, in bulk, as a record and nothing more.
 
-A past order is `completed`, from the shelf, placed by `import`. Nothing is told, held or posted for it: its money moved
+A past order is `completed` and its source is `imported`, which is no kind of traffic. Nothing is told, held or posted for it: its money moved
 elsewhere, long ago, so the ledger (which holds what went through this house) does not know it. Its pieces are entered
 as received and sold, so the stock's promises hold. Returns have a record of their own, since the old books do not say
 which order they belong to; returned pieces do not come back into stock, since their condition is not told either.
@@ -204,7 +204,7 @@ async def count_kept(tx: Tx, run: ImportRun) -> Kept:
             SELECT count(DISTINCT o.id) AS orders, count(*) AS order_lines,
                    coalesce(sum(l.quantity * l.unit_price_amount), 0)::bigint AS sold_amount
             FROM orders."order" AS o JOIN orders.line AS l ON l.order_id = o.id
-            WHERE o.shop_id = %(shop_id)s AND o.placement = 'import' AND o.digest = %(run)s
+            WHERE o.shop_id = %(shop_id)s AND o.source = 'imported' AND o.digest = %(run)s
         ), returned AS (
             SELECT count(DISTINCT r.id) AS returns, count(*) AS return_lines,
                    coalesce(sum(l.quantity * l.unit_price_amount), 0)::bigint AS returned_amount
@@ -247,7 +247,7 @@ async def _write_orders(tx: Tx, run: ImportRun, currency: str, deals: list[PastD
         WITH fresh AS (
             INSERT INTO orders."order" AS o (id, buyer_id, client_id, shop_id, state, currency, total_amount, source,
                                              placement, digest, placed_at, pay_by, paid_at, note)
-            SELECT id, buyer_id, client_id, %(shop_id)s, 'completed', %(currency)s, total, 'shelf', 'import', %(run)s,
+            SELECT id, buyer_id, client_id, %(shop_id)s, 'completed', %(currency)s, total, 'imported', 'import', %(run)s,
                    placed_at, placed_at, placed_at, note
             FROM unnest(%(ids)s::uuid[], %(buyers)s::uuid[], %(clients)s::uuid[], %(totals)s::bigint[],
                         %(times)s::timestamptz[], %(notes)s::text[])

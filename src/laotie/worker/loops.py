@@ -11,8 +11,6 @@ from psycopg import Error as DatabaseError
 
 from laotie import ledger
 from laotie.base import jobs, metrics
-from laotie.base.bus import Bus
-from laotie.base.db import Database
 from laotie.base.logs import log
 from laotie.base.outbox import Reaction, Relay, measure_backlog
 from laotie.base.refusals import Unavailable
@@ -42,11 +40,10 @@ def all_reactions() -> list[Reaction]:
 class Worker:
     """Relay, deadlines, fold and jobs; `start` returns at once, `stop` lets work in hand finish."""
 
-    def __init__(self, db: Database, bus: Bus, *, jobs_context: jobs.Context) -> None:
-        self._db = db
-        self._bus = bus
-        self._jobs_context = jobs_context
-        self.relay = Relay(db, bus, all_reactions())
+    def __init__(self, context: jobs.Context) -> None:
+        self._context = context
+        self._db = context.db
+        self.relay = Relay(context.db, context.bus, all_reactions())
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
@@ -84,17 +81,18 @@ class Worker:
             await asyncio.sleep(RETRY_AFTER_S)
 
     async def _every(self, seconds: float, act: Callable[[], Awaitable[int]]) -> None:
+        """Again at once while there is work, otherwise after a pause."""
         while True:
             if not await act():
                 await asyncio.sleep(seconds)
 
     async def _sweep(self) -> int:
-        return await sweep_unpaid(self._db, payment_timeout_s=self._jobs_context.settings.payment_timeout_s)
+        return await sweep_unpaid(self._db, payment_timeout_s=self._context.settings.payment_timeout_s)
 
     async def _work_agenda(self) -> None:
         """Soon after a payment is heard of on the bus (just before its reaction commits), else once a second."""
         heard = asyncio.Event()
-        subscription = self._bus.subscribe("events.payment.*", lambda _subject, _payload: heard.set())
+        subscription = self._context.bus.subscribe("events.payment.*", lambda _subject, _payload: heard.set())
         try:
             while True:
                 if await work_agenda(self._db):
@@ -122,8 +120,11 @@ class Worker:
         return 0
 
     async def _run_jobs(self) -> None:
-        app: App = jobs.build_app(self._db.url, self._jobs_context)
+        app: App = jobs.build_app(self._db.url, self._context)
         async with app.open_async():
             await app.run_worker_async(
-                concurrency=JOBS_AT_ONCE, install_signal_handlers=False, delete_jobs="successful", fetch_job_polling_interval=1.0
+                concurrency=JOBS_AT_ONCE,
+                install_signal_handlers=False,
+                delete_jobs="successful",
+                fetch_job_polling_interval=1.0,
             )

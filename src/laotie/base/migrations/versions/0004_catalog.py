@@ -49,7 +49,8 @@ def upgrade() -> None:
             digest bytea,
             UNIQUE (shop_id, code)
         );
-        CREATE INDEX product_shop ON catalog.product (shop_id, id);
+        CREATE INDEX product_shop ON catalog.product (shop_id, created_at, id);
+        CREATE INDEX product_shelf ON catalog.product (created_at, id) WHERE state = 'listed';
 
         CREATE TABLE catalog.sku (
             id uuid PRIMARY KEY,

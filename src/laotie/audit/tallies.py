@@ -1,0 +1,226 @@
+"""The tallies: stock, orders, ledger and payments, each by itself and against each other, in one snapshot.
+
+Between two rooms the facts of every order are compared: each room gives, by the last byte of the order's id, the sum of
+the hashes of its facts (for the words of a fact see the views `<room>.order_fact`). Equal sums are equal sets, but for
+a chance of about 2^-64 a bucket; where sums differ, the bucket's facts are listed and compared one by one.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from laotie import catalog, ledger, orders, payments
+from laotie.base.db import Database, Tx
+from laotie.base.ids import OrderId
+from laotie.base.outbox import list_waiting, measure_backlog
+from laotie.events.payments import PaymentCaptured, PaymentRefunded
+
+FINDINGS_MAX = 200
+WAITING_MAX = 1_000_000
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not as promised."""
+
+    tally: str
+    subject: str
+    expected: str
+    found: str
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """One promise checked: over how many rows, and how many break it."""
+
+    name: str
+    checked: int
+    found: int
+    facts: dict[str, int] = {}
+
+    @property
+    def sound(self) -> bool:
+        """Nothing breaks the promise."""
+        return self.found == 0
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All tallies of one snapshot; `findings` holds the first `FINDINGS_MAX`."""
+
+    checked_at: datetime
+    in_flight: int
+    tallies: list[Tally]
+    findings: list[Finding]
+
+    @property
+    def sound(self) -> bool:
+        """No promise is broken."""
+        return all(tally.sound for tally in self.tallies)
+
+
+Sum = Callable[[Tx, str], Awaitable[dict[int, int]]]
+List = Callable[[Tx, str, int], Awaitable[set[tuple[OrderId, str]]]]
+
+
+class _Side(NamedTuple):
+    """A room's facts."""
+
+    name: str
+    sums: Sum
+    facts: List
+
+
+CATALOG = _Side("catalog", catalog.sum_facts, catalog.list_facts)
+LEDGER = _Side("ledger", ledger.sum_facts, ledger.list_facts)
+ORDERS = _Side("orders", orders.sum_facts, orders.list_facts)
+PAYMENTS = _Side("payments", payments.sum_facts, payments.list_facts)
+
+AGREEMENTS: tuple[tuple[str, str, _Side, _Side], ...] = (
+    ("orders: each order's pieces are reserved, released or sold as its state says", "stock", ORDERS, CATALOG),
+    ("orders: each order's hold is pending, posted or voided as its state says", "hold", ORDERS, LEDGER),
+    ("orders: what is kept of payments is the total of the paid order, and nothing else", "kept", ORDERS, PAYMENTS),
+    ("ledger: money at the provider is what payments captured less what they gave back", "money", PAYMENTS, LEDGER),
+)
+
+
+async def take_tallies(db: Database) -> Report:
+    """Check everything in one snapshot: a full read of the four rooms, so not for every request."""
+    async with db.read() as tx:
+        return await check_books(tx)
+
+
+async def check_books(tx: Tx) -> Report:
+    """The same in a transaction that is open already; only a snapshot makes its findings faults."""
+    findings: list[Finding] = []
+    in_flight = await _find_in_flight(tx)
+    tallied = [
+        await _check_stock(tx, findings),
+        await _check_ledger(tx, findings),
+        await _check_payments(tx, findings),
+        *(await _check_orders(tx, findings)),
+    ]
+    order_count = tallied[-1].checked
+    for name, topic, expected, found in AGREEMENTS:
+        excused = in_flight if PAYMENTS in (expected, found) else set()
+        differing = await _compare(tx, topic, expected, found, excused)
+        findings += [
+            Finding(tally=name, subject=str(order_id), expected=ours, found=theirs)
+            for order_id, ours, theirs in differing
+        ]
+        tallied.append(Tally(name=name, checked=order_count, found=len(differing)))
+    tallied.append(await _check_news(tx, findings))
+    return Report(checked_at=tx.now, in_flight=len(in_flight), tallies=tallied, findings=findings[:FINDINGS_MAX])
+
+
+async def _find_in_flight(tx: Tx) -> set[OrderId]:
+    """Orders whose payment or refund is told but not yet worked into the order: in the outbox, or on the agenda."""
+    waiting = await list_waiting(tx, limit=WAITING_MAX)
+    told = {one.event.order_id for one in waiting if isinstance(one.event, PaymentCaptured | PaymentRefunded)}
+    return told | await orders.find_in_flight(tx)
+
+
+async def _check_stock(tx: Tx, findings: list[Finding]) -> Tally:
+    name = "stock: received = available + reserved + sold, and each is the sum of its movements"
+    tally = await catalog.tally(tx)
+    findings += [
+        Finding(
+            tally=name,
+            subject=str(one.sku_id),
+            expected=f"{one.available_moved} {one.reserved_moved} {one.sold_moved} of {one.received_moved}",
+            found=f"{one.available} {one.reserved} {one.sold} of {one.received}",
+        )
+        for one in tally.differences
+    ]
+    facts = {
+        "received": tally.received,
+        "available": tally.available,
+        "reserved": tally.reserved,
+        "sold": tally.sold,
+        "movements": tally.movement_count,
+    }
+    return Tally(name=name, checked=tally.sku_count, found=tally.difference_count, facts=facts)
+
+
+async def _check_ledger(tx: Tx, findings: list[Finding]) -> Tally:
+    name = "ledger: all balances sum to zero, each is the sum of its transfers, each hold is settled at most once"
+    tally = await ledger.tally(tx)
+    wrong = {
+        "sum_of_balances": tally.sum_of_balances,
+        "balances_off": tally.balances_off,
+        "settled_twice": tally.settled_twice,
+        "settled_amount_off": tally.settled_amount_off,
+    }
+    return _count_wrong(name, tally.transfers, wrong, findings, accounts=tally.accounts, holds_open=tally.holds_open)
+
+
+async def _check_payments(tx: Tx, findings: list[Finding]) -> Tally:
+    name = "payments: amounts given back are the sums of refunds, states follow, providers agree"
+    tally = await payments.tally(tx)
+    wrong = {
+        "refund_sums_off": tally.refund_sums_off,
+        "states_off": tally.states_off,
+        "discrepancies": tally.discrepancies,
+    }
+    return _count_wrong(
+        name, tally.payments, wrong, findings, captured=tally.captured, refunds_open=tally.refunds_open
+    )
+
+
+async def _check_orders(tx: Tx, findings: list[Finding]) -> list[Tally]:
+    tally = await orders.tally(tx)
+    checks = {
+        "orders: each unpaid order comes to its deadline": (tally.never_due, "on the agenda"),
+        "orders: each order is in its shop's list": (tally.feed_off, "listed in its state"),
+        "orders: each total is the sum of its lines": (tally.total_off, "the sum of its lines"),
+    }
+    for name, (order_ids, expected) in checks.items():
+        findings += [
+            Finding(tally=name, subject=str(order_id), expected=expected, found="it is not") for order_id in order_ids
+        ]
+    return [
+        Tally(name=name, checked=tally.orders, found=len(order_ids), facts=tally.by_state)
+        for name, (order_ids, _) in checks.items()
+    ]
+
+
+async def _check_news(tx: Tx, findings: list[Finding]) -> Tally:
+    name = "news: every fact told has been carried, or waits for its turn"
+    backlog = await measure_backlog(tx)
+    return _count_wrong(name, backlog.waiting + backlog.parked, {"parked": backlog.parked}, findings)
+
+
+def _count_wrong(
+    name: str, checked: int, wrong: dict[str, int], findings: list[Finding], **facts: int
+) -> Tally:
+    findings += [
+        Finding(tally=name, subject=subject, expected="0", found=str(count))
+        for subject, count in wrong.items()
+        if count
+    ]
+    return Tally(name=name, checked=checked, found=sum(abs(count) for count in wrong.values()), facts=facts)
+
+
+async def _compare(
+    tx: Tx, topic: str, expected: _Side, found: _Side, in_flight: set[OrderId]
+) -> list[tuple[OrderId, str, str]]:
+    """The orders of which the two rooms hold different facts: (order, what the one says, what the other says)."""
+    ours, theirs = await expected.sums(tx, topic), await found.sums(tx, topic)
+    differing: list[tuple[OrderId, str, str]] = []
+    for bucket in sorted({key for key in ours.keys() | theirs.keys() if ours.get(key, 0) != theirs.get(key, 0)}):
+        here = await expected.facts(tx, topic, bucket)
+        there = await found.facts(tx, topic, bucket)
+        differing += [
+            (
+                order_id,
+                f"{expected.name}: {_words(here - there, order_id)}",
+                f"{found.name}: {_words(there - here, order_id)}",
+            )
+            for order_id in sorted({order_id for order_id, _ in here ^ there} - in_flight)
+        ]
+    return differing
+
+
+def _words(facts: set[tuple[OrderId, str]], order_id: OrderId) -> str:
+    return ", ".join(sorted(fact for of, fact in facts if of == order_id)) or "nothing"
+
+

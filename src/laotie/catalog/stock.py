@@ -1,0 +1,388 @@
+"""Stock: an append-only ledger of movements, and beside it a guarded balance on the SKU's row.
+
+    received, corrected   into (out of) available     reserved   available → reserved
+    sold                  reserved → sold             released   reserved → available
+    returned              sold → available
+
+Every statement writes the movements and the balance together, so `received = available + reserved + sold`, and both
+equal the sums of the movements; no figure ever falls below zero (a `CHECK` stands behind the guards). Rows are locked
+by ascending id. The batch forms are one statement each and serve the till and the life of orders.
+"""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from laotie import identity
+from laotie.base.db import Tx
+from laotie.base.ids import OrderId, ShopId, SkuId, new_id
+from laotie.base.refusals import IdReused, NotFound
+from laotie.catalog.model import STOCK_MAX, Movement, MovementKind, MovementRefused, Shelf, Sku, StockShort, clean_text
+from laotie.events.catalog import StockChanged
+
+Line = tuple[SkuId, int, OrderId]
+"""Pieces of a SKU for an order."""
+
+DIFFERENCES_SHOWN_MAX = 100
+
+
+async def lock_many(tx: Tx, sku_ids: list[SkuId]) -> dict[SkuId, Shelf]:
+    """Lock the SKU rows by ascending id and read what a sale needs to know; unknown ids are left out."""
+    rows = await tx.tuples(
+        """
+        SELECT sku.id, sku.product_id, sku.shop_id, sku.available, sku.price_amount, sku.currency,
+               sku.state = 'active' AND product.state = 'listed' AND shop.state = 'open',
+               product.title, sku.options::text,
+               coalesce(product.images ->> 0, '/media/pictures/' || product.id || '.svg')
+        FROM catalog.sku
+        JOIN catalog.product ON product.id = sku.product_id
+        JOIN catalog.shop ON shop.id = sku.shop_id
+        WHERE sku.id = ANY(%(ids)s)
+        ORDER BY sku.id
+        FOR NO KEY UPDATE OF sku
+        """,
+        ids=sku_ids,
+    )
+    return {row[0]: Shelf._make(row) for row in rows}
+
+
+async def reserve_many(tx: Tx, taken: list[Line]) -> None:
+    """Put pieces aside for orders. The caller holds the rows (`lock_many`), has decided, and tells `stock_changed`."""
+    await tx.run(
+        """
+        WITH line AS (
+            SELECT * FROM unnest(%(ids)s::uuid[], %(skus)s::uuid[], %(quantities)s::bigint[], %(orders)s::uuid[])
+              AS line (id, sku_id, quantity, order_id)
+        ), moved AS (
+            UPDATE catalog.sku SET available = available - taken.quantity, reserved = reserved + taken.quantity
+            FROM (SELECT sku_id, sum(quantity)::bigint AS quantity FROM line GROUP BY sku_id) AS taken
+            WHERE sku.id = taken.sku_id
+        )
+        INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, order_id, moved_at)
+        SELECT id, sku_id, 'reserved', quantity, order_id, %(now)s FROM line
+        """,
+        **_arrays(taken),
+        now=tx.now,
+    )
+
+
+async def release_many(tx: Tx, lines: list[Line]) -> None:
+    """Give back what was put aside for orders that ended unpaid, and tell the new figures."""
+    _tell(
+        tx,
+        await tx.tuples(
+            """
+            WITH line AS (
+                SELECT * FROM unnest(%(ids)s::uuid[], %(skus)s::uuid[], %(quantities)s::bigint[], %(orders)s::uuid[])
+                  AS line (id, sku_id, quantity, order_id)
+            ), held AS MATERIALIZED (
+                SELECT id FROM catalog.sku WHERE id = ANY(%(skus)s) ORDER BY id FOR NO KEY UPDATE
+            ), written AS (
+                INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, order_id, moved_at)
+                SELECT id, sku_id, 'released', quantity, order_id, %(now)s FROM line
+            )
+            UPDATE catalog.sku SET available = available + given.quantity, reserved = reserved - given.quantity
+            FROM (SELECT sku_id, sum(quantity)::bigint AS quantity FROM line GROUP BY sku_id) AS given
+            JOIN held ON held.id = given.sku_id
+            WHERE sku.id = held.id
+            RETURNING sku.id, sku.product_id, sku.shop_id, sku.available
+            """,
+            **_arrays(lines),
+            now=tx.now,
+        ),
+    )
+
+
+async def sell_many(tx: Tx, lines: list[Line]) -> None:
+    """What was put aside is sold: the orders are paid. What can be bought does not change."""
+    await tx.run(
+        """
+        WITH line AS (
+            SELECT * FROM unnest(%(ids)s::uuid[], %(skus)s::uuid[], %(quantities)s::bigint[], %(orders)s::uuid[])
+              AS line (id, sku_id, quantity, order_id)
+        ), held AS MATERIALIZED (
+            SELECT id FROM catalog.sku WHERE id = ANY(%(skus)s) ORDER BY id FOR NO KEY UPDATE
+        ), moved AS (
+            UPDATE catalog.sku SET reserved = reserved - gone.quantity, sold = sold + gone.quantity
+            FROM (SELECT sku_id, sum(quantity)::bigint AS quantity FROM line GROUP BY sku_id) AS gone
+            JOIN held ON held.id = gone.sku_id
+            WHERE sku.id = held.id
+        )
+        INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, order_id, moved_at)
+        SELECT id, sku_id, 'sold', quantity, order_id, %(now)s FROM line
+        """,
+        **_arrays(lines),
+        now=tx.now,
+    )
+
+
+async def return_many(tx: Tx, lines: list[Line]) -> None:
+    """Sold pieces came back and can be bought again; tells the new figures."""
+    _tell(
+        tx,
+        await tx.tuples(
+            """
+            WITH line AS (
+                SELECT * FROM unnest(%(ids)s::uuid[], %(skus)s::uuid[], %(quantities)s::bigint[], %(orders)s::uuid[])
+                  AS line (id, sku_id, quantity, order_id)
+            ), held AS MATERIALIZED (
+                SELECT id FROM catalog.sku WHERE id = ANY(%(skus)s) ORDER BY id FOR NO KEY UPDATE
+            ), written AS (
+                INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, order_id, moved_at)
+                SELECT id, sku_id, 'returned', quantity, order_id, %(now)s FROM line
+            )
+            UPDATE catalog.sku SET available = available + back.quantity, sold = sold - back.quantity
+            FROM (SELECT sku_id, sum(quantity)::bigint AS quantity FROM line GROUP BY sku_id) AS back
+            JOIN held ON held.id = back.sku_id
+            WHERE sku.id = held.id
+            RETURNING sku.id, sku.product_id, sku.shop_id, sku.available
+            """,
+            **_arrays(lines),
+            now=tx.now,
+        ),
+    )
+
+
+async def record_past_sales(tx: Tx, pieces: dict[SkuId, int], *, note: str) -> None:
+    """Pieces that came and went before this house kept the books: received, reserved and sold in one step.
+
+    One movement of each kind a SKU; what can be bought does not change.
+    """
+    await tx.run(
+        """
+        WITH line AS (
+            SELECT * FROM unnest(%(skus)s::uuid[], %(quantities)s::bigint[], %(first)s::uuid[], %(second)s::uuid[],
+                                 %(third)s::uuid[]) AS line (sku_id, quantity, first, second, third)
+        ), held AS MATERIALIZED (
+            SELECT id FROM catalog.sku WHERE id = ANY(%(skus)s) ORDER BY id FOR NO KEY UPDATE
+        ), moved AS (
+            UPDATE catalog.sku SET received = received + line.quantity, sold = sold + line.quantity
+            FROM line JOIN held ON held.id = line.sku_id
+            WHERE sku.id = held.id
+        )
+        INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, note, moved_at)
+        SELECT step.id, line.sku_id, step.kind, line.quantity, %(note)s, %(now)s
+        FROM line
+        CROSS JOIN LATERAL (VALUES (line.first, 'received'), (line.second, 'reserved'), (line.third, 'sold'))
+          AS step (id, kind)
+        """,
+        skus=list(pieces),
+        quantities=list(pieces.values()),
+        first=[new_id() for _ in pieces],
+        second=[new_id() for _ in pieces],
+        third=[new_id() for _ in pieces],
+        note=note,
+        now=tx.now,
+    )
+
+
+async def move_stock(
+    tx: Tx,
+    actor: identity.Actor,
+    sku_id: SkuId,
+    movement_id: UUID,
+    *,
+    kind: MovementKind,
+    quantity: int,
+    note: str | None = None,
+) -> tuple[Movement, int]:
+    """Receive or correct stock by hand; returns the movement and what can be bought now.
+
+    The same id with the same content returns the first movement. Needs the scope `catalog`. Refuses
+    `MovementRefused`, `StockShort`, `IdReused`.
+    """
+    shop_id = await tx.maybe(ShopId, "SELECT shop_id FROM catalog.sku WHERE id = %(id)s", id=sku_id)
+    if shop_id is None:
+        raise NotFound()
+    await identity.require_seat(tx, actor, shop_id, identity.Scope.catalog)
+    sku = await _hold(tx, sku_id)
+    by_hand = kind is MovementKind.corrected or (kind is MovementKind.received and quantity > 0)
+    if not by_hand or quantity == 0 or abs(quantity) > STOCK_MAX:
+        raise MovementRefused(quantity_max=STOCK_MAX)
+    note = clean_text("note", note or "") or None
+    known = await tx.maybe(
+        Movement,
+        """
+        SELECT id, kind, quantity, order_id, note, moved_at FROM catalog.stock_movement
+        WHERE sku_id = %(sku_id)s AND id = %(id)s
+        """,
+        sku_id=sku_id,
+        id=movement_id,
+    )
+    if known is not None:
+        if (known.kind, known.quantity, known.note) != (kind, quantity, note):
+            raise IdReused()
+        return known, sku.available
+    if sku.available + quantity < 0:
+        raise StockShort(available=sku.available)
+    if sku.received + quantity > 10 * STOCK_MAX:
+        raise MovementRefused(quantity_max=STOCK_MAX)
+    await tx.run(
+        """
+        WITH moved AS (
+            UPDATE catalog.sku SET available = available + %(quantity)s, received = received + %(quantity)s
+            WHERE id = %(sku_id)s
+        )
+        INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, note, moved_at)
+        VALUES (%(id)s, %(sku_id)s, %(kind)s, %(quantity)s, %(note)s, %(now)s)
+        """,
+        id=movement_id,
+        sku_id=sku_id,
+        kind=kind,
+        quantity=quantity,
+        note=note,
+        now=tx.now,
+    )
+    available = sku.available + quantity
+    tx.tell(StockChanged(sku_id=sku_id, product_id=sku.product_id, shop_id=sku.shop_id, available=available))
+    return Movement(
+        id=movement_id, kind=kind, quantity=quantity, order_id=None, note=note, moved_at=tx.now
+    ), available
+
+
+async def set_many(tx: Tx, counted: dict[SkuId, int], *, note: str) -> set[SkuId]:
+    """Correct each SKU to the number of pieces counted, and tell the new figures; returns those that differed."""
+    changed = await tx.tuples(
+        """
+        WITH held AS MATERIALIZED (
+            SELECT id, available FROM catalog.sku WHERE id = ANY(%(skus)s) ORDER BY id FOR NO KEY UPDATE
+        ), step AS (
+            SELECT held.id, counted.available - held.available AS quantity, counted.movement_id
+            FROM unnest(%(skus)s::uuid[], %(counts)s::bigint[], %(ids)s::uuid[])
+              AS counted (sku_id, available, movement_id)
+            JOIN held ON held.id = counted.sku_id
+            WHERE counted.available <> held.available
+        ), written AS (
+            INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, note, moved_at)
+            SELECT movement_id, id, CASE WHEN quantity > 0 THEN 'received' ELSE 'corrected' END, quantity, %(note)s,
+                   %(now)s
+            FROM step
+        )
+        UPDATE catalog.sku SET available = available + step.quantity, received = received + step.quantity
+        FROM step WHERE sku.id = step.id
+        RETURNING sku.id, sku.product_id, sku.shop_id, sku.available
+        """,
+        skus=list(counted),
+        counts=list(counted.values()),
+        ids=[new_id() for _ in counted],
+        note=note,
+        now=tx.now,
+    )
+    _tell(tx, changed)
+    return {row[0] for row in changed}
+
+
+def stock_changed(shelf: Shelf, available: int) -> StockChanged:
+    """The news of a SKU's new figure, from what the till read."""
+    return StockChanged(
+        sku_id=shelf.sku_id, product_id=shelf.product_id, shop_id=shelf.shop_id, available=available
+    )
+
+
+def stock_changed_of(sku: Sku) -> StockChanged:
+    """The same from a SKU as it is now."""
+    return StockChanged(sku_id=sku.id, product_id=sku.product_id, shop_id=sku.shop_id, available=sku.available)
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A SKU whose balance is not what its movements add up to. This must never be seen."""
+
+    sku_id: SkuId
+    available: int
+    reserved: int
+    sold: int
+    received: int
+    available_moved: int
+    reserved_moved: int
+    sold_moved: int
+    received_moved: int
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """The stock's own audit: SKUs compared with their movements, the totals, and the first of what differs."""
+
+    sku_count: int
+    movement_count: int
+    available: int
+    reserved: int
+    sold: int
+    received: int
+    difference_count: int
+    differences: list[Difference]
+
+
+async def tally(tx: Tx) -> Tally:
+    """Compare every SKU's balance with the sums of its movements (a full read: call it in a snapshot)."""
+    totals = await tx.tuples(
+        """
+        SELECT count(*), coalesce(sum(available), 0)::bigint, coalesce(sum(reserved), 0)::bigint,
+               coalesce(sum(sold), 0)::bigint, coalesce(sum(received), 0)::bigint,
+               (SELECT count(*) FROM catalog.stock_movement)
+        FROM catalog.sku
+        """
+    )
+    sku_count, available, reserved, sold, received, movement_count = totals[0]
+    differing = await tx.tuples(
+        """
+        SELECT id, available, reserved, sold, received, available_moved, reserved_moved, sold_moved, received_moved,
+               count(*) OVER ()
+        FROM (
+            SELECT sku.id, sku.available, sku.reserved, sku.sold, sku.received,
+                   coalesce(moved.entered - moved.taken + moved.given + moved.back, 0)::bigint AS available_moved,
+                   coalesce(moved.taken - moved.given - moved.gone, 0)::bigint AS reserved_moved,
+                   coalesce(moved.gone - moved.back, 0)::bigint AS sold_moved,
+                   coalesce(moved.entered, 0)::bigint AS received_moved
+            FROM catalog.sku
+            LEFT JOIN (
+                SELECT sku_id,
+                       coalesce(sum(quantity) FILTER (WHERE kind IN ('received', 'corrected')), 0) AS entered,
+                       coalesce(sum(quantity) FILTER (WHERE kind = 'reserved'), 0) AS taken,
+                       coalesce(sum(quantity) FILTER (WHERE kind = 'released'), 0) AS given,
+                       coalesce(sum(quantity) FILTER (WHERE kind = 'sold'), 0) AS gone,
+                       coalesce(sum(quantity) FILTER (WHERE kind = 'returned'), 0) AS back
+                FROM catalog.stock_movement GROUP BY sku_id
+            ) AS moved ON moved.sku_id = sku.id
+        ) AS compared
+        WHERE (available, reserved, sold, received)
+              IS DISTINCT FROM (available_moved, reserved_moved, sold_moved, received_moved)
+        ORDER BY id LIMIT %(limit)s
+        """,
+        limit=DIFFERENCES_SHOWN_MAX,
+    )
+    return Tally(
+        sku_count=sku_count,
+        movement_count=movement_count,
+        available=available,
+        reserved=reserved,
+        sold=sold,
+        received=received,
+        difference_count=differing[0][9] if differing else 0,
+        differences=[Difference(*row[:9]) for row in differing],
+    )
+
+
+def _arrays(lines: list[Line]) -> dict[str, list[Any]]:
+    return {
+        "ids": [new_id() for _ in lines],
+        "skus": [line[0] for line in lines],
+        "quantities": [line[1] for line in lines],
+        "orders": [line[2] for line in lines],
+    }
+
+
+def _tell(tx: Tx, rows: list[tuple[Any, ...]]) -> None:
+    for sku_id, product_id, shop_id, available in rows:
+        tx.tell(StockChanged(sku_id=sku_id, product_id=product_id, shop_id=shop_id, available=available))
+
+
+async def _hold(tx: Tx, sku_id: SkuId) -> Sku:
+    return await tx.one(
+        Sku,
+        """
+        SELECT id, product_id, shop_id, code, options, price_amount, list_price_amount, currency, state, available,
+               reserved, sold, received
+        FROM catalog.sku WHERE id = %(id)s FOR NO KEY UPDATE
+        """,
+        id=sku_id,
+    )

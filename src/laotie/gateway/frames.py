@@ -1,0 +1,338 @@
+"""The frames: everything that travels on a room's socket, in both directions, as plain tagged types.
+
+Upstream frames are strict: an unknown field, a wrong type, a string too long is refused. Downstream frames may gain
+fields. `frames.json` at the root of the repository is the JSON Schema of both, written from here; `docs/protocol.md`
+tells the story.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+
+from laotie.base.ids import CartItemId, OrderId, SkuId, ViewerId
+from laotie.base.money import Money
+from laotie.base.refusals import Refusal
+from laotie.live import CartItem, Show
+
+TICKET_LENGTH_MAX = 4096
+CHAT_TEXT_LENGTH_MAX = 2000
+"""What is read at all; what is accepted after cleaning is `Limits.chat_length_max`."""
+LINES_MAX = 50
+LIKES_MAX = 50
+VERSION_MAX = 2**53 - 1
+"""JavaScript's largest whole number."""
+
+
+class Up(msgspec.Struct, frozen=True, tag_field="t", forbid_unknown_fields=True):
+    """What a client sends."""
+
+
+class Resume(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a returning client stands."""
+
+    v: Annotated[int, msgspec.Meta(ge=0, le=VERSION_MAX)]
+
+
+class Hello(Up, frozen=True, tag="hello"):
+    """The first frame of a connection: who is here, for which show, and what they have seen already."""
+
+    ticket: Annotated[str, msgspec.Meta(min_length=1, max_length=TICKET_LENGTH_MAX)]
+    resume: Resume | None = None
+
+
+class BuyLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing wanted at the price shown (minor units of the shop's currency)."""
+
+    sku: SkuId
+    qty: Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+    price: Annotated[int, msgspec.Meta(ge=0, le=10**15)]
+    item: CartItemId | None = None
+
+
+class Buy(Up, frozen=True, tag="buy"):
+    """A purchase. `id` is the client's own and makes repeating safe."""
+
+    id: UUID
+    lines: Annotated[tuple[BuyLine, ...], msgspec.Meta(max_length=LINES_MAX)]
+
+
+class Chat(Up, frozen=True, tag="chat"):
+    """Something to say to the room."""
+
+    id: UUID
+    text: Annotated[str, msgspec.Meta(max_length=CHAT_TEXT_LENGTH_MAX)]
+
+
+class Like(Up, frozen=True, tag="like"):
+    """Taps on the heart since the last such frame."""
+
+    n: Annotated[int, msgspec.Meta(ge=1, le=LIKES_MAX)]
+
+
+class Beat(Up, frozen=True, tag="beat"):
+    """Sent every `beat_s` seconds: is the picture visible, and which version has been applied."""
+
+    visible: bool
+    v: Annotated[int, msgspec.Meta(ge=0, le=VERSION_MAX)]
+
+
+class Resync(Up, frozen=True, tag="resync"):
+    """Frames are missing: send a fresh welcome."""
+
+
+class Click(Up, frozen=True, tag="click"):
+    """An item of the cart was looked at."""
+
+    item: CartItemId
+
+
+Upstream = Hello | Buy | Chat | Like | Beat | Resync | Click
+
+read = msgspec.json.Decoder(Upstream).decode
+
+
+class Down(msgspec.Struct, frozen=True, kw_only=True, tag_field="t"):
+    """What the server sends."""
+
+
+class You(msgspec.Struct, frozen=True, kw_only=True):
+    """The viewer as the room knows them. `staff`: a seat on this shop's orders."""
+
+    viewer_id: ViewerId
+    name: str
+    guest: bool
+    staff: bool
+    follows: bool
+    muted: bool = False
+
+
+class Speaker(msgspec.Struct, frozen=True, kw_only=True):
+    """Who said something."""
+
+    id: ViewerId
+    name: str
+    level: int = 0
+
+
+class Said(Down, frozen=True, kw_only=True, tag="chat"):
+    """Someone said something. May be sampled when very many speak at once."""
+
+    id: UUID
+    from_: Speaker = msgspec.field(name="from")
+    text: str
+    at: datetime
+
+
+class Joined(Down, frozen=True, kw_only=True, tag="join"):
+    """`n` people came in, the last of them `name`."""
+
+    name: str
+    n: int
+
+
+class Bought(Down, frozen=True, kw_only=True, tag="bought"):
+    """`n` purchases since the last such notice; the last was of `title`, by someone whose name begins so."""
+
+    name: str
+    title: str
+    n: int
+
+
+class Counts(Down, frozen=True, kw_only=True, tag="counts"):
+    """People watching now, and hearts so far."""
+
+    viewers: int
+    likes: int
+
+
+class Stock(Down, frozen=True, kw_only=True, tag="stock"):
+    """How many pieces are left. An absolute value: the last one counts."""
+
+    sku: SkuId
+    available: int
+
+
+class Item(CartItem, frozen=True, kw_only=True, tag_field="t", tag="item"):
+    """An item of the cart, new or changed, as a whole."""
+
+
+class Gone(Down, frozen=True, kw_only=True, tag="gone"):
+    """An item has left the cart."""
+
+    item: CartItemId
+
+
+class Pin(Down, frozen=True, kw_only=True, tag="pin"):
+    """The item being explained now, or none."""
+
+    item: CartItemId | None
+    at: datetime
+
+
+class ShowState(Down, frozen=True, kw_only=True, tag="show"):
+    """The show has started, ended, or is called something else."""
+
+    state: str
+    title: str
+    cover: str | None
+
+
+RoomFrame = Said | Joined | Bought | Counts | Stock | Item | Gone | Pin | ShowState
+
+
+class Welcome(Down, frozen=True, kw_only=True, tag="welcome"):
+    """The room as a whole at version `v`. Whatever the client held before is void."""
+
+    v: int
+    you: You
+    beat_s: int
+    show: Show
+    cart: list[CartItem]
+    chat: list[Said]
+    counts: Counts
+
+
+class Batch(Down, frozen=True, kw_only=True, tag="batch"):
+    """The room's frames that lead from one version to another."""
+
+    from_: int = msgspec.field(name="from")
+    v: int
+    f: list[RoomFrame]
+
+
+class OrderBrief(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as its buyer hears of it first."""
+
+    id: OrderId
+    state: str
+    total: Money
+    placed_at: datetime
+    pay_by: datetime
+
+
+class Order(Down, frozen=True, kw_only=True, tag="order"):
+    """A purchase was accepted and is durable. `re` is the id of the `buy`."""
+
+    re: UUID
+    order: OrderBrief
+
+
+class Refused(Down, frozen=True, kw_only=True, tag="refused"):
+    """Something was refused. `re` is the id of the frame it answers, where it had one; facts follow by name."""
+
+    re: UUID | None
+    code: str
+    title: str
+
+
+class Paid(Down, frozen=True, kw_only=True, tag="paid"):
+    """Your order is paid."""
+
+    order: OrderId
+
+
+class OrderMoved(Down, frozen=True, kw_only=True, tag="order_state"):
+    """Your order has another state now."""
+
+    order: OrderId
+    state: str
+
+
+class Sent(Down, frozen=True, kw_only=True, tag="sent"):
+    """Your chat was accepted."""
+
+    re: UUID
+
+
+class SaleLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a sale."""
+
+    sku: SkuId
+    item: CartItemId | None
+    title: str
+    qty: int
+    price: int
+
+
+class SaleBrief(msgspec.Struct, frozen=True, kw_only=True):
+    """A sale as the shop's staff hear of it first."""
+
+    id: OrderId
+    buyer: str
+    total: Money
+    lines: tuple[SaleLine, ...]
+    placed_at: datetime
+
+
+class Sale(Down, frozen=True, kw_only=True, tag="sale"):
+    """For staff: an order was placed in this show."""
+
+    order: SaleBrief
+
+
+class SalesMore(Down, frozen=True, kw_only=True, tag="sales_more"):
+    """For staff: `n` more orders were placed than could be shown one by one; ask the API."""
+
+    n: int
+
+
+class SalePaid(Down, frozen=True, kw_only=True, tag="sale_paid"):
+    """For staff: an order of this show is paid."""
+
+    order: OrderId
+
+
+class Bye(Down, frozen=True, kw_only=True, tag="bye"):
+    """The last frame: why the server closes."""
+
+    code: str
+    reason: str
+
+
+Downstream = (
+    Welcome | Batch | Order | Refused | Paid | OrderMoved | Sent | Sale | SalesMore | SalePaid | Bye
+)
+
+encode = msgspec.json.Encoder().encode
+
+
+def refuse(refusal: Refusal, re: UUID | None) -> bytes:
+    """A refusal as a frame: the same facts that the web door would give."""
+    return encode({"t": "refused", "re": re, "code": refusal.code, "title": refusal.title, **refusal.facts()})
+
+
+def header(size: int) -> bytes:
+    """The head of an unmasked WebSocket text frame (RFC 6455, 5.2)."""
+    if size < 126:
+        return bytes((0x81, size))
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big")
+    return b"\x81\x7f" + size.to_bytes(8, "big")
+
+
+def wrap(payload: bytes) -> bytes:
+    """A WebSocket text frame as a server sends it, so that one copy serves every socket of a room."""
+    return header(len(payload)) + payload
+
+
+def batch(start: int, end: int, frames: Iterable[bytes]) -> bytes:
+    """A `Batch` of frames that are encoded already, as a WebSocket frame."""
+    return wrap(b'{"t":"batch","from":%d,"v":%d,"f":[%b]}' % (start, end, b",".join(frames)))
+
+
+def frames_document() -> dict[str, Any]:
+    """`frames.json`: the JSON Schema of both directions."""
+    (up, down, room), components = msgspec.json.schema_components(
+        [Upstream, Downstream, RoomFrame], ref_template="#/$defs/{name}"
+    )
+    components["Refused"]["additionalProperties"] = True
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Frames of a Laotie room socket",
+        "description": "Written by `laotie frames` from laotie.gateway.frames; docs/protocol.md tells the story.",
+        "oneOf": [{"$ref": "#/$defs/Upstream"}, {"$ref": "#/$defs/Downstream"}],
+        "$defs": {"Upstream": up, "Downstream": down, "RoomFrame": room, **dict(sorted(components.items()))},
+    }

@@ -1,0 +1,412 @@
+"""The hub: the rooms of this process, and the news that becomes frames in them.
+
+Listens on the bus to what the house has committed. What a frame needs beyond the fact itself (a cart item as a whole, a
+show's title) is read again from the database, merged while a read is under way, so frames show a state at least as new
+as the fact they follow. Snapshots for joins are read once and shared for a moment.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+from picows import WSCloseCode
+
+from laotie import live
+from laotie.base.bus import Bus, Subscription
+from laotie.base.db import Database
+from laotie.base.events import Event, decode, tag_of
+from laotie.base.ids import AccountId, CartItemId, ShowId, SkuId
+from laotie.base.logs import log
+from laotie.base.money import Money
+from laotie.base.refusals import NotFound, Refusal, TooBusy, Unavailable
+from laotie.events import catalog as goods
+from laotie.events import identity as people
+from laotie.events import live as shows
+from laotie.events import orders as sales
+from laotie.gateway import frames
+from laotie.gateway.limits import Limits
+from laotie.gateway.room import Picture, Room
+
+READ_AGAIN_S = 0.5
+READS_MAX = 20
+ROOMS_MAX = 20_000
+SAID_ABROAD_MAX = 1_000
+
+
+class Guest(Protocol):
+    """A socket that wants into a room (see `RoomSocket`)."""
+
+    room: Room | None
+
+    @property
+    def shutting(self) -> bool: ...
+    def entered(self, room: Room) -> None: ...
+    def welcome(self, picture: Picture) -> None: ...
+    def resume(self, missed: bytes) -> None: ...
+    def refuse(self, refusal: Refusal, re: UUID | None = None) -> None: ...
+    def bye(self, code: str, reason: str, close: WSCloseCode = ...) -> None: ...
+
+
+class Crowd(Protocol):
+    """Finds the sockets of one account in this process."""
+
+    def sockets_of(self, account_id: UUID) -> list[Any]: ...
+
+
+class AbroadNews(msgspec.Struct, frozen=True):
+    """What one gateway tells the others of a room that they share."""
+
+    origin: UUID
+    said: list[frames.Said]
+    likes: int
+
+
+class Hub:
+    """Rooms by show. `start` before the first socket, `stop` after the last."""
+
+    def __init__(
+        self,
+        db: Database,
+        bus: Bus,
+        limits: Limits,
+        crowd: Crowd,
+        *,
+        origin: UUID,
+        playback: Callable[[live.Show], live.Playback | None] | None = None,
+    ) -> None:
+        self._db = db
+        self._bus = bus
+        self._limits = limits
+        self._crowd = crowd
+        self._origin = origin
+        self._playback = playback
+        self._liked: dict[ShowId, int] = {}
+        self._loop = asyncio.get_running_loop()
+        self.rooms: dict[ShowId, Room] = {}
+        self._by_sku: dict[SkuId, set[ShowId]] = {}
+        self._entering: dict[ShowId, list[tuple[Guest, int | None]]] = {}
+        self._dirty: dict[ShowId, set[CartItemId]] = {}
+        self._subscriptions: list[Subscription] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Listen."""
+        for kind, hear in self._ears().items():
+            tag = tag_of(kind)
+            self._subscriptions.append(self._bus.subscribe(f"events.{tag}", self._listener(tag, hear)))
+        self._subscriptions.append(self._bus.subscribe("room.*", self._hear_abroad))
+
+    async def stop(self) -> None:
+        """Hear and say no more."""
+        for subscription in self._subscriptions:
+            subscription.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for room in self.rooms.values():
+            room.close()
+        self.rooms.clear()
+
+    # Coming in.
+
+    def enter(self, guest: Guest, show_id: ShowId, resume: int | None) -> None:
+        """Let a socket into its show's room: at once when a snapshot is at hand, else when one has been read.
+
+        A socket that is in already gets a fresh welcome.
+        """
+        room = self.rooms.get(show_id)
+        if room is not None and self._admit(guest, room, resume):
+            return
+        waiting = self._entering.setdefault(show_id, [])
+        waiting.append((guest, resume))
+        if len(waiting) == 1:
+            self._spawn(self._open(show_id))
+
+    def _admit(self, guest: Guest, room: Room, resume: int | None) -> bool:
+        if guest.shutting:
+            return True
+        missed = room.since(resume) if resume is not None else None
+        picture = room.fresh_picture() if missed is None else None
+        if missed is None and picture is None:
+            return False
+        if guest.room is None:
+            guest.entered(room)
+        if missed is not None:
+            guest.resume(missed)
+        elif picture is not None:
+            guest.welcome(picture)
+        return True
+
+    async def _open(self, show_id: ShowId) -> None:
+        """Read the show for everybody who waits at its door."""
+        refusal: Refusal | None = None
+        try:
+            await self._read_snapshot(show_id)
+        except Refusal as refused:
+            refusal = refused
+        except Exception:
+            log.exception("a room could not be opened", show_id=str(show_id))
+            refusal = TooBusy()
+        waiting = self._entering.pop(show_id, [])
+        room = self.rooms.get(show_id)
+        for guest, resume in waiting:
+            if refusal is None and room is not None and self._admit(guest, room, resume):
+                continue
+            refusal = refusal or TooBusy()
+            guest.refuse(refusal)
+            if guest.room is None:
+                close = WSCloseCode.POLICY_VIOLATION if refusal.status < 500 else WSCloseCode.TRY_AGAIN_LATER
+                guest.bye(refusal.code, refusal.title, close)
+
+    async def _read_snapshot(self, show_id: ShowId) -> None:
+        room = self.rooms.get(show_id)
+        mark = room.mark() if room is not None else None
+        async with self._db.read() as tx:
+            snapshot = await live.snapshot(tx, show_id)
+        if room is None:
+            if len(self.rooms) >= ROOMS_MAX:
+                raise TooBusy()
+            room = Room(show_id, self._limits, tell_abroad=self._tell_abroad)
+            room.likes = snapshot.show.like_count
+            room.liked_here = self._liked.pop(show_id, 0)
+            room.empty_since = self._loop.time()
+            self.rooms[show_id] = room
+            # Facts committed while the first snapshot was being read had no room to go to: read once more, with ears.
+            mark = room.mark()
+            async with self._db.read() as tx:
+                snapshot = await live.snapshot(tx, show_id)
+        assert mark is not None
+        for item in snapshot.cart:
+            self._index(room, item.id, frozenset(sku.sku_id for sku in item.skus))
+        show = msgspec.structs.replace(snapshot.show, viewer_count=room.viewer_count, like_count=room.likes)
+        if self._playback is not None:
+            show = msgspec.structs.replace(show, playback=self._playback(show))
+        room.paint(mark, frames.encode(show), frames.encode(snapshot.cart))
+
+    def sweep(self, now: float) -> None:
+        """Let go of rooms that have been empty for a while."""
+        for show_id, room in list(self.rooms.items()):
+            if not room.members and show_id not in self._entering and now - room.empty_since > self._limits.room_kept_s:
+                for item_id in list(room.skus):
+                    self._index(room, item_id, frozenset())
+                room.close()
+                if room.liked_here:
+                    self._liked[show_id] = room.liked_here
+                del self.rooms[show_id]
+
+    # News.
+
+    def _ears(self) -> dict[type[Event], Callable[[Any], None]]:
+        return {
+            goods.StockChanged: self._stock_changed,
+            shows.ShowStarted: self._show_changed,
+            shows.ShowEnded: self._show_changed,
+            shows.ShowChanged: self._show_changed,
+            shows.CartItemChanged: self._item_changed,
+            shows.CartItemRemoved: self._item_removed,
+            shows.ItemPinned: self._item_pinned,
+            sales.OrderPlaced: self._order_placed,
+            sales.OrderPaid: self._order_paid,
+            sales.OrderCancelled: self._order_cancelled,
+            sales.OrderRefunded: self._order_refunded,
+            people.SessionsEnded: self._signed_out,
+            people.AccountErased: self._signed_out,
+            people.SeatRevoked: self._signed_out,
+        }
+
+    def _listener(self, tag: str, hear: Callable[[Any], None]) -> Callable[[str, bytes], None]:
+        def listen(_subject: str, payload: bytes) -> None:
+            hear(decode(tag, payload))
+
+        return listen
+
+    def _stock_changed(self, event: goods.StockChanged) -> None:
+        show_ids = self._by_sku.get(event.sku_id)
+        if not show_ids:
+            return
+        frame = frames.encode(frames.Stock(sku=event.sku_id, available=event.available))
+        for show_id in show_ids:
+            self.rooms[show_id].put(("stock", event.sku_id), frame)
+
+    def _item_changed(self, event: shows.CartItemChanged) -> None:
+        self._read_item_soon(event.show_id, event.item_id)
+
+    def _item_removed(self, event: shows.CartItemRemoved) -> None:
+        self._read_item_soon(event.show_id, event.item_id)
+
+    def _item_pinned(self, event: shows.ItemPinned) -> None:
+        room = self.rooms.get(event.show_id)
+        if room is not None:
+            room.put(("pin", None), frames.encode(frames.Pin(item=event.item_id, at=event.at)))
+
+    def _show_changed(self, event: shows.ShowStarted | shows.ShowEnded | shows.ShowChanged) -> None:
+        if event.show_id in self.rooms:
+            self._spawn(self._read_show(event.show_id))
+
+    def _order_placed(self, event: sales.OrderPlaced) -> None:
+        room = self.rooms.get(event.show_id) if event.show_id is not None else None
+        if room is None:
+            return
+        name = _initial(room.name_of(event.buyer_id))
+        room.notice_purchase(name, event.lines[0].title)
+        if room.staff:
+            room.tell_staff(frames.encode(frames.Sale(order=_brief(event, name))))
+
+    def _order_paid(self, event: sales.OrderPaid) -> None:
+        self._tell_buyer(event.buyer_id, frames.Paid(order=event.order_id))
+        room = self.rooms.get(event.show_id) if event.show_id is not None else None
+        if room is not None and room.staff:
+            room.tell_staff(frames.encode(frames.SalePaid(order=event.order_id)))
+
+    def _order_cancelled(self, event: sales.OrderCancelled) -> None:
+        self._tell_buyer(event.buyer_id, frames.OrderMoved(order=event.order_id, state="cancelled"))
+
+    def _order_refunded(self, event: sales.OrderRefunded) -> None:
+        self._tell_buyer(event.buyer_id, frames.OrderMoved(order=event.order_id, state="refunded"))
+
+    def _tell_buyer(self, buyer_id: AccountId, frame: frames.Down) -> None:
+        sockets = self._crowd.sockets_of(buyer_id)
+        if sockets:
+            payload = frames.encode(frame)
+            for socket in sockets:
+                socket.send(payload)
+
+    def _signed_out(self, event: people.SessionsEnded | people.AccountErased | people.SeatRevoked) -> None:
+        """Close the account's sockets; who still has a session comes back with a new ticket."""
+        for socket in self._crowd.sockets_of(event.account_id):
+            socket.bye("rights-changed", "your sign-in or your rights have changed; come back with a new ticket")
+
+    # What a fact alone does not say.
+
+    def _read_item_soon(self, show_id: ShowId, item_id: CartItemId) -> None:
+        if show_id not in self.rooms:
+            return
+        dirty = self._dirty.get(show_id)
+        if dirty is None:
+            self._dirty[show_id] = {item_id}
+            self._spawn(self._read_items(show_id))
+        else:
+            dirty.add(item_id)
+
+    async def _read_items(self, show_id: ShowId) -> None:
+        """Read what changed; what changes during a read is read in the next turn."""
+        try:
+            while wanted := self._dirty[show_id]:
+                self._dirty[show_id] = set()
+                views = await self._again(partial(self._find_items, wanted))
+                room = self.rooms.get(show_id)
+                if room is None:
+                    return
+                for item_id in wanted:
+                    self._show_item(room, item_id, views.get(item_id))
+        finally:
+            del self._dirty[show_id]
+
+    async def _find_items(self, item_ids: set[CartItemId]) -> dict[CartItemId, live.CartItem]:
+        async with self._db.read() as tx:
+            found = [await live.cart_item_view(tx, item_id) for item_id in sorted(item_ids)]
+        return {item.id: item for item in found if item is not None}
+
+    def _show_item(self, room: Room, item_id: CartItemId, item: live.CartItem | None) -> None:
+        if item is None:
+            self._index(room, item_id, frozenset())
+            room.put(("item", item_id), frames.encode(frames.Gone(item=item_id)))
+            return
+        self._index(room, item_id, frozenset(sku.sku_id for sku in item.skus))
+        room.put(("item", item_id), b'{"t":"item",' + frames.encode(item)[1:])
+
+    async def _read_show(self, show_id: ShowId) -> None:
+        async def read() -> live.Show:
+            async with self._db.read() as tx:
+                return await live.get_show(tx, show_id)
+
+        show = await self._again(read)
+        room = self.rooms.get(show_id)
+        if room is not None:
+            room.put(
+                ("show", None),
+                frames.encode(frames.ShowState(state=show.state, title=show.title, cover=show.cover)),
+            )
+            room.picture = None
+
+    async def _again(self, read: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        for _ in range(READS_MAX):
+            try:
+                return await read()
+            except Unavailable:
+                await asyncio.sleep(READ_AGAIN_S)
+        return await read()
+
+    def _index(self, room: Room, item_id: CartItemId, skus: frozenset[SkuId]) -> None:
+        """Keep the way from a SKU to the rooms that show it."""
+        before = room.skus.pop(item_id, frozenset())
+        if skus:
+            room.skus[item_id] = skus
+        for sku_id in skus - before:
+            self._by_sku.setdefault(sku_id, set()).add(room.show_id)
+        for sku_id in before - skus:
+            if any(sku_id in shown for shown in room.skus.values()):
+                continue
+            show_ids = self._by_sku.get(sku_id, set())
+            show_ids.discard(room.show_id)
+            if not show_ids:
+                self._by_sku.pop(sku_id, None)
+
+    # Several gateways, one room.
+
+    def _tell_abroad(self, room: Room, said: list[bytes], likes: int) -> None:
+        payload = b'{"origin":"%b","said":[%b],"likes":%d}' % (
+            str(self._origin).encode(),
+            b",".join(said[:SAID_ABROAD_MAX]),
+            likes,
+        )
+        self._spawn(self._bus.publish(f"room.{room.show_id}", payload))
+
+    def _hear_abroad(self, subject: str, payload: bytes) -> None:
+        if payload.startswith(b'{"origin":"%b"' % str(self._origin).encode()):
+            return
+        room = self.rooms.get(ShowId(UUID(subject.removeprefix("room."))))
+        if room is None:
+            return
+        news = msgspec.json.decode(payload, type=AbroadNews)
+        for said in news.said:
+            room.say(said.from_.id, frames.encode(said), here=False)
+        if news.likes:
+            room.like(news.likes, here=False)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, NotFound):
+            log.error("a hub task failed", error=repr(error), exc_info=error)
+
+
+def _initial(name: str | None) -> str:
+    """Enough of a name to be a person, too little to know which."""
+    return f"{name[0]}**" if name else "**"
+
+
+def _brief(event: sales.OrderPlaced, name: str) -> frames.SaleBrief:
+    return frames.SaleBrief(
+        id=event.order_id,
+        buyer=name,
+        total=Money(event.total_amount, event.currency),
+        lines=tuple(
+            frames.SaleLine(
+                sku=line.sku_id,
+                item=line.cart_item_id,
+                title=line.title,
+                qty=line.quantity,
+                price=line.unit_price_amount,
+            )
+            for line in event.lines
+        ),
+        placed_at=event.placed_at,
+    )

@@ -1,0 +1,444 @@
+"""One connection's life: ticket, welcome, frames both ways, and a close that says why.
+
+Nothing that a client sends can raise past this file, and nothing it does not read can fill memory. Watch time is
+measured here: only time between two beats that both said "visible", came in time, and acknowledged what had been sent.
+"""
+
+import math
+import socket as sockets
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from laotie.base import metrics
+from laotie.base.ids import AccountId, ViewerId, new_id
+from laotie.base.logs import log
+from laotie.base.money import Money
+from laotie.base.refusals import Conflict, Invalid, Refusal, TooFast, Unauthenticated, Unreadable
+from laotie.gateway import behaviour, frames
+from laotie.gateway.chat import clean, judge
+from laotie.gateway.limits import Pace
+from laotie.gateway.room import Picture, Room
+from laotie.live import Ticket
+from laotie.orders import Ask, AskLine, Placed
+
+if TYPE_CHECKING:
+    from laotie.gateway.door import Gateway
+
+SAID_KEPT = 4
+
+
+class HelloFirst(Conflict, code="hello-first"):
+    """The first frame is a hello with a ticket."""
+
+
+class HelloTwice(Conflict, code="hello-twice"):
+    """This connection has said hello already."""
+
+
+class FrameTooLarge(Invalid, code="frame-too-large"):
+    """The frame is larger than any this door reads."""
+
+    size_max: int
+
+
+class VersionUnknown(Invalid, code="version-unknown"):
+    """The room has not reached this version."""
+
+    version: int
+
+
+class Bug(Refusal, code="internal", status=500):
+    """Something went wrong on our side; it has been noted."""
+
+
+class Viewer:
+    """One viewer's connections, and the paces that they share."""
+
+    __slots__ = ("buy_due", "chat_due", "gone_at", "like_due", "said", "sockets")
+
+    def __init__(self) -> None:
+        self.sockets: list[RoomSocket] = []
+        self.chat_due = self.buy_due = self.like_due = self.gone_at = 0.0
+        self.said: tuple[UUID, ...] = ()
+
+
+def _nowhere(_frame: bytes) -> None:
+    """Where a closed connection writes to."""
+
+
+class RoomSocket(WSListener):
+    """What picows calls for one connection. Slots only: a hundred thousand of these stand idle."""
+
+    __slots__ = (
+        "acked",
+        "address",
+        "beat_at",
+        "closing_at",
+        "frames_due",
+        "gateway",
+        "lean",
+        "opened_at",
+        "resyncs_due",
+        "room",
+        "sent_then",
+        "strikes_due",
+        "ticket",
+        "transport",
+        "underlying",
+        "viewer",
+        "visible",
+        "watched_ms",
+        "write",
+    )
+
+    def __init__(self, gateway: "Gateway", address: str) -> None:
+        self.gateway = gateway
+        self.address = address
+        self.ticket: Ticket | None = None
+        self.viewer: Viewer | None = None
+        self.room: Room | None = None
+        self.lean = False
+        self.visible = True
+        self.watched_ms = 0
+        self.acked = self.sent_then = 0
+        self.frames_due = self.strikes_due = self.resyncs_due = 0.0
+        self.opened_at = self.beat_at = self.closing_at = 0.0
+        self.write: Callable[[bytes], None] = _nowhere
+
+    # Called by picows.
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+        self.underlying = underlying = transport.underlying_transport
+        limits = self.gateway.limits
+        transport.request.headers.clear()
+        transport.response.headers.clear()
+        underlying.get_extra_info("socket").setsockopt(
+            sockets.SOL_SOCKET, sockets.SO_SNDBUF, limits.send_buffer_bytes
+        )
+        underlying.set_write_buffer_limits(high=limits.lean_bytes, low=limits.lean_bytes // 4)
+        self.write = underlying.write
+        self.opened_at = self.beat_at = self.gateway.now()
+        self.gateway.add(self)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.write = _nowhere
+        self._leave()
+        self.gateway.remove(self)
+
+    def pause_writing(self) -> None:
+        self.lean = True
+
+    def resume_writing(self) -> None:
+        self.lean = False
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if self.closing_at:
+            if frame.msg_type == WSMsgType.CLOSE:
+                transport.disconnect()
+            return
+        frame_in: frames.Upstream | None = None
+        try:
+            now = self.gateway.now()
+            due = self.gateway.frame_pace.take(self.frames_due, now)
+            if due is None:
+                self._strike(TooFast(retry_after_s=1), now)
+                return
+            self.frames_due = due
+            kind = frame.msg_type
+            if kind == WSMsgType.TEXT and frame.fin and not frame.rsv1:
+                if frame.payload_size > self.gateway.limits.frame_bytes_max:
+                    raise FrameTooLarge(size_max=self.gateway.limits.frame_bytes_max)
+                frame_in = frames.read(frame.get_payload_as_memoryview())
+                READ[type(frame_in)].inc()
+                self._take(frame_in, now)
+            elif kind == WSMsgType.CLOSE:
+                self._close(WSCloseCode.OK, "")
+                transport.disconnect()
+            elif kind == WSMsgType.PING:
+                if not self.lean:
+                    transport.send_pong(frame.get_payload_as_bytes())
+            elif kind != WSMsgType.PONG:
+                self.bye("unreadable", "only whole text messages are read", WSCloseCode.UNSUPPORTED_DATA)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._strike(Unreadable(reason=str(error)[:200]), self.gateway.now())
+        except FrameTooLarge as refusal:
+            self._strike(refusal, self.gateway.now())
+        except Refusal as refusal:
+            self.refuse(refusal, getattr(frame_in, "id", None))
+        except Exception:
+            log.exception("a frame could not be handled", kind=type(frame_in).__name__)
+            self.refuse(Bug(), getattr(frame_in, "id", None))
+
+    # Told by the gateway and the room.
+
+    @property
+    def shutting(self) -> bool:
+        """Whether the close has begun."""
+        return self.closing_at > 0
+
+    def write_lean(self, frame: bytes) -> None:
+        """Write to a client that does not keep up; close it when too much waits already."""
+        if self.underlying.get_write_buffer_size() > self.gateway.limits.waiting_bytes_max:
+            metrics.SOCKETS_CLOSED.labels("too-slow").inc()
+            self._close(WSCloseCode.TRY_AGAIN_LATER, "too-slow")
+        else:
+            self.write(frame)
+
+    def send(self, payload: bytes) -> None:
+        """A personal frame, at once."""
+        frame = frames.wrap(payload)
+        if self.lean:
+            self.write_lean(frame)
+        else:
+            self.write(frame)
+
+    def refuse(self, refusal: Refusal, re: UUID | None = None) -> None:
+        """Say no."""
+        self.send(frames.refuse(refusal, re))
+
+    def bye(self, code: str, reason: str, close: WSCloseCode = WSCloseCode.POLICY_VIOLATION) -> None:
+        """Say why, and close."""
+        if self.closing_at:
+            return
+        metrics.SOCKETS_CLOSED.labels(code).inc()
+        self.write(frames.wrap(frames.encode(frames.Bye(code=code, reason=reason))))
+        self._close(close, code)
+
+    def welcome(self, picture: Picture) -> None:
+        """The whole room, and what has happened since the picture was taken."""
+        assert self.room is not None and self.ticket is not None
+        head = b'{"t":"welcome","v":%d,"you":%b,' % (picture.version, frames.encode(_you(self.ticket)))
+        size = len(head) + len(picture.body)
+        self.underlying.writelines([frames.header(size) + head, picture.body])
+        if picture.version != self.room.version:
+            missed = self.room.since(picture.version)
+            assert missed is not None
+            self.write(missed)
+        self._start_watching()
+
+    def resume(self, missed: bytes) -> None:
+        """Only what was missed."""
+        self.write(missed)
+        self._start_watching()
+
+    def _start_watching(self) -> None:
+        assert self.room is not None
+        self.sent_then = self.room.version
+        self.beat_at = self.gateway.now()
+
+    # Frames.
+
+    def _take(self, frame: frames.Upstream, now: float) -> None:
+        if type(frame) is frames.Hello:
+            self._hello(frame)
+            return
+        if self.ticket is None:
+            raise HelloFirst()
+        TAKERS[type(frame)](self, frame, now)
+
+    def _hello(self, frame: frames.Hello) -> None:
+        if self.ticket is not None:
+            raise HelloTwice()
+        try:
+            self.ticket = self.gateway.redeem(frame.ticket)
+            self.viewer = self.gateway.seat(self, self.ticket.viewer_id)
+        except Refusal as refusal:
+            self.refuse(refusal)
+            self.bye(refusal.code, refusal.title)
+            return
+        self.gateway.hub.enter(self, self.ticket.show_id, frame.resume.v if frame.resume else None)
+
+    def entered(self, room: Room) -> None:
+        """The room is known; frames may come."""
+        assert self.ticket is not None
+        ticket = self.ticket
+        self.room = room
+        room.join(self, ticket.viewer_id, ticket.name, staff="orders" in ticket.scopes)
+        self.gateway.sink.append(
+            behaviour.Entered(
+                **self._who(),
+                source=ticket.visit.source,
+                placement=ticket.visit.placement,
+                guest=ticket.account_id is None,
+            )
+        )
+
+    def _buy(self, frame: frames.Buy, now: float) -> None:
+        ticket, viewer = self._account()
+        viewer.buy_due = _paced(self.gateway.buy_pace, viewer.buy_due, now)
+        ask = Ask(
+            buyer_id=AccountId(ticket.viewer_id),
+            client_id=frame.id,
+            show_id=ticket.show_id,
+            lines=tuple(AskLine(line.sku, line.item, line.qty, line.price) for line in frame.lines),
+            source=ticket.visit.source,
+            placement=ticket.visit.placement,
+            visit_id=ticket.visit.id,
+            request_id=new_id().hex,
+        )
+        self.gateway.till.submit(ask, partial(self._answer, ask))
+
+    def _answer(self, ask: Ask, answer: Placed | BaseException) -> None:
+        if isinstance(answer, Placed):
+            self.send(
+                frames.encode(
+                    frames.Order(
+                        re=ask.client_id,
+                        order=frames.OrderBrief(
+                            id=answer.id,
+                            state=answer.state,
+                            total=Money(answer.total_amount, answer.currency),
+                            placed_at=answer.placed_at,
+                            pay_by=answer.pay_by,
+                        ),
+                    )
+                )
+            )
+        elif isinstance(answer, Refusal):
+            self.refuse(answer, ask.client_id)
+        else:
+            log.error("a purchase failed", request_id=ask.request_id, error=repr(answer))
+            self.refuse(Bug(), ask.client_id)
+
+    def _chat(self, frame: frames.Chat, now: float) -> None:
+        ticket, viewer = self._account()
+        if frame.id in viewer.said:
+            self.send(frames.encode(frames.Sent(re=frame.id)))
+            return
+        viewer.chat_due = _paced(self.gateway.chat_pace, viewer.chat_due, now)
+        text = clean(frame.text, length_max=self.gateway.limits.chat_length_max)
+        refusal = judge(text, speaker=ticket.viewer_id, show=ticket.show_id)
+        if refusal is not None:
+            raise refusal
+        viewer.said = (*viewer.said[1 - SAID_KEPT :], frame.id)
+        self._present().say(
+            ticket.viewer_id,
+            frames.encode(
+                frames.Said(
+                    id=frame.id,
+                    from_=frames.Speaker(id=ticket.viewer_id, name=ticket.name, level=ticket.fan_level),
+                    text=text,
+                    at=self.gateway.clock.now(),
+                )
+            ),
+        )
+        self.send(frames.encode(frames.Sent(re=frame.id)))
+        self.gateway.sink.append(behaviour.Chatted(**self._who(), length=len(text)))
+
+    def _like(self, frame: frames.Like, now: float) -> None:
+        assert self.viewer is not None
+        self.viewer.like_due = _paced(self.gateway.like_pace, self.viewer.like_due, now, frame.n)
+        self._present().like(frame.n)
+        self.gateway.sink.append(behaviour.Liked(**self._who(), n=frame.n))
+
+    def _beat(self, frame: frames.Beat, now: float) -> None:
+        room = self._present()
+        limits = self.gateway.limits
+        if frame.v > room.version:
+            raise VersionUnknown(version=room.version)
+        span = now - self.beat_at
+        if self.visible and frame.visible and frame.v >= self.sent_then and span <= limits.beat_s + limits.beat_slack_s:
+            self._watched(int(span * 1000))
+        self.beat_at = now
+        self.visible = frame.visible
+        self.acked = frame.v
+        self.sent_then = room.version
+
+    def _watched(self, watched_ms: int) -> None:
+        self.watched_ms += watched_ms
+        who = self._who()
+        since = who["at"].timestamp() - watched_ms / 1000
+        self.gateway.sink.append(
+            behaviour.Watched(**who, since=who["at"].fromtimestamp(since, who["at"].tzinfo), watched_ms=watched_ms)
+        )
+
+    def _resync(self, _frame: frames.Resync, now: float) -> None:
+        self.resyncs_due = _paced(self.gateway.resync_pace, self.resyncs_due, now)
+        assert self.ticket is not None
+        self._present()
+        if not self.lean:
+            self.gateway.hub.enter(self, self.ticket.show_id, None)
+
+    def _click(self, frame: frames.Click, _now: float) -> None:
+        self.gateway.sink.append(behaviour.Clicked(**self._who(), item_id=frame.item))
+
+    # Helpers.
+
+    def _present(self) -> Room:
+        if self.room is None:
+            raise HelloFirst()
+        return self.room
+
+    def _account(self) -> tuple[Ticket, Viewer]:
+        assert self.ticket is not None and self.viewer is not None
+        if self.ticket.account_id is None:
+            raise Unauthenticated()
+        return self.ticket, self.viewer
+
+    def _who(self) -> dict[str, Any]:
+        assert self.ticket is not None
+        return {
+            "at": self.gateway.clock.now(),
+            "show_id": self.ticket.show_id,
+            "viewer_id": self.ticket.viewer_id,
+            "visit_id": self.ticket.visit.id,
+        }
+
+    def _strike(self, refusal: Refusal, now: float) -> None:
+        """Refuse something that no honest client sends; too much of it ends the connection."""
+        due = self.gateway.strike_pace.take(self.strikes_due, now)
+        if due is None:
+            self.bye("abuse", "too many frames that had to be refused")
+            return
+        self.strikes_due = due
+        self.refuse(refusal)
+
+    def _close(self, code: WSCloseCode, reason: str) -> None:
+        if self.closing_at:
+            return
+        self.closing_at = self.gateway.now()
+        self.write = _nowhere
+        self.transport.send_close(code, reason)
+        self._leave()
+
+    def _leave(self) -> None:
+        room, self.room = self.room, None
+        if room is None:
+            return
+        assert self.ticket is not None
+        room.leave(self, self.ticket.viewer_id)
+        self.gateway.sink.append(behaviour.Left(**self._who(), watched_ms=self.watched_ms))
+
+
+def _paced(pace: Pace, due: float, now: float, count: int = 1) -> float:
+    after = pace.take(due, now, count)
+    if after is None:
+        raise TooFast(retry_after_s=max(1, math.ceil(due - now - pace.slack_s)))
+    return after
+
+
+def _you(ticket: Ticket) -> frames.You:
+    return frames.You(
+        viewer_id=ViewerId(ticket.viewer_id),
+        name=ticket.name,
+        guest=ticket.account_id is None,
+        staff="orders" in ticket.scopes,
+        follows=ticket.follows,
+    )
+
+
+TAKERS: dict[type, Callable[[RoomSocket, Any, float], None]] = {
+    frames.Buy: RoomSocket._buy,
+    frames.Chat: RoomSocket._chat,
+    frames.Like: RoomSocket._like,
+    frames.Beat: RoomSocket._beat,
+    frames.Resync: RoomSocket._resync,
+    frames.Click: RoomSocket._click,
+}
+READ = {kind: metrics.FRAMES_READ.labels(kind.__name__.lower()) for kind in (frames.Hello, *TAKERS)}

@@ -1,0 +1,64 @@
+"""Guests: people who watch without an account, and what becomes of them when they sign in."""
+
+from uuid import UUID
+
+import msgspec
+
+from laotie.base.db import Tx
+from laotie.base.ids import AccountId, ViewerId
+from laotie.base.refusals import Refusal
+from laotie.base.signer import Signer
+from laotie.events.identity import GuestMerged
+
+GUEST_AGE_MAX_S = 400 * 24 * 3600
+MERGED_MAX = 1_000
+
+
+class Guest(msgspec.Struct, frozen=True):
+    """What the guest cookie carries."""
+
+    viewer_id: ViewerId
+
+
+def sign_guest(signer: Signer, viewer_id: ViewerId) -> str:
+    """The token by which a guest is recognised again."""
+    return signer.sign("guest", Guest(viewer_id))
+
+
+def recognise_guest(signer: Signer, token: str) -> ViewerId | None:
+    """Whose token this is; nobody's when it is forged or too old."""
+    try:
+        return signer.open("guest", token, Guest, age_max_s=GUEST_AGE_MAX_S).viewer_id
+    except Refusal:
+        return None
+
+
+async def merge_guest(tx: Tx, guest_id: ViewerId, account_id: AccountId) -> None:
+    """A guest turned out to be this account: one viewer from now on. The first account to say so keeps the guest."""
+    merged = await tx.run(
+        """
+        INSERT INTO identity.guest_merge (guest_id, account_id, merged_at)
+        VALUES (%(guest_id)s, %(account_id)s, %(now)s) ON CONFLICT (guest_id) DO NOTHING
+        """,
+        guest_id=guest_id,
+        account_id=account_id,
+        now=tx.now,
+    )
+    if merged:
+        tx.tell(GuestMerged(guest_id=guest_id, account_id=account_id))
+
+
+async def merged_guests(tx: Tx, viewer_id: ViewerId) -> frozenset[ViewerId]:
+    """The guests who have become this viewer (the latest `MERGED_MAX`)."""
+    return frozenset(
+        ViewerId(guest_id)
+        for guest_id in await tx.all(
+            UUID,
+            """
+            SELECT guest_id FROM identity.guest_merge WHERE account_id = %(viewer_id)s
+            ORDER BY merged_at DESC LIMIT %(limit)s
+            """,
+            viewer_id=viewer_id,
+            limit=MERGED_MAX,
+        )
+    )

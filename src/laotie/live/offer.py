@@ -1,0 +1,60 @@
+"""What the till asks of a show: its state, and the prices, shelf, limits and ends of sale of its cart, under lock.
+
+Locks, in this order: the gates of the shows (shared, by key), the cart items by id (exclusively, since limits per
+person are judged under them). Console acts take the same in the same order: gate, show, cart items.
+"""
+
+from datetime import datetime
+
+from laotie.base.db import Tx
+from laotie.base.ids import CartItemId, ShowId, SkuId
+from laotie.live.model import Quote, ShowQuote
+from laotie.live.shows import gate_key
+
+
+async def quote_many(
+    tx: Tx, show_ids: list[ShowId], pairs: list[tuple[CartItemId, SkuId]]
+) -> tuple[dict[ShowId, ShowQuote], dict[tuple[CartItemId, SkuId], Quote]]:
+    """Read and hold what is asked about; what there is not is not in the answer.
+
+    Prices and states are read by statements of their own, after the locks: a statement that waits for a lock sees the
+    locked row afresh, but everything beside it as of before the wait.
+    """
+    items: dict[CartItemId, tuple[ShowId, bool, int | None, datetime | None]] = {}
+    async with tx.pipelined():
+        if show_ids:
+            await tx.run(
+                "SELECT pg_advisory_xact_lock_shared(key) FROM unnest(%(keys)s::bigint[]) AS gate (key)",
+                keys=sorted({gate_key(show_id) for show_id in show_ids}),
+            )
+        if pairs:
+            rows = await tx.tuples(
+                """
+                SELECT id, show_id, on_shelf, limit_per_person, sale_ends_at FROM live.cart_item
+                WHERE id = ANY(%(ids)s) ORDER BY id FOR NO KEY UPDATE
+                """,
+                ids=list({item_id for item_id, _ in pairs}),
+            )
+            items = {row[0]: row[1:] for row in rows}
+    wanted = list(dict.fromkeys(pairs))
+    found = await tx.tuples(
+        """
+        SELECT price.item_id, price.sku_id, price.price_amount, price.currency
+        FROM unnest(%(item_ids)s::uuid[], %(sku_ids)s::uuid[]) AS wanted (item_id, sku_id)
+        JOIN live.cart_price AS price ON price.item_id = wanted.item_id AND price.sku_id = wanted.sku_id
+        UNION ALL
+        SELECT show.id, NULL, NULL, show.state FROM live.show WHERE show.id = ANY(%(show_ids)s::uuid[])
+        """,
+        item_ids=[item_id for item_id, _ in wanted],
+        sku_ids=[sku_id for _, sku_id in wanted],
+        show_ids=list(set(show_ids)),
+    )
+    shows: dict[ShowId, ShowQuote] = {}
+    quotes: dict[tuple[CartItemId, SkuId], Quote] = {}
+    for subject_id, sku_id, amount, word in found:
+        if sku_id is None:
+            shows[subject_id] = ShowQuote(word)
+        elif subject_id in items:
+            show_id, on_shelf, limit, ends_at = items[subject_id]
+            quotes[subject_id, sku_id] = Quote(show_id, on_shelf, amount, word, limit, ends_at)
+    return shows, quotes

@@ -1,0 +1,66 @@
+"""Reads: one payment, the payments of orders, and the tally for the audit."""
+
+from laotie.base.db import Tx
+from laotie.base.ids import AccountId, OrderId, PaymentId
+from laotie.base.refusals import NotFound
+from laotie.payments.model import Payment, Tally
+
+
+async def get(tx: Tx, payment_id: PaymentId, *, buyer_id: AccountId | None = None) -> Payment:
+    """The payment; with a buyer given, only theirs. Absent: `NotFound`."""
+    payment = await tx.maybe(
+        Payment,
+        """
+        SELECT id, order_id, buyer_id, provider, provider_ref, amount, currency, state, next_url, failure,
+               refunding_amount, refunded_amount, created_at, captured_at
+        FROM payments.payment
+        WHERE id = %(id)s AND (%(buyer_id)s::uuid IS NULL OR buyer_id = %(buyer_id)s)
+        """,
+        id=payment_id,
+        buyer_id=buyer_id,
+    )
+    if payment is None:
+        raise NotFound()
+    return payment
+
+
+async def list_of_orders(tx: Tx, order_ids: list[OrderId]) -> dict[OrderId, list[Payment]]:
+    """Each order's payments, oldest first; an order without one is not in the answer."""
+    found: dict[OrderId, list[Payment]] = {}
+    for payment in await tx.all(
+        Payment,
+        """
+        SELECT id, order_id, buyer_id, provider, provider_ref, amount, currency, state, next_url, failure,
+               refunding_amount, refunded_amount, created_at, captured_at
+        FROM payments.payment WHERE order_id = ANY(%(order_ids)s) ORDER BY order_id, created_at, id
+        """,
+        order_ids=order_ids,
+    ):
+        found.setdefault(payment.order_id, []).append(payment)
+    return found
+
+
+async def tally(tx: Tx) -> Tally:
+    """Payments against their refunds and states; all differences must be zero."""
+    return await tx.one(
+        Tally,
+        """
+        WITH sums AS (
+            SELECT payment_id, coalesce(sum(amount) FILTER (WHERE state = 'done'), 0) AS done,
+                   coalesce(sum(amount) FILTER (WHERE state IN ('asked', 'sent')), 0) AS open
+            FROM payments.refund GROUP BY payment_id
+        )
+        SELECT
+            (SELECT count(*) FROM payments.payment) AS payments,
+            (SELECT count(*) FROM payments.payment WHERE captured_at IS NOT NULL) AS captured,
+            (SELECT count(*) FROM payments.refund WHERE state IN ('asked', 'sent')) AS refunds_open,
+            (SELECT count(*) FROM payments.payment LEFT JOIN sums ON payment_id = id
+             WHERE (refunded_amount, refunding_amount) <> (coalesce(done, 0), coalesce(open, 0))) AS refund_sums_off,
+            (SELECT count(*) FROM payments.payment WHERE captured_at IS NOT NULL AND state <> CASE
+                WHEN refunding_amount > 0 THEN 'refunding'
+                WHEN refunded_amount = amount THEN 'refunded'
+                ELSE 'captured' END) AS states_off,
+            (SELECT count(*) FROM payments.discrepancy) AS discrepancies
+        """,
+    )
+

@@ -1,0 +1,92 @@
+"""The way into a show, and what may be credited to it: entries exchanged for visits, visits traced, links shared."""
+
+from datetime import timedelta
+
+from laotie import fans, identity, live
+from laotie.base.db import Tx
+from laotie.base.entry import Entry, EntryNotYours, Source, Visit, mint_entry, open_visit, read_visit, sign_visit
+from laotie.base.ids import AccountId, ShopId, ShowId, ViewerId, new_id
+from laotie.base.signer import Signer
+from laotie.identity import Actor
+from laotie.traffic.model import SHARE_LINK, Admission, ShareLink
+
+
+async def enter(tx: Tx, signer: Signer, actor: Actor, show_id: ShowId, *, entry: str | None) -> Admission:
+    """Exchange an entry token, or none, for a visit and a ticket to the show's socket.
+
+    Refuses `NotFound`, `ShowEnded`, a token that is forged, expired, somebody else's or leads elsewhere. Without a
+    token the visit is `direct`.
+    """
+    show = await live.get_show(tx, show_id)
+    if show.state is live.ShowState.ended:
+        raise live.ShowEnded(show_id=show_id)
+    visit = open_visit(
+        signer,
+        entry,
+        viewer_id=actor.viewer_id,
+        merged=await _merged(tx, actor),
+        show_id=show_id,
+        at=tx.now,
+    )
+    ticket = live.Ticket(
+        jti=new_id(),
+        viewer_id=actor.viewer_id,
+        account_id=actor.account_id,
+        name=await _name_of(tx, actor),
+        show_id=show_id,
+        shop_id=show.shop_id,
+        visit=visit,
+        scopes=await _scopes_at(tx, actor, show.shop_id),
+        follows=await fans.is_following(tx, actor.viewer_id, show.streamer.id),
+    )
+    return Admission(
+        ticket=live.issue_ticket(signer, ticket),
+        visit=sign_visit(signer, visit),
+        expires_at=tx.now + timedelta(seconds=live.TICKET_AGE_MAX_S),
+    )
+
+
+async def share(tx: Tx, signer: Signer, actor: Actor, show_id: ShowId) -> ShareLink:
+    """A link that anybody may open. It credits the share, and nothing else, whoever opens it."""
+    show = await live.get_show(tx, show_id)
+    entry = mint_entry(
+        signer,
+        Entry(
+            source=Source.share, placement=SHARE_LINK, at=tx.now, sharer_id=actor.viewer_id, subject=str(show.id)
+        ),
+    )
+    return ShareLink(url=f"/s/{show.id}?entry={entry}", entry=entry)
+
+
+async def trace_visit(tx: Tx, signer: Signer, actor: Actor, token: str, *, streamer_id: AccountId) -> Visit | None:
+    """The actor's visit, as far as it can be credited with what they do for this streamer.
+
+    Refuses a token that is forged, expired or somebody else's; a visit to another streamer's show explains nothing.
+    """
+    visit = read_visit(signer, token)
+    if visit.viewer_id != actor.viewer_id and visit.viewer_id not in await _merged(tx, actor):
+        raise EntryNotYours()
+    hosts = await live.find_hosts(tx, [visit.show_id])
+    return visit if hosts.get(visit.show_id) == streamer_id else None
+
+
+async def _merged(tx: Tx, actor: Actor) -> frozenset[ViewerId]:
+    return await identity.merged_guests(tx, actor.viewer_id) if actor.account_id is not None else frozenset()
+
+
+async def _name_of(tx: Tx, actor: Actor) -> str:
+    """The account's name; a guest is told from others by four digits of their id."""
+    if actor.account_id is None:
+        return f"游客{actor.viewer_id.hex[-4:]}"
+    profile = await identity.get_profile(tx, actor.account_id)
+    return profile.name
+
+
+async def _scopes_at(tx: Tx, actor: Actor, shop_id: ShopId) -> frozenset[str]:
+    if actor.seat_holder_id is None:
+        return frozenset()
+    seat = await identity.find_seat(tx, actor, shop_id)
+    if seat is None:
+        return frozenset()
+    held = {scope.value for scope in seat.scopes}
+    return frozenset(held if actor.token_scopes is None else held & {scope.value for scope in actor.token_scopes})

@@ -1,0 +1,38 @@
+"""The house as a door sees it: everything a process was started with, handed to handlers by name."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from laotie.base.bus import Bus
+from laotie.base.clock import Clock
+from laotie.base.db import Database
+from laotie.base.settings import Settings
+from laotie.base.signer import Signer
+from laotie.media import MediaServer
+from laotie.orders import Till
+
+Check = Callable[[], Awaitable[str | None]]
+"""Says what is still missing, or `None` when the part is ready."""
+
+
+@dataclass(frozen=True)
+class House:
+    """One process's parts. `parts` are asked by `GET /healthz`."""
+
+    db: Database
+    settings: Settings
+    signer: Signer
+    bus: Bus
+    till: Till | None = None
+    media: MediaServer | None = None
+    parts: dict[str, Check] = field(default_factory=dict)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that the database's transactions go by."""
+        return self.db.clock
+
+    def add_part(self, name: str, check: Check) -> None:
+        """Have `GET /healthz` ask this part too."""
+        assert name not in self.parts
+        self.parts[name] = check

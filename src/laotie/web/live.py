@@ -1,0 +1,421 @@
+"""Rooms, shows and their carts over HTTP, and the way into a show."""
+
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import msgspec
+from litestar import Response, delete, get, patch, post, put
+from litestar.params import QueryParameter
+
+from laotie import identity, live, traffic
+from laotie.base.db import Database
+from laotie.base.ids import AccountId, CartItemId, RoomId, ShopId, ShowId
+from laotie.base.refusals import NotFound
+from laotie.base.settings import Settings
+from laotie.base.signer import Signer
+from laotie.catalog import Store
+from laotie.identity import Actor, Scope
+from laotie.live import (
+    CartItem,
+    CartItemChange,
+    CartItemDraft,
+    RoomChange,
+    Show,
+    ShowCard,
+    ShowChange,
+    ShowDraft,
+    ShowState,
+)
+from laotie.media import ChannelId, MediaServer
+from laotie.web.catalog import ShopView, view_shop
+from laotie.web.given import FromPath, Given, JSONBody
+from laotie.web.paging import LIMIT_DEFAULT, After, Limit, Page
+
+InState = Annotated[ShowState | None, QueryParameter(name="state", description="Only shows in this state.")]
+"""Litestar keeps the name `state` for itself."""
+
+Token = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
+
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """Nothing needs to be said."""
+
+
+class NewRoom(msgspec.Struct, forbid_unknown_fields=True):
+    """A room of one's own, in a shop where one may hold shows."""
+
+    id: RoomId
+    shop_id: ShopId
+    title: str
+    cover: str | None = None
+
+
+class Ingest(msgspec.Struct):
+    """What an encoder is set to. The key is there in full once, when it was just made; no key was made when `null`."""
+
+    rtmp_url: str
+    key: str | None
+    issued_at: datetime | None
+
+
+class OwnRoom(msgspec.Struct):
+    """A room as its streamer sees it."""
+
+    id: RoomId
+    streamer_id: AccountId
+    shop_id: ShopId
+    title: str
+    cover: str | None
+    created_at: datetime
+    ingest: Ingest
+
+
+class RoomView(msgspec.Struct):
+    """A room as everybody sees it."""
+
+    id: RoomId
+    streamer_id: AccountId
+    shop_id: ShopId
+    title: str
+    cover: str | None
+
+
+class StreamerView(msgspec.Struct):
+    """A streamer's page: who they are, their shop, how many follow, what is on and what was."""
+
+    id: AccountId
+    name: str
+    avatar: str | None
+    headline: str
+    about: str
+    room_id: RoomId
+    shop: ShopView
+    stores: list[Store]
+    follower_count: int
+    following: bool
+    live_show: ShowCard | None
+    next_show: ShowCard | None
+    past_shows: list[ShowCard]
+
+
+class Cart(msgspec.Struct):
+    """A show's cart in its order. What is off the shelf is in it and says so."""
+
+    items: list[CartItem]
+
+
+class Pin(msgspec.Struct, forbid_unknown_fields=True):
+    """The item that is explained from now on, or none."""
+
+    item_id: CartItemId | None
+
+
+class Entrance(msgspec.Struct, forbid_unknown_fields=True):
+    """The entry token of the placement that led here; none is a direct visit."""
+
+    entry: Token | None = None
+
+
+class TicketView(msgspec.Struct):
+    """Admission to the show's socket, once, within a minute; the visit is good for a day."""
+
+    ticket: str
+    visit: str
+    ws_path: str
+    expires_at: datetime
+
+
+class IngestStats(msgspec.Struct):
+    """What arrives from the show's encoder."""
+
+    state: str
+    bits_per_s: int
+    frames_per_s: float
+    width: int
+    height: int
+    codecs: str
+    last_packet_age_s: float | None
+    interruptions: int
+    live_since: datetime | None
+
+
+@post("/api/rooms/mine", status_code=201)
+async def open_room(
+    data: JSONBody[NewRoom], actor: Given[Actor], db: Given[Database], settings: Given[Settings]
+) -> OwnRoom:
+    """Open my room; it makes me a streamer. Said again, it is the same room."""
+    async with db.tx() as tx:
+        room = await live.open_room(tx, actor, data.id, shop_id=data.shop_id, title=data.title, cover=data.cover)
+    return _own_room(room, settings)
+
+
+@get("/api/rooms/mine")
+async def show_own_room(actor: Given[Actor], db: Given[Database], settings: Given[Settings]) -> OwnRoom:
+    """My room, with the stream key masked."""
+    async with db.read() as tx:
+        return _own_room(await live.get_own_room(tx, actor), settings)
+
+
+@patch("/api/rooms/mine")
+async def change_room(
+    data: JSONBody[RoomChange], actor: Given[Actor], db: Given[Database], settings: Given[Settings]
+) -> OwnRoom:
+    """Change my room. Another shop counts for shows planned later."""
+    async with db.tx() as tx:
+        return _own_room(await live.change_room(tx, actor, data), settings)
+
+
+@post("/api/rooms/mine/ingest-key", status_code=201)
+async def rotate_ingest_key(
+    actor: Given[Actor],
+    db: Given[Database],
+    signer: Given[Signer],
+    settings: Given[Settings],
+    data: JSONBody[Nothing | None] = None,
+) -> Response[Ingest]:
+    """Make a new stream key, shown this once; the old one stops working."""
+    async with db.tx() as tx:
+        key = await live.rotate_ingest_key(tx, signer, actor)
+    ingest = Ingest(rtmp_url=_rtmp_url(settings), key=key, issued_at=tx.now)
+    return Response(ingest, headers={"cache-control": "no-store"})
+
+
+@get("/api/rooms/{room_id:uuid}")
+async def show_room(room_id: FromPath[UUID], db: Given[Database]) -> RoomView:
+    """A streamer's room."""
+    async with db.read() as tx:
+        room = await live.get_room(tx, RoomId(room_id))
+    return RoomView(room.id, room.streamer_id, room.shop_id, room.title, room.cover)
+
+
+@get("/api/streamers/{streamer_id:uuid}")
+async def show_streamer(
+    streamer_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], signer: Given[Signer]
+) -> StreamerView:
+    """A streamer's page."""
+    async with db.read() as tx:
+        page = await traffic.get_streamer_page(tx, signer, actor, AccountId(streamer_id))
+    return StreamerView(
+        id=page.id,
+        name=page.name,
+        avatar=page.avatar,
+        headline=page.headline,
+        about=page.about,
+        room_id=page.room_id,
+        shop=view_shop(page.shop),
+        stores=page.shop.stores,
+        follower_count=page.follower_count,
+        following=page.following,
+        live_show=page.live_show,
+        next_show=page.next_show,
+        past_shows=page.past_shows,
+    )
+
+
+@get("/api/shops/{shop_id:uuid}/shows")
+async def list_shows(
+    shop_id: FromPath[UUID],
+    db: Given[Database],
+    media: Given[MediaServer | None],
+    in_state: InState = None,
+    after: After = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[Show]:
+    """A shop's shows, newest first."""
+    async with db.read() as tx:
+        page = await live.list_shows(
+            tx, ShopId(shop_id), state=in_state, after=None if after is None else ShowId(after), limit=limit
+        )
+    return Page(
+        items=[_with_playback(show, media) for show in page.items],
+        next=None if page.next is None else str(page.next),
+    )
+
+
+@post("/api/shows", status_code=201)
+async def plan_show(data: JSONBody[ShowDraft], actor: Given[Actor], db: Given[Database]) -> Show:
+    """Plan a show. Said again, it is the same show."""
+    async with db.tx() as tx:
+        return await live.plan_show(tx, actor, data)
+
+
+@get("/api/shows/{show_id:uuid}")
+async def show_show(show_id: FromPath[UUID], db: Given[Database], media: Given[MediaServer | None]) -> Show:
+    """One show."""
+    async with db.read() as tx:
+        return _with_playback(await live.get_show(tx, ShowId(show_id)), media)
+
+
+@patch("/api/shows/{show_id:uuid}")
+async def change_show(
+    show_id: FromPath[UUID],
+    data: JSONBody[ShowChange],
+    actor: Given[Actor],
+    db: Given[Database],
+    media: Given[MediaServer | None],
+) -> Show:
+    """Change a show's title, cover or plan."""
+    async with db.tx() as tx:
+        return _with_playback(await live.change_show(tx, actor, ShowId(show_id), data), media)
+
+
+@post("/api/shows/{show_id:uuid}/start", status_code=200)
+async def start_show(
+    show_id: FromPath[UUID],
+    actor: Given[Actor],
+    db: Given[Database],
+    media: Given[MediaServer | None],
+    data: JSONBody[Nothing | None] = None,
+) -> Show:
+    """Go live."""
+    async with db.tx() as tx:
+        return _with_playback(await live.start_show(tx, actor, ShowId(show_id)), media)
+
+
+@post("/api/shows/{show_id:uuid}/end", status_code=200)
+async def end_show(
+    show_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], data: JSONBody[Nothing | None] = None
+) -> Show:
+    """End a show for good, or call off a planned one."""
+    async with db.tx() as tx:
+        return await live.end_show(tx, actor, ShowId(show_id))
+
+
+@get("/api/shows/{show_id:uuid}/ingest")
+async def show_ingest(
+    show_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], media: Given[MediaServer | None]
+) -> IngestStats:
+    """What arrives from the encoder; absent while nothing does."""
+    async with db.read() as tx:
+        show = await live.get_show(tx, ShowId(show_id))
+        await identity.require_seat(tx, actor, show.shop_id, Scope.show)
+    if media is None:
+        raise NotFound()
+    stats = media.stats(ChannelId(show_id))
+    return IngestStats(**{name: getattr(stats, name) for name in IngestStats.__struct_fields__})
+
+
+@get("/api/shows/{show_id:uuid}/cart")
+async def list_cart(show_id: FromPath[UUID], db: Given[Database]) -> Cart:
+    """The show's cart, with prices and stock."""
+    async with db.read() as tx:
+        return Cart((await live.snapshot(tx, ShowId(show_id))).cart)
+
+
+@post("/api/shows/{show_id:uuid}/cart", status_code=201)
+async def add_cart_item(
+    show_id: FromPath[UUID], data: JSONBody[CartItemDraft], actor: Given[Actor], db: Given[Database]
+) -> CartItem:
+    """Put a product in the cart; without prices, each SKU at its own. Said again, it is the same item."""
+    async with db.tx() as tx:
+        return await live.add_item(tx, actor, ShowId(show_id), data)
+
+
+@patch("/api/cart-items/{item_id:uuid}")
+async def change_cart_item(
+    item_id: FromPath[UUID], data: JSONBody[CartItemChange], actor: Given[Actor], db: Given[Database]
+) -> CartItem:
+    """Change an item's prices, limit, shelf, end of sale or place."""
+    async with db.tx() as tx:
+        return await live.change_item(tx, actor, CartItemId(item_id), data)
+
+
+@delete("/api/cart-items/{item_id:uuid}", status_code=204)
+async def remove_cart_item(item_id: FromPath[UUID], actor: Given[Actor], db: Given[Database]) -> None:
+    """Take an item out of the cart."""
+    async with db.tx() as tx:
+        await live.remove_item(tx, actor, CartItemId(item_id))
+
+
+@put("/api/shows/{show_id:uuid}/pin", status_code=204)
+async def pin_item(show_id: FromPath[UUID], data: JSONBody[Pin], actor: Given[Actor], db: Given[Database]) -> None:
+    """Explain an item from now on, or none."""
+    async with db.tx() as tx:
+        await live.pin_item(tx, actor, ShowId(show_id), data.item_id)
+
+
+@post("/api/shows/{show_id:uuid}/tickets", status_code=201)
+async def issue_ticket(
+    show_id: FromPath[UUID],
+    data: JSONBody[Entrance],
+    actor: Given[Actor],
+    db: Given[Database],
+    signer: Given[Signer],
+    settings: Given[Settings],
+) -> Response[TicketView]:
+    """Enter a show: exchange the entry token for a visit, and get a ticket to the socket."""
+    async with db.read() as tx:
+        admission = await traffic.enter(tx, signer, actor, ShowId(show_id), entry=data.entry)
+    view = TicketView(**msgspec.structs.asdict(admission), ws_path=_ws_path(settings))
+    return Response(view, headers={"cache-control": "no-store"})
+
+
+@post("/api/shows/{show_id:uuid}/share-links", status_code=201)
+async def share_show(
+    show_id: FromPath[UUID],
+    actor: Given[Actor],
+    db: Given[Database],
+    signer: Given[Signer],
+    data: JSONBody[Nothing | None] = None,
+) -> traffic.ShareLink:
+    """A link to pass on."""
+    async with db.read() as tx:
+        return await traffic.share(tx, signer, actor, ShowId(show_id))
+
+
+def _own_room(room: live.Room, settings: Settings) -> OwnRoom:
+    return OwnRoom(
+        id=room.id,
+        streamer_id=room.streamer_id,
+        shop_id=room.shop_id,
+        title=room.title,
+        cover=room.cover,
+        created_at=room.created_at,
+        ingest=Ingest(
+            rtmp_url=_rtmp_url(settings),
+            key=None if room.ingest_key_issued_at is None else f"{room.id.hex[:6]}…",
+            issued_at=room.ingest_key_issued_at,
+        ),
+    )
+
+
+def _with_playback(show: Show, media: MediaServer | None) -> Show:
+    return msgspec.structs.replace(show, playback=live.playback_of(media, show))
+
+
+def _rtmp_url(settings: Settings) -> str:
+    return f"rtmp://{urlsplit(settings.base_url).hostname}:{settings.rtmp_port}/live"
+
+
+def _ws_path(settings: Settings) -> str:
+    """Where the socket is: here, or at the gateway's own port."""
+    if settings.gateway_port is None:
+        return "/ws"
+    base = urlsplit(settings.base_url)
+    return f"{'wss' if base.scheme == 'https' else 'ws'}://{base.hostname}:{settings.gateway_port}/ws"
+
+
+ROUTES = [
+    open_room,
+    show_own_room,
+    change_room,
+    rotate_ingest_key,
+    show_room,
+    show_streamer,
+    list_shows,
+    plan_show,
+    show_show,
+    change_show,
+    start_show,
+    end_show,
+    show_ingest,
+    list_cart,
+    add_cart_item,
+    change_cart_item,
+    remove_cart_item,
+    pin_item,
+    issue_ticket,
+    share_show,
+]

@@ -1,0 +1,411 @@
+"""Buying, paying and calling off over HTTP; a shop's orders and a show's sales."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+import structlog
+from litestar import Response, get, post, put
+from litestar.params import QueryParameter
+
+from laotie import identity, orders, payments
+from laotie.base.db import Database
+from laotie.base.entry import EntryNotYours, Source, Visit, read_visit
+from laotie.base.ids import (
+    AccountId,
+    CartItemId,
+    OrderId,
+    PaymentId,
+    ProductId,
+    ShopId,
+    ShowId,
+    SkuId,
+    VisitId,
+)
+from laotie.base.money import Money
+from laotie.base.settings import Settings
+from laotie.base.signer import Signer, TokenExpired
+from laotie.identity import Actor
+from laotie.orders import Ask, AskLine, OrderState, Till
+from laotie.web.given import FromPath, Given, JSONBody
+from laotie.web.paging import LIMIT_DEFAULT, After, Limit, Page
+from laotie.web.payments import PaymentView, view_of_payment
+
+InState = Annotated[
+    OrderState | None, QueryParameter(name="state", description="Only orders in this state.")
+]
+"""Litestar keeps the name `state` for itself."""
+
+encode = msgspec.json.Encoder().encode
+
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """Nothing needs to be said."""
+
+
+class NewLine(msgspec.Struct, forbid_unknown_fields=True):
+    """One thing wanted, at the price that the buyer saw."""
+
+    sku_id: SkuId
+    quantity: Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
+    unit_price: Money
+    cart_item_id: CartItemId | None = None
+
+
+class NewOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """A purchase under the client's own id. `visit` is what the ticket to the show gave."""
+
+    id: UUID
+    lines: Annotated[list[NewLine], msgspec.Meta(max_length=100)]
+    show_id: ShowId | None = None
+    visit: Annotated[str, msgspec.Meta(max_length=2_000)] | None = None
+    address_id: identity.AddressId | None = None
+    note: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00]*$")] | None = None
+
+
+class PlacedOrder(msgspec.Struct):
+    """The accepted purchase: stock is kept until `pay_by`. `GET /api/orders/{id}` tells the rest."""
+
+    id: OrderId
+    client_id: UUID
+    state: OrderState
+    total: Money
+    placed_at: datetime
+    pay_by: datetime
+
+
+class Destination(msgspec.Struct, forbid_unknown_fields=True):
+    """Where the parcel goes: one of my addresses."""
+
+    address_id: identity.AddressId
+
+
+class NewPayment(msgspec.Struct, forbid_unknown_fields=True):
+    """An attempt to pay, under the client's own id."""
+
+    id: PaymentId
+    method: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+
+
+class ShopName(msgspec.Struct):
+    """The shop that sold it."""
+
+    id: ShopId
+    name: str
+
+
+class Buyer(msgspec.Struct):
+    """Who bought."""
+
+    id: AccountId
+    name: str
+
+
+class LineView(msgspec.Struct):
+    """One line of an order, as sold."""
+
+    no: int
+    sku_id: SkuId
+    product_id: ProductId
+    cart_item_id: CartItemId | None
+    title: str
+    image: str
+    options: dict[str, str]
+    quantity: int
+    unit_price: Money
+
+
+class PaymentState(msgspec.Struct):
+    """The payment that counts: the one that paid the order, else the latest."""
+
+    id: PaymentId
+    state: payments.PaymentState
+
+
+class OrderView(msgspec.Struct, kw_only=True):
+    """An order."""
+
+    id: OrderId
+    client_id: UUID
+    state: OrderState
+    shop: ShopName
+    show_id: ShowId | None
+    lines: list[LineView]
+    total: Money
+    source: str
+    note: str | None
+    address: identity.Address | None
+    payment: PaymentState | None
+    placed_at: datetime
+    pay_by: datetime
+    paid_at: datetime | None
+    ended_at: datetime | None
+    end_reason: str | None
+
+
+class ShopOrderView(OrderView, kw_only=True):
+    """An order as the shop sees it."""
+
+    buyer: Buyer
+
+
+class Gmv(msgspec.Struct):
+    """Sums of orders placed (those that came to nothing included) and, of these, paid."""
+
+    placed: Money
+    paid: Money
+
+
+class ItemSalesView(msgspec.Struct):
+    """What a show sold of one product; `item_id` when it is in the cart now. `gmv` is of orders placed."""
+
+    item_id: CartItemId | None
+    product_id: ProductId
+    title: str
+    orders: int
+    units: int
+    gmv: Money
+    paid_units: int
+    paid: Money
+
+
+class SalesView(msgspec.Struct):
+    """What a show sold."""
+
+    orders: int
+    paid: int
+    units: int
+    gmv: Gmv
+    per_item: list[ItemSalesView]
+
+
+@post("/api/orders", status_code=201)
+async def place_order(
+    data: JSONBody[NewOrder], actor: Given[Actor], db: Given[Database], signer: Given[Signer], till: Given[Till]
+) -> Response[PlacedOrder]:
+    """Buy. The same id with the same content gives the same order again, with status 200."""
+    account_id = actor.signed_in()
+    visit = await _read_visit(db, signer, actor, data) if data.visit is not None else None
+    address = None
+    if data.address_id is not None:
+        async with db.tx() as tx:
+            address = await identity.get_address(tx, actor, data.address_id)
+    ask = Ask(
+        buyer_id=account_id,
+        client_id=data.id,
+        show_id=data.show_id,
+        lines=tuple(
+            AskLine(line.sku_id, line.cart_item_id, line.quantity, line.unit_price.amount) for line in data.lines
+        ),
+        source=visit.source if visit else Source.shelf if data.show_id is None else Source.direct,
+        placement=visit.placement if visit else "shelf" if data.show_id is None else "direct",
+        visit_id=VisitId(visit.id) if visit else None,
+        note=data.note or None,
+        request_id=structlog.contextvars.get_contextvars().get("request_id"),
+    )
+    placed = await till.place(ask)
+    if address is not None and not placed.again:
+        async with db.tx() as tx:
+            await orders.attach_address(tx, actor, placed.id, address)
+    view = PlacedOrder(
+        id=placed.id,
+        client_id=placed.client_id,
+        state=placed.state,
+        total=Money(placed.total_amount, placed.currency),
+        placed_at=placed.placed_at,
+        pay_by=placed.pay_by,
+    )
+    return Response(view, status_code=200 if placed.again else 201)
+
+
+@get("/api/orders")
+async def list_orders(
+    actor: Given[Actor],
+    db: Given[Database],
+    in_state: InState = None,
+    after: After = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[OrderView]:
+    """My orders, newest first."""
+    async with db.read() as tx:
+        page = await orders.list_own(tx, actor, state=in_state, after=_order_id(after), limit=limit)
+    return Page(items=[_view(order) for order in page.items], next=str(page.next) if page.next else None)
+
+
+@get("/api/orders/{order_id:uuid}")
+async def get_order(order_id: FromPath[UUID], actor: Given[Actor], db: Given[Database]) -> OrderView:
+    """One of my orders."""
+    async with db.read() as tx:
+        return _view(await orders.get_own(tx, actor, OrderId(order_id)))
+
+
+@put("/api/orders/{order_id:uuid}/address")
+async def put_order_address(
+    order_id: FromPath[UUID], data: JSONBody[Destination], actor: Given[Actor], db: Given[Database]
+) -> OrderView:
+    """Say where the parcel goes, while the order is unpaid."""
+    async with db.tx() as tx:
+        address = await identity.get_address(tx, actor, data.address_id)
+        await orders.attach_address(tx, actor, OrderId(order_id), address)
+        return _view(await orders.get_own(tx, actor, OrderId(order_id)))
+
+
+@post("/api/orders/{order_id:uuid}/cancellation", status_code=200)
+async def cancel_order(
+    order_id: FromPath[UUID], data: JSONBody[Nothing | None], actor: Given[Actor], db: Given[Database]
+) -> OrderView:
+    """Call my unpaid order off."""
+    async with db.tx() as tx:
+        await orders.cancel(tx, actor, OrderId(order_id))
+        return _view(await orders.get_own(tx, actor, OrderId(order_id)))
+
+
+@post("/api/orders/{order_id:uuid}/payments", status_code=201)
+async def pay_order(
+    order_id: FromPath[UUID],
+    data: JSONBody[NewPayment],
+    actor: Given[Actor],
+    db: Given[Database],
+    settings: Given[Settings],
+) -> PaymentView:
+    """Begin to pay. `next` says where to go on; while it is `null` the provider has not answered yet: ask again."""
+    async with db.tx() as tx:
+        payment = await orders.start_payment(
+            tx, actor, settings, OrderId(order_id), data.id, provider=data.method
+        )
+    return view_of_payment(await payments.authorise(db, settings, payment.id))
+
+
+@get("/api/shops/{shop_id:uuid}/orders")
+async def list_shop_orders(
+    shop_id: FromPath[UUID],
+    actor: Given[Actor],
+    db: Given[Database],
+    in_state: InState = None,
+    after: After = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[ShopOrderView]:
+    """The shop's orders, newest first, for its staff."""
+    async with db.read() as tx:
+        page = await orders.list_of_shop(
+            tx, actor, ShopId(shop_id), state=in_state, after=_order_id(after), limit=limit
+        )
+        buyers = await identity.find_profiles(tx, {order.buyer_id for order in page.items})
+    return Page(
+        items=[_shop_view(order, buyers) for order in page.items], next=str(page.next) if page.next else None
+    )
+
+
+@get("/api/shops/{shop_id:uuid}/orders/{order_id:uuid}")
+async def get_shop_order(
+    shop_id: FromPath[UUID], order_id: FromPath[UUID], actor: Given[Actor], db: Given[Database]
+) -> ShopOrderView:
+    """One of the shop's orders, for its staff."""
+    async with db.read() as tx:
+        order = await orders.get_of_shop(tx, actor, ShopId(shop_id), OrderId(order_id))
+        return _shop_view(order, await identity.find_profiles(tx, {order.buyer_id}))
+
+
+@get("/api/shows/{show_id:uuid}/sales")
+async def get_show_sales(show_id: FromPath[UUID], actor: Given[Actor], db: Given[Database]) -> SalesView:
+    """What the show sold to this instant, for its streamer and the shop's staff."""
+    async with db.read() as tx:
+        found = await orders.get_sales(tx, actor, ShowId(show_id))
+    items, currency = found.sales.items, found.currency
+    return SalesView(
+        orders=found.sales.orders,
+        paid=found.sales.paid_orders,
+        units=sum(item.units for item in items),
+        gmv=Gmv(
+            placed=Money(sum(item.amount for item in items), currency),
+            paid=Money(sum(item.paid_amount for item in items), currency),
+        ),
+        per_item=[
+            ItemSalesView(
+                item_id=found.items.get(item.product_id),
+                product_id=item.product_id,
+                title=found.titles.get(item.product_id, ""),
+                orders=item.orders,
+                units=item.units,
+                gmv=Money(item.amount, currency),
+                paid_units=item.paid_units,
+                paid=Money(item.paid_amount, currency),
+            )
+            for item in items
+        ],
+    )
+
+
+async def _read_visit(db: Database, signer: Signer, actor: Actor, data: NewOrder) -> Visit | None:
+    """Where the buyer came from. An expired visit, or one to another show, credits nobody; another viewer's is refused."""
+    assert data.visit is not None
+    try:
+        visit = read_visit(signer, data.visit)
+    except TokenExpired:
+        return None
+    if visit.viewer_id != actor.viewer_id:
+        async with db.tx() as tx:
+            if visit.viewer_id not in await identity.merged_guests(tx, actor.viewer_id):
+                raise EntryNotYours()
+    return visit if visit.show_id == data.show_id else None
+
+
+def _view(order: orders.Order) -> OrderView:
+    return OrderView(**_fields(order))  # type: ignore[arg-type]
+
+
+def _shop_view(order: orders.Order, buyers: dict[AccountId, identity.Profile]) -> ShopOrderView:
+    buyer = buyers.get(order.buyer_id)
+    return ShopOrderView(buyer=Buyer(order.buyer_id, buyer.name if buyer else ""), **_fields(order))  # type: ignore[arg-type]
+
+
+def _fields(order: orders.Order) -> dict[str, object]:
+    return {
+        "id": order.id,
+        "client_id": order.client_id,
+        "state": order.state,
+        "shop": ShopName(order.shop_id, order.shop_name),
+        "show_id": order.show_id,
+        "lines": [
+            LineView(
+                no=line.no,
+                sku_id=line.sku_id,
+                product_id=line.product_id,
+                cart_item_id=line.cart_item_id,
+                title=line.title,
+                image=line.image,
+                options=line.options,
+                quantity=line.quantity,
+                unit_price=Money(line.unit_price_amount, order.currency),
+            )
+            for line in order.lines
+        ],
+        "total": Money(order.total_amount, order.currency),
+        "source": order.source,
+        "note": order.note,
+        "address": order.address,
+        "payment": PaymentState(order.payment.id, order.payment.state) if order.payment else None,
+        "placed_at": order.placed_at,
+        "pay_by": order.pay_by,
+        "paid_at": order.paid_at,
+        "ended_at": order.ended_at,
+        "end_reason": order.end_reason,
+    }
+
+
+def _order_id(after: UUID | None) -> OrderId | None:
+    return OrderId(after) if after is not None else None
+
+
+ROUTES = [
+    place_order,
+    list_orders,
+    get_order,
+    put_order_address,
+    cancel_order,
+    pay_order,
+    list_shop_orders,
+    get_shop_order,
+    get_show_sales,
+]

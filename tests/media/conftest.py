@@ -1,0 +1,6 @@
+"""Media tests run against the real ffmpeg; helpers are in `support.py` beside this file."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,70 @@
+"""A client on the real application in this process: real database, every middleware, no sockets.
+
+`client` is a browser that was never here; `people` makes people of every role (see `tests/people.py`).
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from laotie.base.bus import LocalBus
+from laotie.base.db import Database
+from laotie.base.outbox import Relay
+from laotie.base.settings import Settings
+from laotie.base.signer import Signer
+from laotie.orders import Till
+from laotie.web.app import build_app
+from laotie.web.house import House
+from laotie.web.middleware import Door
+from people import Browser, People
+
+
+@pytest.fixture
+def bus() -> LocalBus:
+    """The bus of this test's process."""
+    return LocalBus()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Settings as they come, but registrations are not what most tests are about."""
+    return Settings(registrations_per_hour=10_000)
+
+
+@pytest.fixture
+async def house(db: Database, signer: Signer, bus: LocalBus, settings: Settings) -> AsyncIterator[House]:
+    """Everything one process is started with, the till included."""
+    till = Till(
+        db,
+        payment_timeout_s=settings.payment_timeout_s,
+        batch_max=settings.till_batch_max,
+        waiting_max=settings.till_waiting_max,
+    )
+    yield House(db=db, settings=settings, signer=signer, bus=bus, till=till)
+    await till.close()
+
+
+@pytest.fixture
+def app(house: House) -> Door:
+    """The application."""
+    return build_app(house)
+
+
+@pytest.fixture
+def relay(db: Database, bus: LocalBus) -> Relay:
+    """Carries facts when the test says so: `await relay.drain()`. Without reactions; add your room's where needed."""
+    return Relay(db, bus, [])
+
+
+@pytest.fixture
+async def people(app: Door, db: Database) -> AsyncIterator[People]:
+    """Makes people."""
+    made = People(app, db)
+    yield made
+    await made.leave()
+
+
+@pytest.fixture
+async def client(people: People) -> Browser:
+    """A browser that was never here."""
+    return people.stranger()
