@@ -16,7 +16,7 @@ from laotie.base.migrate import migrate
 from laotie.base.postgres import EmbeddedPostgres
 from laotie.base.signer import Signer
 
-VERSION = int(os.environ.get("LAOTIE_TEST_POSTGRES", "18"))
+VERSION = int(os.environ.get("TEST_POSTGRES", "18"))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import uvicorn
@@ -34,10 +33,10 @@ from laotie.base.ids import (
     RoomId,
     ShopId,
     ShowId,
+    SkuId,
     ViewerId,
     new_id,
 )
-from laotie.base.ids import SkuId as SkuId
 from laotie.base.money import Money
 from laotie.base.outbox import Relay
 from laotie.base.settings import Settings
@@ -233,6 +232,23 @@ async def make_account(db: Database, handle: str) -> identity.Actor:
     return identity.Actor(viewer_id=ViewerId(account_id), account_id=account_id, seat_holder_id=account_id)
 
 
+async def furnish(house: House) -> Market:
+    """A shop with an owner who is live, in a house that stands already."""
+    db, till = house.db, house.till
+    assert till is not None
+    owner = await make_account(db, "owner")
+    async with db.tx() as tx:
+        shop = await catalog.open_shop(
+            tx, owner.signed_in(), ShopId(new_id()), catalog.ShopDraft(name="海边人家", currency="CNY")
+        )
+        await live.open_room(tx, owner, RoomId(new_id()), shop_id=shop.id, title="海边")
+        show = await live.plan_show(tx, owner, live.ShowDraft(id=ShowId(new_id()), title="今晚"))
+        await live.start_show(tx, owner, show.id)
+    context = jobs.Context(db=db, settings=house.settings, signer=house.signer, bus=house.bus)
+    relay = Relay(db, house.bus, REACTIONS)
+    return Market(db, house.settings, context, relay, till, house, owner, shop.id, show.id)
+
+
 def _open_door(house: House) -> Any:
     """The web door with the one room that the sandbox talks to: building all of them takes seconds a test."""
     rooms, web_app.ROOMS = web_app.ROOMS, ("payments",)  # type: ignore[assignment]
@@ -257,23 +273,12 @@ async def open_market(db: Database, signer: Signer, **changes: Any) -> AsyncIter
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
         await asyncio.sleep(0.005)
-    owner = await make_account(db, "owner")
-    async with db.tx() as tx:
-        shop = await catalog.open_shop(
-            tx, owner.signed_in(), ShopId(new_id()), catalog.ShopDraft(name="海边人家", currency="CNY")
-        )
-        await live.open_room(tx, owner, RoomId(new_id()), shop_id=shop.id, title="海边")
-        show = await live.plan_show(tx, owner, live.ShowDraft(id=ShowId(new_id()), title="今晚"))
-        await live.start_show(tx, owner, show.id)
-    context = jobs.Context(db=db, settings=settings, signer=signer, bus=bus)
     try:
-        yield Market(
-            db, settings, context, Relay(db, bus, REACTIONS), till, house, owner, shop.id, show.id
-        )
+        yield await furnish(house)
     finally:
         await till.close()
         server.should_exit = True
         await serving
 
 
-__all__ = ["SECRET", "UUID", "Market", "make_account", "open_market"]
+__all__ = ["SECRET", "Market", "furnish", "make_account", "open_market"]

@@ -24,6 +24,7 @@ class Browser(httpx.AsyncClient):
 
     account_id: AccountId
     csrf: str | None = None
+    roles: frozenset[Role] = frozenset({Role.viewer})
 
     async def request(self, method: str, url: Any, **options: Any) -> httpx.Response:
         headers = dict(options.pop("headers", None) or {})
@@ -38,7 +39,7 @@ class Browser(httpx.AsyncClient):
             viewer_id=ViewerId(self.account_id),
             account_id=self.account_id,
             seat_holder_id=self.account_id,
-            roles=frozenset({Role.viewer}),
+            roles=self.roles,
         )
 
 
@@ -95,6 +96,14 @@ class People:
         async with self._db.tx() as tx:
             await identity.grant_seat(tx, owner.actor, ShopId(shop_id), handle, scopes=list(scopes))
         return browser
+
+    async def give_every_right(self, browser: Browser, shop_id: UUID) -> None:
+        """Owner of the shop, streamer and operator in one."""
+        async with self._db.tx() as tx:
+            await identity.seat_owner(tx, ShopId(shop_id), browser.account_id)
+            await identity.give_role(tx, browser.account_id, Role.streamer)
+            await identity.give_role(tx, browser.account_id, Role.operator)
+        browser.roles = frozenset(Role)
 
     async def api_client(self, holder: Browser, *scopes: TokenScope) -> Browser:
         """A program that uses the holder's API token, without cookies."""

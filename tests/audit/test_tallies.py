@@ -115,7 +115,7 @@ async def test_each_kind_of_fault_is_found(market: Market) -> None:
     for fault, (sql, expected) in FAULTS.items():
         with suppress(Undo):
             async with market.db.tx() as tx:
-                assert await tx.run(sql) > 0, fault  # type: ignore[arg-type]
+                assert await tx.run(sql) > 0, fault
                 report = await audit.check_books(tx)
                 found = {finding.tally for finding in report.findings}
                 if report.sound or not any(tally.startswith(expected) for tally in found):

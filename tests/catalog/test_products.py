@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from laotie import catalog, identity
@@ -18,11 +19,13 @@ Add = Callable[..., Awaitable[catalog.Sku]]
 async def test_opening_a_shop_twice_with_the_same_words_opens_one(db: Database, seller: Any) -> None:
     shop_id = ShopId(new_id())
     draft = catalog.ShopDraft(
-        name="童衣间", currency="CNY", stores=[catalog.Store("大连店", "大连"), catalog.Store("沈阳店", "沈阳", "中街 1 号")]
+        name="童衣间",
+        currency="CNY",
+        stores=[catalog.Store("大连店", "大连"), catalog.Store("沈阳店", "沈阳", "中街 1 号")],
     )
-    for _ in range(2):
-        async with db.tx() as tx:
-            shop = await catalog.open_shop(tx, seller.owner.account_id, shop_id, draft)
+    async with db.tx() as tx:
+        shop = await catalog.open_shop(tx, seller.owner.account_id, shop_id, draft)
+        assert await catalog.open_shop(tx, seller.owner.account_id, shop_id, draft) == shop
     assert [store.city for store in shop.stores] == ["大连", "沈阳"]
     with pytest.raises(IdReused):
         async with db.tx() as tx:
@@ -45,9 +48,9 @@ async def test_a_currency_nobody_settles_in_opens_no_shop(db: Database, seller: 
 async def test_a_product_said_twice_is_one_and_other_words_are_refused(db: Database, seller: Any) -> None:
     id_ = ProductId(new_id())
     draft = catalog.ProductDraft(title="  Red \u3000 lantern ", category="Home", images=["https://x.example/a.jpg"])
-    for _ in range(2):
-        async with db.tx() as tx:
-            product = await catalog.add_product(tx, seller.owner, seller.shop.id, id_, draft)
+    async with db.tx() as tx:
+        product = await catalog.add_product(tx, seller.owner, seller.shop.id, id_, draft)
+        assert await catalog.add_product(tx, seller.owner, seller.shop.id, id_, draft) == product
     assert (product.title, product.state, product.version) == ("Red lantern", "draft", 1)
     with pytest.raises(IdReused):
         async with db.tx() as tx:
@@ -120,7 +123,9 @@ async def test_codes_and_choices_are_not_given_twice(db: Database, seller: Any, 
                     seller.owner,
                     sku.product_id,
                     SkuId(new_id()),
-                    catalog.SkuDraft(**({"code": "Z", "options": {"颜色": "红"}, "price": Money(5, "CNY")} | said)),
+                    msgspec.structs.replace(
+                        catalog.SkuDraft(code="Z", options={"颜色": "红"}, price=Money(5, "CNY")), **said
+                    ),
                 )
 
     await refuse(catalog.CodeTaken, code="A")
@@ -141,21 +146,20 @@ async def test_codes_and_choices_are_not_given_twice(db: Database, seller: Any, 
     "image",
     ["javascript:alert(1)", "//evil.example/x", "data:image/png;base64,x", "https://a b", "/\\evil", "ftp://x", "/x\n"],
 )
-async def test_an_image_is_an_address_that_a_page_may_load(db: Database, seller: Any, image: str) -> None:
+def test_an_image_is_an_address_that_a_page_may_load(image: str) -> None:
     with pytest.raises(catalog.ImageRefused):
-        async with db.tx() as tx:
-            await catalog.add_product(
-                tx, seller.owner, seller.shop.id, ProductId(new_id()), catalog.ProductDraft(title="x", images=[image])
-            )
+        catalog.clean_images([image])
+    good = ["https://x.example/a.jpg", "/media/x.png"]
+    assert catalog.clean_images(good) == good
 
 
-@pytest.mark.parametrize("title", ["", "  ", "x" * 201, "a\x00b", "a\u202eb", "a\ud800"])
-async def test_texts_that_cannot_be_shown_are_refused(db: Database, seller: Any, title: str) -> None:
-    with pytest.raises(catalog.TextRefused):
-        async with db.tx() as tx:
-            await catalog.add_product(
-                tx, seller.owner, seller.shop.id, ProductId(new_id()), catalog.ProductDraft(title=title)
-            )
+async def test_texts_that_cannot_be_shown_are_refused(db: Database, seller: Any) -> None:
+    for title in ("", "  ", "x" * 201, "a\x00b", "a\u202eb", "a\ud800"):
+        with pytest.raises(catalog.TextRefused):
+            async with db.tx() as tx:
+                await catalog.add_product(
+                    tx, seller.owner, seller.shop.id, ProductId(new_id()), catalog.ProductDraft(title=title)
+                )
 
 
 async def test_the_shelf_is_searched_by_words_and_paged_newest_first(db: Database, seller: Any, add_sku: Add) -> None:

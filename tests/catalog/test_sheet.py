@@ -41,7 +41,8 @@ async def test_the_template_can_be_imported_and_twice_changes_nothing(db: Databa
     assert told(await bring_in(db, seller, catalog.template())) == (3, 3, 0, 0, 0)
     assert told(await bring_in(db, seller, catalog.template())) == (3, 0, 0, 3, 0)
     tee = next(product for product in await all_products(db, seller) if product.code == "TEE")
-    assert [(sku.options["颜色"], sku.price_amount, sku.available) for sku in tee.skus] == [("红", 5900, 40), ("蓝", 5900, 25)]
+    found = [(sku.options["颜色"], sku.price_amount, sku.available) for sku in tee.skus]
+    assert found == [("红", 5900, 40), ("蓝", 5900, 25)]
     assert (tee.state, tee.version) == ("listed", 1)
 
 
@@ -87,22 +88,22 @@ async def test_bad_rows_are_told_with_line_and_reason_and_spoil_nothing(db: Data
     assert sorted(sku.code for product in await all_products(db, seller) for sku in product.skus) == ["A", "I"]
 
 
-@pytest.mark.parametrize(
-    ("data", "why"),
-    [
-        (b"", "code"),
-        (b"title,price\r\nx,1\r\n", "`code` is missing"),
-        (b"code,colour\r\n", "colour"),
-        (b"code,code\r\n", "twice"),
-        ("code,title\r\nA,海参\r\n".encode("gbk"), "GBK"),
-        ("code,title\r\nA,海参\r\n".encode("utf-16"), "UTF-16"),
-        (b"PK\x03\x04", "workbook"),
-        ("code,title\r\nA,海参".encode()[:-1], "breaks off"),
-    ],
-)
-async def test_a_file_that_is_no_sheet_is_refused_whole(db: Database, seller: Any, data: bytes, why: str) -> None:
-    with pytest.raises(catalog.SheetRefused, match=why):
-        await bring_in(db, seller, data)
+NO_SHEETS = [
+    (b"", "code"),
+    (b"title,price\r\nx,1\r\n", "`code` is missing"),
+    (b"code,colour\r\n", "colour"),
+    (b"code,code\r\n", "twice"),
+    ("code,title\r\nA,海参\r\n".encode("gbk"), "GBK"),
+    ("code,title\r\nA,海参\r\n".encode("utf-16"), "UTF-16"),
+    (b"PK\x03\x04", "workbook"),
+    ("code,title\r\nA,海参".encode()[:-1], "breaks off"),
+]
+
+
+async def test_a_file_that_is_no_sheet_is_refused_whole(db: Database, seller: Any) -> None:
+    for data, why in NO_SHEETS:
+        with pytest.raises(catalog.SheetRefused, match=why):
+            await bring_in(db, seller, data)
     assert await all_products(db, seller) == []
 
 

@@ -83,18 +83,14 @@ async def test_a_hand_movement_repeated_with_its_id_moves_once(
     assert await figures(db, sku.id) == (12, 0, 0, 12)
 
 
-@pytest.mark.parametrize(
-    ("kind", "quantity"), [("received", 0), ("received", -1), ("corrected", 0), ("sold", 1), ("received", 10**10)]
-)
-async def test_movements_that_make_no_sense_are_refused(
-    db: Database, add_sku: Add, seller: Any, kind: str, quantity: int
-) -> None:
+async def test_movements_that_make_no_sense_are_refused(db: Database, add_sku: Add, seller: Any) -> None:
     sku = await add_sku()
-    with pytest.raises(catalog.MovementRefused):
-        async with db.tx() as tx:
-            await catalog.move_stock(
-                tx, seller.owner, sku.id, new_id(), kind=catalog.MovementKind(kind), quantity=quantity
-            )
+    for kind, quantity in (("received", 0), ("received", -1), ("corrected", 0), ("sold", 1), ("received", 10**10)):
+        with pytest.raises(catalog.MovementRefused):
+            async with db.tx() as tx:
+                await catalog.move_stock(
+                    tx, seller.owner, sku.id, new_id(), kind=catalog.MovementKind(kind), quantity=quantity
+                )
 
 
 async def test_a_correction_never_takes_more_than_is_available(db: Database, add_sku: Add, seller: Any) -> None:
@@ -198,21 +194,21 @@ async def test_any_history_agrees_with_a_plain_model(
     }
     for act, which, quantity in steps:
         sku, kept = skus[which], model[which]
+        move, source, target = ways.get(act, (None, "", ""))
         try:
             async with db.tx() as tx:
-                if act in ways:
-                    move, source, target = ways[act]
+                if move is not None:
                     await move(tx, [(sku.id, quantity, order_id)])
                 else:
                     kind = catalog.MovementKind.received if act == "receive" else catalog.MovementKind.corrected
                     await catalog.move_stock(tx, seller.owner, sku.id, new_id(), kind=kind, quantity=quantity)
         except (psycopg.errors.CheckViolation, catalog.StockShort, catalog.MovementRefused):
-            if act in ways:
-                assert quantity <= 0 or kept[ways[act][1]] < quantity
+            if move is not None:
+                assert quantity <= 0 or kept[source] < quantity
             else:
                 assert quantity == 0 or kept["available"] + quantity < 0 or (act == "receive" and quantity < 0)
             continue
-        if act in ways:
+        if move is not None:
             kept[source] -= quantity
             kept[target] += quantity
         else:

@@ -65,7 +65,14 @@ def open_house(market: Market, tmp_path: Path) -> OpenHouse:
         listening = socket.create_server(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         config = uvicorn.Config(
-            answer_http, http="httptools", ws=upgrade_class(gateway), lifespan="off", log_config=None, access_log=False
+            answer_http,
+            http="httptools",
+            ws=upgrade_class(gateway),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            ssl_certfile=told.tls_certificate,
+            ssl_keyfile=told.tls_key,
         )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve(sockets=[listening]))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from laotie.base.ids import new_id
 
@@ -95,7 +95,7 @@ class Client(WSListener):
             self.state.apply(for_now)
         elif frame.msg_type == WSMsgType.CLOSE:
             self.close_code = int.from_bytes(frame.get_payload_as_bytes()[:2], "big")
-            transport.send_close(1000)
+            transport.send_close(WSCloseCode.OK)
             transport.disconnect()
         self._news.set()
 

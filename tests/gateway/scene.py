@@ -26,7 +26,7 @@ from laotie.base.ids import (
     new_id,
 )
 from laotie.base.money import Money
-from laotie.base.outbox import Relay
+from laotie.base.outbox import Relay, list_waiting
 from laotie.base.signer import Signer
 from laotie.gateway import Gateway
 
@@ -122,6 +122,15 @@ class House:
     server: uvicorn.Server
     serving: asyncio.Task[None]
     market: Market
+
+    async def carried(self) -> None:
+        """Wait until every fact told so far has reached the bus."""
+        async with asyncio.timeout(5):
+            while True:
+                async with self.market.db.read() as tx:
+                    if not await list_waiting(tx):
+                        return
+                await asyncio.sleep(0.01)
 
     async def enter(self, *, own_port: bool = False, resume: int | None = None, **ticket: Any) -> Client:
         """A viewer in the room."""

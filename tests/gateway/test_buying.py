@@ -1,5 +1,6 @@
 """Buying in the room: answered at once and by name; and what everybody else hears of it."""
 
+from typing import Any
 from uuid import UUID
 
 from room_client import Client
@@ -120,7 +121,12 @@ async def test_the_buyer_hears_what_becomes_of_the_order(house: House) -> None:
     buyer: Client = await house.enter(account=actor.account_id)
     staff = await house.enter(scopes=frozenset({"orders"}))
     order_id, now = OrderId(new_id()), market.db.clock.now()
-    about = {"order_id": order_id, "buyer_id": actor.account_id, "shop_id": market.shop_id, "show_id": market.show_id}
+    about: dict[str, Any] = {
+        "order_id": order_id,
+        "buyer_id": actor.account_id,
+        "shop_id": market.shop_id,
+        "show_id": market.show_id,
+    }
     async with market.db.tx() as tx:
         tx.tell(OrderPaid(**about, currency="CNY", total_amount=1, paid_at=now))
     assert (await buyer.until("paid"))["order"] == str(order_id)
@@ -140,7 +146,8 @@ async def test_a_purchases_request_id_reaches_its_facts(house: House) -> None:
     await buyer.until("order")
     async with house.market.db.read() as tx:
         told = [one for one in await list_waiting(tx) if type(one.event).__name__ == "OrderPlaced"]
-    assert told[0].request_id is not None and UUID(told[0].request_id)
+    assert told[0].request_id is not None
+    assert UUID(told[0].request_id).version == 7
 
 
 async def _nothing() -> int:

@@ -1,6 +1,5 @@
 """What may be said, and which of very many texts are shown."""
 
-import unicodedata
 from collections import Counter
 from uuid import UUID
 
@@ -26,7 +25,7 @@ from laotie.gateway.limits import Pace
         ("zero\u200bwidth\ufeff", "zerowidth"),
         ("bell\u0007", "bell"),
         ("👩‍👩‍👧 family", "👩‍👩‍👧 family"),
-        ("z" + "\u0301" * 20, unicodedata.normalize("NFC", "z\u0301\u0301\u0301")),
+        ("z" + "\u0301" * 20, "\u017a" + "\u0301" * 3),
         ("<script>alert(1)</script>", "<script>alert(1)</script>"),
     ],
 )

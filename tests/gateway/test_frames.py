@@ -30,7 +30,7 @@ def test_every_frame_is_described_in_the_protocol_document() -> None:
         if "t" in definition.get("properties", {})
     }
     assert len(tags) >= 20
-    assert [tag for tag in sorted(tags) if f"`{tag}`" not in text] == []
+    assert [tag for tag in sorted(tags) if f"`{tag}`" not in text and f'"t": "{tag}"' not in text] == []
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 200_000])

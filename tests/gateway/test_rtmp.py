@@ -14,7 +14,7 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "media"))
 
-from support import BRISK, KEY, on_stage, pushing, until
+from on_air import BRISK, KEY, on_stage, pushing, until
 
 from laotie.gateway.rtmp import RtmpLimits
 from laotie.media import ChannelId, EncoderFailed, rtmp

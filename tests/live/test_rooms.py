@@ -3,8 +3,9 @@
 import pytest
 
 from laotie import live
+from laotie.base.clock import Clock
 from laotie.base.db import Database
-from laotie.base.ids import RoomId, new_id
+from laotie.base.ids import RoomId, ShowId, new_id
 from laotie.base.refusals import IdReused, NotFound, Unauthenticated
 from laotie.base.signer import Signer
 from laotie.catalog import TextRefused
@@ -92,11 +93,11 @@ async def test_a_key_rehearses_the_next_show_and_serves_none_after_the_last(db: 
 
 async def test_a_streamer_without_a_seat_any_more_cannot_publish(db: Database, signer: Signer) -> None:
     owner, streamer = await host(db), await join(db, "streamer")
-    room_id, show_id = RoomId(new_id()), live.ShowDraft(id=new_id(), title="x")  # type: ignore[arg-type]
+    room_id, draft = RoomId(new_id()), live.ShowDraft(id=ShowId(new_id()), title="x")
     async with db.tx() as tx:
         await grant_seat(tx, owner.actor, owner.shop_id, "streamer", scopes=[Scope.show])
         await live.open_room(tx, streamer, room_id, shop_id=owner.shop_id, title="x")
-        await live.plan_show(tx, streamer, show_id)
+        await live.plan_show(tx, streamer, draft)
         key = await live.rotate_ingest_key(tx, signer, streamer)
         await live.authorize(tx, signer, StreamAction.publish, key, address=ADDRESS)
         assert streamer.account_id is not None
@@ -114,3 +115,13 @@ async def test_only_a_live_show_may_be_played(db: Database, signer: Signer) -> N
         for key in (str(someone.show_id), "nothing"):
             with pytest.raises(live.StreamRefused):
                 await live.authorize(tx, signer, StreamAction.play, key, address=ADDRESS)
+
+
+async def test_a_stream_key_outlives_the_rotation_of_the_services_own_key(db: Database, clock: Clock) -> None:
+    someone = await host(db)
+    old, new = "the service's first key, long enough", "the service's second key, long enough"
+    async with db.tx() as tx:
+        key = await live.rotate_ingest_key(tx, Signer([old], clock), someone.actor)
+        await live.authorize(tx, Signer([old, new], clock), StreamAction.publish, key, address=ADDRESS)
+        with pytest.raises(live.StreamRefused):
+            await live.authorize(tx, Signer([new], clock), StreamAction.publish, key, address=ADDRESS)

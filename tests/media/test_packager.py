@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import decode
+from on_air import decode
 
 from laotie.media import Limits, MediaBroken, boxes
 from laotie.media.encoder import Recipe, find_ffmpeg, packaging_arguments

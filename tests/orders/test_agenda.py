@@ -137,7 +137,7 @@ async def test_an_order_that_cannot_be_settled_is_put_off_alone(market: Market, 
     assert await orders.work_agenda(market.db) == 0
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         await connection.execute("UPDATE ledger.transfer SET phase = 'pending' WHERE id = %s", (broken,))
-    market.db.clock.advance(seconds=2)
+    market.db.clock.advance(seconds=6)
     await market.settle()
     assert (await market.order(buyer, broken)).state is OrderState.paid
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 import psycopg
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from laotie import audit
 from laotie.base.db import Database
@@ -33,7 +33,7 @@ class Shopper(WSListener):
         self._open = set(self._asks)
         self.contradictions: list[str] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.answered = 0
+        self.transport: WSTransport | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
@@ -59,7 +59,6 @@ class Shopper(WSListener):
         elif answer["code"] not in ("unavailable", "too-busy"):
             ask.refused = str(answer["code"])
         self._open.discard(ask.client_id)
-        self.answered += 1
         if not self._open and not self.done.done():
             self.done.set_result(None)
 
@@ -86,12 +85,13 @@ async def send_all(servers: list[ServerUnderTest], sale: HotSale, asks: list[Ask
         shopper = Shopper(sale, ticket, own)
         try:
             await ws_connect(lambda one=shopper: one, f"ws://127.0.0.1:{server.port}/ws")
-        except (OSError, Exception):  # noqa: B014  (picows has errors of its own for a server that just died)
-            continue
+        except (OSError, WSError):
+            break  # the server died while people were still coming in
         shoppers.append(shopper)
     await asyncio.wait([shopper.done for shopper in shoppers], timeout=wait_s)
     for shopper in shoppers:
-        shopper.transport.disconnect(graceful=False)
+        if shopper.transport is not None:
+            shopper.transport.disconnect(graceful=False)
     return shoppers
 
 

@@ -16,7 +16,7 @@ from tests.races.storm import Ask, Shopper, audit_finds_nothing, check_books, ma
 
 ASKS = 5_000
 BUYERS = 50
-TIMES = int(os.environ.get("LAOTIE_CRASHES", "10"))
+TIMES = int(os.environ.get("TEST_CRASHES", "10"))
 STOCK = 1_000_000
 
 

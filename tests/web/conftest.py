@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from laotie.base import logs
 from laotie.base.bus import LocalBus
 from laotie.base.db import Database
 from laotie.base.outbox import Relay
@@ -17,6 +18,12 @@ from laotie.web.app import build_app
 from laotie.web.house import House
 from laotie.web.middleware import Door
 from people import Browser, People
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quiet() -> None:
+    """A line a request would bury what a failing test says."""
+    logs.set_up(level="warning", form="json")
 
 
 @pytest.fixture

@@ -5,46 +5,15 @@ in; everybody else must be refused in the rule's own way, before anything happen
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
-
-import httpx
 
 from laotie.base.db import Database
 from laotie.base.ids import new_id
 from laotie.identity import Scope, TokenScope
 from laotie.web.middleware import Door
 from people import PASSWORD, Browser, People
-
-ADDRESS = {"name": "Anna", "phone": "13800000000", "country": "CN", "city": "大连", "street": "海边路 1 号"}
-
-
-@dataclass
-class World:
-    """A shop with a show in it, somebody who buys there, and everybody who has no business with either."""
-
-    people: People
-    shop: str = ""
-    room: str = ""
-    show: str = ""
-    product: str = ""
-    sku: str = ""
-    item: str = ""
-    order: str = ""
-    payment: str = ""
-    address: str = ""
-    token: str = ""
-    session: str = ""
-    by_role: dict[str, Browser] = field(default_factory=dict)
-
-    def __getitem__(self, role: str) -> Browser:
-        return self.by_role[role]
-
-    async def throwaway(self) -> Browser:
-        """Somebody of whom nothing is left afterwards."""
-        return await self.people.viewer(f"throwaway-{new_id().hex[-10:]}")
-
+from world import ADDRESS, PRICE, World, made, make_world, place_order
 
 Make = Callable[[World], Awaitable[Any]]
 
@@ -74,6 +43,10 @@ OPERATOR = rule(rest="forbidden", anonymous="unknown", guest="unknown", operator
 SEAT = rule(
     rest="absent", anonymous="unknown", guest="unknown", staff="ok", staff_without="forbidden", token="forbidden"
 )
+
+SEAT_OFF_AIR = Rule(SEAT.answers | {"staff": "absent"})
+"""The seat lets in, but nothing is being broadcast here."""
+OWN_ROOM = rule(rest="absent", anonymous="unknown", guest="unknown", streamer="ok", token="forbidden")
 
 
 @dataclass(frozen=True)
@@ -121,42 +94,35 @@ def _filled(value: Any, world: World) -> Any:
 async def _spare_product(world: World) -> dict[str, str]:
     product = str(new_id())
     owner = world["owner"]
-    await _made(owner.post(f"/api/shops/{world.shop}/products", json={"id": product, "title": "围巾"}))
+    await made(owner.post(f"/api/shops/{world.shop}/products", json={"id": product, "title": "围巾"}))
     sku = {"id": str(new_id()), "code": f"C{product[-12:]}", "price": {"amount": 100, "currency": "CNY"}, "stock": 9}
-    await _made(owner.post(f"/api/products/{product}/skus", json=sku))
-    await _made(owner.patch(f"/api/products/{product}", json={"state": "listed"}))
+    await made(owner.post(f"/api/products/{product}/skus", json=sku))
+    await made(owner.patch(f"/api/products/{product}", json={"state": "listed"}))
     return {"product_id": product}
 
 
 async def _spare_item(world: World) -> dict[str, str]:
     item = {"id": str(new_id()), **(await _spare_product(world))}
-    await _made(world["owner"].post(f"/api/shows/{world.show}/cart", json=item))
+    await made(world["owner"].post(f"/api/shows/{world.show}/cart", json=item))
     return {"item_id": item["id"]}
 
 
 async def _spare_show(world: World) -> dict[str, str]:
     show = str(new_id())
-    await _made(world["owner"].post("/api/shows", json={"id": show, "room_id": world.room, "title": "明天"}))
+    await made(world["owner"].post("/api/shows", json={"id": show, "room_id": world.room, "title": "明天"}))
     return {"show_id": show}
 
 
-async def _spare_running_show(world: World) -> dict[str, str]:
-    await world["owner"].post(f"/api/shows/{world.show}/end")
-    spare = await _spare_show(world)
-    await _made(world["owner"].post(f"/api/shows/{spare['show_id']}/start"))
-    return spare
-
-
-async def _spare_order(world: World) -> dict[str, str]:
-    line = {"sku_id": world.sku, "quantity": 1, "unit_price": {"amount": 9900, "currency": "CNY"}}
-    answer = await _made(world["viewer"].post("/api/orders", json={"id": str(new_id()), "lines": [line]}))
-    return {"order_id": answer["id"]}
+async def _spare_address(world: World) -> dict[str, str]:
+    address = str(new_id())
+    await made(world["viewer"].post("/api/me/addresses", json={"id": address, **ADDRESS}))
+    return {"address_id": address}
 
 
 async def _spare_seat(world: World) -> dict[str, str]:
     gone = await world.throwaway()
     handle = (await gone.get("/api/me")).json()["account"]["handle"]
-    await _made(world["owner"].post(f"/api/shops/{world.shop}/seats", json={"handle": handle, "scopes": ["staff"]}))
+    await made(world["owner"].post(f"/api/shops/{world.shop}/seats", json={"handle": handle, "scopes": ["staff"]}))
     return {"account_id": str(gone.account_id)}
 
 
@@ -170,19 +136,11 @@ async def _new_seat(world: World) -> Any:
 
 
 async def _sandbox_payment(world: World) -> dict[str, str]:
-    order = await _spare_order(world)
+    order = await place_order(world)
     pay = {"id": str(new_id()), "method": "sandbox"}
-    await _made(world["viewer"].post(f"/api/orders/{order['order_id']}/payments", json=pay))
+    await made(world["viewer"].post(f"/api/orders/{order['order_id']}/payments", json=pay))
     return {"payment_id": pay["id"]}
 
-
-async def _made(request: Awaitable[httpx.Response]) -> Any:
-    answer = await request
-    assert answer.status_code < 300, f"{answer.request.method} {answer.request.url} {answer.status_code} {answer.text}"
-    return answer.json() if answer.content else None
-
-
-PRICE = {"amount": 9900, "currency": "CNY"}
 
 TABLE: dict[str, Row] = {
     # service
@@ -207,7 +165,7 @@ TABLE: dict[str, Row] = {
     "GET /api/me/addresses": Row(SIGNED_IN),
     "POST /api/me/addresses": Row(SIGNED_IN, body=body(id="{new}", **ADDRESS)),
     "PUT /api/me/addresses/{address_id}": Row(MINE, body=body(**ADDRESS)),
-    "DELETE /api/me/addresses/{address_id}": Row(MINE),
+    "DELETE /api/me/addresses/{address_id}": Row(MINE, path=_spare_address),
     "GET /api/tokens": Row(SIGNED_IN),
     "POST /api/tokens": Row(
         SIGNED_IN, body=body(id="{new}", name="t", scopes=["account"], expires_at="2026-12-31T00:00:00Z")
@@ -238,10 +196,10 @@ TABLE: dict[str, Row] = {
     "POST /api/shops/{shop_id}/products.csv": seat(Scope.catalog, csv=True),
     "GET /media/pictures/{name}": Row(EVERYBODY),
     # live
-    "POST /api/rooms/mine": Row(SIGNED_IN, once=True, body=body(id="{new}", shop_id="{shop}", title="房间")),
-    "GET /api/rooms/mine": Row(SIGNED_IN),
-    "PATCH /api/rooms/mine": Row(SIGNED_IN, body=body(title="房间")),
-    "POST /api/rooms/mine/ingest-key": Row(SIGNED_IN),
+    "POST /api/rooms/mine": seat(Scope.show, body=body(id="{new}", shop_id="{shop}", title="房间")),
+    "GET /api/rooms/mine": Row(OWN_ROOM),
+    "PATCH /api/rooms/mine": Row(OWN_ROOM, body=body(title="房间")),
+    "POST /api/rooms/mine/ingest-key": Row(OWN_ROOM),
     "GET /api/rooms/{room_id}": Row(EVERYBODY),
     "GET /api/streamers/{streamer_id}": Row(EVERYBODY),
     "GET /api/shops/{shop_id}/shows": Row(EVERYBODY),
@@ -250,7 +208,7 @@ TABLE: dict[str, Row] = {
     "PATCH /api/shows/{show_id}": seat(Scope.show, body=body(title="今天")),
     "POST /api/shows/{show_id}/start": seat(Scope.show, path=_spare_show),
     "POST /api/shows/{show_id}/end": seat(Scope.show, path=_spare_show),
-    "GET /api/shows/{show_id}/ingest": seat(Scope.show),
+    "GET /api/shows/{show_id}/ingest": Row(SEAT_OFF_AIR, scope=Scope.show),
     "GET /api/shows/{show_id}/cart": Row(EVERYBODY),
     "POST /api/shows/{show_id}/cart": seat(Scope.show, body=_item_of_spare),
     "PATCH /api/cart-items/{item_id}": seat(Scope.show, body=body(limit_per_person=5)),
@@ -272,8 +230,8 @@ TABLE: dict[str, Row] = {
     "GET /api/orders": Row(SIGNED_IN),
     "GET /api/orders/{order_id}": Row(MINE),
     "PUT /api/orders/{order_id}/address": Row(MINE, body=body(address_id="{address}")),
-    "POST /api/orders/{order_id}/cancellation": Row(MINE, path=_spare_order, body=body()),
-    "POST /api/orders/{order_id}/payments": Row(MINE, path=_spare_order, body=body(id="{new}", method="sandbox")),
+    "POST /api/orders/{order_id}/cancellation": Row(MINE, path=place_order, body=body()),
+    "POST /api/orders/{order_id}/payments": Row(MINE, path=place_order, body=body(id="{new}", method="sandbox")),
     "GET /api/payments/{payment_id}": Row(MINE),
     "GET /api/shops/{shop_id}/orders": seat(Scope.orders),
     "GET /api/shops/{shop_id}/orders/{order_id}": seat(Scope.orders),
@@ -357,77 +315,10 @@ async def _try(world: World, endpoint: str, row: Row, role: str, expected: str) 
 
 
 async def _browser(world: World, row: Row, role: str) -> Browser:
+    if role == "anonymous":
+        return world.people.stranger()
     if row.scope is not None and role in ("staff", "staff_without", "token"):
         return world[f"{role} {row.scope}"]
     if role == "token" and row.token_scope is not None:
         return world["token of operator"]
     return world[role]
-
-
-async def make_world(people: People) -> World:
-    """Everybody and everything the table names, made over HTTP as they would be."""
-    world = World(people)
-    roles = world.by_role
-    roles["owner"] = owner = await people.viewer("olga")
-    roles["anonymous"] = people.stranger()
-    roles["guest"] = await people.guest()
-    roles["viewer"] = anna = await people.viewer("anna")
-    roles["other"] = await people.viewer("bob")
-    roles["operator"] = await people.operator()
-    world.shop = await _shop(owner, "海边人家")
-    world.room, world.show = await _stage(owner, world.shop)
-    roles["streamer"] = await people.viewer("sven")
-    await _stage(roles["streamer"], await _shop(roles["streamer"], "别家"))
-    await _seats(world, people)
-    await _goods(world, owner)
-    await _purchase(world, anna)
-    roles["token"] = await people.api_client(anna, TokenScope.catalog)
-    roles["token of operator"] = await people.api_client(roles["operator"], TokenScope.account)
-    return world
-
-
-async def _shop(owner: Browser, name: str) -> str:
-    shop = str(new_id())
-    await _made(owner.post("/api/shops", json={"id": shop, "name": name, "currency": "CNY"}))
-    return shop
-
-
-async def _stage(owner: Browser, shop: str) -> tuple[str, str]:
-    room, show = str(new_id()), str(new_id())
-    await _made(owner.post("/api/rooms/mine", json={"id": room, "shop_id": shop, "title": "房间"}))
-    await _made(owner.post("/api/shows", json={"id": show, "room_id": room, "title": "今天"}))
-    return room, show
-
-
-async def _seats(world: World, people: People) -> None:
-    for scope in Scope:
-        for role, scopes in (("staff", [scope]), ("staff_without", [one for one in Scope if one != scope])):
-            browser = await people.staff(f"{role}-{scope}", UUID(world.shop), world["owner"], *scopes)
-            world.by_role[f"{role} {scope}"] = browser
-        world.by_role[f"token {scope}"] = await people.api_client(world[f"staff {scope}"], TokenScope.account)
-    world.by_role["staff"] = world[f"staff {Scope.orders}"]
-    world.by_role["staff_without"] = world[f"staff_without {Scope.orders}"]
-
-
-async def _goods(world: World, owner: Browser) -> None:
-    world.product, world.sku, world.item = str(new_id()), str(new_id()), str(new_id())
-    await _made(owner.post(f"/api/shops/{world.shop}/products", json={"id": world.product, "title": "海参"}))
-    sku = {"id": world.sku, "code": "HS-1", "price": PRICE, "stock": 1000}
-    await _made(owner.post(f"/api/products/{world.product}/skus", json=sku))
-    await _made(owner.patch(f"/api/products/{world.product}", json={"state": "listed"}))
-    item = {"id": world.item, "product_id": world.product}
-    await _made(owner.post(f"/api/shows/{world.show}/cart", json=item))
-
-
-async def _purchase(world: World, buyer: Browser) -> None:
-    world.address, world.payment, world.token = str(new_id()), str(new_id()), str(new_id())
-    await _made(buyer.post("/api/me/addresses", json={"id": world.address, **ADDRESS}))
-    world.order = (await _spare_order(world))["order_id"]
-    await _made(buyer.put(f"/api/orders/{world.order}/address", json={"address_id": world.address}))
-    pay = {"id": world.payment, "method": "sandbox"}
-    await _made(buyer.post(f"/api/orders/{world.order}/payments", json=pay))
-    token = {"id": world.token, "name": "t", "scopes": ["account"], "expires_at": "2026-12-31T00:00:00Z"}
-    await _made(buyer.post("/api/tokens", json=token))
-    await _made(world.people.stranger().post("/api/sessions", json={"handle": "anna", "password": PASSWORD}))
-    sessions = (await buyer.get("/api/sessions")).json()["items"]
-    world.session = next(one["id"] for one in sessions if not one["current"])

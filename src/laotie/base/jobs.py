@@ -75,6 +75,14 @@ def build_app(url: str, context: Context) -> App:
     return app
 
 
+async def rescue(app: App) -> int:
+    """Give the jobs of processes that died (no sign of life for 30 s) to those alive; returns how many."""
+    stalled = list(await app.job_manager.get_stalled_jobs())
+    for job in stalled:
+        await app.job_manager.retry_job(job)
+    return len(stalled)
+
+
 def _bound(run: Run, context: Context) -> Run:
     async def start(**arguments: Any) -> None:
         await run(context, **arguments)

@@ -77,7 +77,10 @@ class ServerUnderTest:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 (our own program, no shell)
                 [sys.executable, "-m", "laotie", "serve"],
-                env={**os.environ, **self._environment},
+                env={
+                    **{name: value for name, value in os.environ.items() if not name.startswith("LAOTIE_")},
+                    **self._environment,
+                },
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

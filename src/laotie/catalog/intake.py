@@ -212,9 +212,10 @@ async def _lock(tx: Tx, shop: Shop, rows: list[Row], *, skus_too: bool) -> list[
         UUID,
         """
         SELECT id FROM catalog.product
-        WHERE shop_id = %(shop_id)s AND (
-            code = ANY(%(names)s) OR id = ANY(%(ids)s)
-            OR id IN (SELECT product_id FROM catalog.sku WHERE shop_id = %(shop_id)s AND code = ANY(%(codes)s))
+        WHERE id IN (
+            SELECT id FROM catalog.product WHERE shop_id = %(shop_id)s AND code = ANY(%(names)s)
+            UNION SELECT id FROM catalog.product WHERE shop_id = %(shop_id)s AND id = ANY(%(ids)s)
+            UNION SELECT product_id FROM catalog.sku WHERE shop_id = %(shop_id)s AND code = ANY(%(codes)s)
         )
         ORDER BY id FOR NO KEY UPDATE
         """,

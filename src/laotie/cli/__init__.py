@@ -1,4 +1,4 @@
-"""The command line: `laotie serve`, `demo`, `import`, `audit`, `bench`, `settings`, `openapi`, `migrate`.
+"""The command line: `laotie serve`, `demo`, `import`, `account`, `audit`, `bench`, `migrate`, `settings`, `openapi`.
 
 Parses words, calls one function, prints. Refusals end with their title and exit code 2.
 """
@@ -19,6 +19,7 @@ app.command(bench)
 # Each command names its function as a string, so that `laotie --help` does not load the whole house.
 app.command("laotie.cli.serve:serve", name="serve")
 app.command("laotie.cli.upkeep:migrate_database", name="migrate")
+app.command("laotie.cli.upkeep:create_account", name="account")
 app.command("laotie.cli.upkeep:show_settings", name="settings")
 app.command("laotie.cli.upkeep:write_openapi", name="openapi")
 app.command("laotie.cli.upkeep:write_frames", name="frames")

@@ -30,6 +30,7 @@ from laotie.base.postgres import EmbeddedPostgres
 from laotie.base.refusals import Conflict, Unavailable
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
+from laotie.events.live import ShowEnded
 from laotie.gateway import Gateway, upgrade_class
 from laotie.gateway.rtmp import RtmpDoor
 from laotie.media import Action, Change, ChannelId, Grant, MediaServer
@@ -147,6 +148,7 @@ async def _open_house(
     media = MediaServer(MediaLimits(ffmpeg=settings.ffmpeg or ""), on_change=partial(_tell_media, bus))
     await media.start()
     stack.push_async_callback(media.stop)
+    bus.subscribe("events.show.ended", partial(_end_picture, media))
     if settings.rtmp_port:
         rtmp = RtmpDoor(media, partial(_authorize, db, signer), host=settings.rtmp_host, port=settings.rtmp_port)
         await _listen_or_refuse(rtmp, settings)
@@ -171,6 +173,11 @@ async def _authorize(db: Database, signer: Signer, action: Action, room: str, ke
 async def _tell_media(bus: LocalBus, change: Change) -> None:
     """What happens to a channel, for the gateway; it is of the moment and not kept."""
     await bus.publish(f"events.media.channel_{change.news}", msgspec.json.encode(change))
+
+
+def _end_picture(media: MediaServer, _subject: str, payload: bytes) -> None:
+    """A show that is over has no picture any more, whatever its encoder still sends."""
+    media.end(ChannelId(msgspec.json.decode(payload, type=ShowEnded).show_id), "the show is over")
 
 
 async def _listen_or_refuse(rtmp: RtmpDoor, settings: Settings) -> None:

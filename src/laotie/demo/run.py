@@ -29,6 +29,7 @@ from laotie.demo.client import Person
 from laotie.demo.goods import FAN_NAMES, PERSONAS
 from laotie.demo.market import OPERATOR, PASSWORD, RETAILER, STAFF, VIEWER, open_market
 from laotie.demo.show import Fan, Streamer
+from laotie.media import Scene, draw
 
 READY_WAIT_S = 180
 PICTURE_WAIT_S = 90
@@ -106,8 +107,12 @@ async def _run(settings: Settings, server: ServerBeside, *, fans: int, shows: in
 async def _play(settings: Settings, server: ServerBeside, *, fans: int, shows: int) -> None:
     began = time.monotonic()
     say = _sayer(began)
+    drawing = asyncio.gather(*(draw(Scene(persona.scene), settings.data_path) for persona in PERSONAS[:shows]))
     await _until_ready(settings, server, say)
     await _make_market(settings, say)
+    if not drawing.done():
+        say("drawing the shows' pictures (the first time only)")
+    await drawing
     url = f"http://{settings.host}:{settings.port}"
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         on_air: list[str] = []

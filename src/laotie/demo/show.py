@@ -77,17 +77,11 @@ class Streamer:
             group.create_task(self._talk(person))
 
     async def _keep_picture(self, person: Person) -> None:
-        """Push the drawn scene as any encoder would; a lost connection is taken up again."""
-        while True:
-            room = await person.call("POST", "/api/rooms/mine/ingest-key", {})
-            card = TestCard(
-                scene=Scene(self._persona.scene), url=room["rtmp_url"], key=room["key"], data=self._data / "scenes"
-            )
-            try:
-                await broadcast(card)
-            except Exception as error:
-                log.warning("the demonstration's picture stopped", show=self._persona.show, error=str(error)[:200])
-            await asyncio.sleep(3)
+        """Push the drawn scene as any encoder would, under a stream key made for this run."""
+        ingest = await person.call("POST", "/api/rooms/mine/ingest-key", {})
+        await broadcast(
+            TestCard(scene=Scene(self._persona.scene), url=ingest["rtmp_url"], key=ingest["key"], data=self._data)
+        )
 
     async def _explain(self, person: Person) -> None:
         while True:

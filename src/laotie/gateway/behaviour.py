@@ -120,18 +120,21 @@ class SegmentLog:
             self._descriptor = None
 
     async def _write_soon(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(SYNC_EVERY_S)
-            acts, self._waiting = self._waiting, []
-            try:
-                await asyncio.to_thread(self._write, acts)
-                self._ailing = False
-            except OSError as error:
-                self.lost += len(acts)
-                if not self._ailing:
-                    log.error("behaviour is not being written", error=str(error), lost=self.lost)
-                self._ailing = True
-        self._writing = None
+        try:
+            while self._waiting:
+                await asyncio.sleep(SYNC_EVERY_S)
+                acts, self._waiting = self._waiting, []
+                try:
+                    await asyncio.to_thread(self._write, acts)
+                    self._ailing = False
+                except OSError as error:
+                    self.lost += len(acts)
+                    self._size = self._segment_bytes_max  # a torn line ends its segment
+                    if not self._ailing:
+                        log.error("behaviour is not being written", error=str(error), lost=self.lost)
+                    self._ailing = True
+        finally:
+            self._writing = None
 
     def _write(self, acts: list[Act]) -> None:
         if self._descriptor is None or self._size >= self._segment_bytes_max:

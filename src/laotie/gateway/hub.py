@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from picows import WSCloseCode
 
-from laotie import live
+from laotie import catalog, live
 from laotie.base.bus import Bus, Subscription
 from laotie.base.db import Database
 from laotie.base.events import Event, decode, tag_of
@@ -34,6 +34,8 @@ READ_AGAIN_S = 0.5
 READS_MAX = 20
 ROOMS_MAX = 20_000
 SAID_ABROAD_MAX = 1_000
+STOCK_RESTS_S = 2.0
+"""Several relays may carry two changes of one SKU in the wrong order: once it rests, the shelf itself is asked."""
 
 
 class Guest(Protocol):
@@ -89,6 +91,7 @@ class Hub:
         self._by_sku: dict[SkuId, set[ShowId]] = {}
         self._entering: dict[ShowId, list[tuple[Guest, int | None]]] = {}
         self._dirty: dict[ShowId, set[CartItemId]] = {}
+        self._stock: dict[SkuId, tuple[int, float]] = {}
         self._subscriptions: list[Subscription] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -187,7 +190,12 @@ class Hub:
         room.paint(mark, frames.encode(show), frames.encode(snapshot.cart))
 
     def sweep(self, now: float) -> None:
-        """Let go of rooms that have been empty for a while."""
+        """Let go of rooms that have been empty for a while; look once more at stock that has come to rest."""
+        resting = {sku_id: told for sku_id, (told, at) in self._stock.items() if now - at > STOCK_RESTS_S}
+        if resting:
+            for sku_id in resting:
+                del self._stock[sku_id]
+            self._spawn(self._settle_stock(resting))
         for show_id, room in list(self.rooms.items()):
             if not room.members and show_id not in self._entering and now - room.empty_since > self._limits.room_kept_s:
                 for item_id in list(room.skus):
@@ -224,12 +232,24 @@ class Hub:
         return listen
 
     def _stock_changed(self, event: goods.StockChanged) -> None:
-        show_ids = self._by_sku.get(event.sku_id)
-        if not show_ids:
+        if event.sku_id not in self._by_sku:
             return
-        frame = frames.encode(frames.Stock(sku=event.sku_id, available=event.available))
-        for show_id in show_ids:
-            self.rooms[show_id].put(("stock", event.sku_id), frame)
+        self._stock[event.sku_id] = (event.available, self._loop.time())
+        self._show_stock(event.sku_id, event.available)
+
+    def _show_stock(self, sku_id: SkuId, available: int) -> None:
+        frame = frames.encode(frames.Stock(sku=sku_id, available=available))
+        for show_id in self._by_sku.get(sku_id, ()):
+            self.rooms[show_id].put(("stock", sku_id), frame)
+
+    async def _settle_stock(self, told: dict[SkuId, int]) -> None:
+        async def read() -> dict[SkuId, catalog.Sku]:
+            async with self._db.read() as tx:
+                return await catalog.find_skus(tx, list(told))
+
+        for sku_id, sku in (await self._again(read)).items():
+            if sku.available != told[sku_id] and sku_id not in self._stock:
+                self._show_stock(sku_id, sku.available)
 
     def _item_changed(self, event: shows.CartItemChanged) -> None:
         self._read_item_soon(event.show_id, event.item_id)

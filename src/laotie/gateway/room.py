@@ -258,6 +258,9 @@ class Room:
         self._flushed_at = self._loop.time()
         commerce = list(self._commerce.values())
         said = self._sample.take()
+        if self._sample.dropped:
+            metrics.CHAT_SAMPLED_OUT.inc(self._sample.dropped)
+            self._sample.dropped = 0
         social = [*self._take_notices(), *said]
         self._commerce = {}
         self._chat.extend(said)

@@ -192,6 +192,7 @@ class RoomSocket(WSListener):
 
     def send(self, payload: bytes) -> None:
         """A personal frame, at once."""
+        metrics.FRAMES_SENT.inc()
         frame = frames.wrap(payload)
         if self.lean:
             self.write_lean(frame)

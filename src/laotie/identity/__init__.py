@@ -40,6 +40,7 @@ from laotie.identity.model import (
     TokenId,
     TokenScope,
     TooMany,
+    check_password,
 )
 from laotie.identity.passwords import hash_password
 from laotie.identity.pseudonyms import Pseudonym, add_pseudonyms, find_by_handle
@@ -58,7 +59,7 @@ from laotie.identity.tokens import create_token, list_tokens, revoke_token
 __all__ = [
     "Account", "Actor", "Address", "AddressId", "Attempts", "AuditEntry", "Profile", "Pseudonym", "Role", "Scope",
     "ScopeLacking", "Seat", "SeatHolder", "Session", "SessionId", "SignedIn", "Token", "TokenId", "TokenScope",
-    "TooMany", "add_pseudonyms", "add_to_export", "change_address", "change_password", "change_profile",
+    "TooMany", "add_pseudonyms", "add_to_export", "change_address", "change_password", "change_profile", "check_password",
     "create_account", "create_address", "create_token", "delete_address", "end_session", "end_sessions",
     "erase_account", "export_account", "find_by_handle", "find_by_session", "find_by_token", "find_profiles",
     "find_seat", "get_account", "get_address", "get_profile", "give_role", "grant_seat", "hash_password",

@@ -41,11 +41,12 @@ async def create_token(
     A token never reaches further than the one who makes it. Refuses `ScopesRefused`, `TokenTermRefused`, `TooMany`,
     `IdReused`. Locks the account.
     """
+    account_id = actor.signed_in()
     wanted = [scope for scope in TokenScope if scope in scopes]
     beyond = actor.token_scopes is not None and not actor.token_scopes.issuperset(wanted)
     if not wanted or beyond or (TokenScope.operator in wanted and Role.operator not in actor.roles):
         raise ScopesRefused()
-    await tx.run("SELECT FROM identity.account WHERE id = %(id)s FOR NO KEY UPDATE", id=actor.signed_in())
+    await tx.run("SELECT FROM identity.account WHERE id = %(id)s FOR NO KEY UPDATE", id=account_id)
     present = await list_tokens(tx, actor)
     before = next((token for token in present if token.id == token_id), None)
     if before is not None:
@@ -67,7 +68,7 @@ async def create_token(
                 RETURNING id, name, scopes, created_at, expires_at, last_used_at
                 """,
                 id=token_id,
-                account_id=actor.signed_in(),
+                account_id=account_id,
                 name=name,
                 secret_hash=hash_secret(secret),
                 scopes=[scope.value for scope in wanted],

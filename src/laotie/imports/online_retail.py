@@ -155,6 +155,7 @@ def _learn(path: Path, hear: Callable[[bytes], None], progress: Progress) -> tup
             names[record.code].hear(record.description, record.price_amount)
         if rows % 10_000 == 0:
             progress("reading", rows, None)
+    progress("reading", rows, rows)
     return {**returned, **sold}, rows
 
 

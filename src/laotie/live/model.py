@@ -306,7 +306,7 @@ class RoomTaken(Conflict, code="room-taken"):
 
 
 class ShowEnded(Conflict, code="show-ended"):
-    """The show has ended."""
+    """The show has ended, or has not begun."""
 
     show_id: ShowId
 

@@ -30,6 +30,7 @@ from laotie.media.model import (
     TestCard,
 )
 from laotie.media.server import MediaServer
+from laotie.media.testcard import broadcast, draw
 
 __all__ = [
     "Action",
@@ -52,4 +53,6 @@ __all__ = [
     "State",
     "Stats",
     "TestCard",
+    "broadcast",
+    "draw",
 ]

@@ -71,15 +71,6 @@ class Channel:
         if self._grace is None:
             self._grace = asyncio.get_running_loop().call_later(self._limits.grace_s, self._grace_over)
 
-    def fed_by(self, feed: Feed) -> bool:
-        """Whether this feed is the channel's present one."""
-        return self._feed is feed
-
-    async def silence(self) -> None:
-        """Stop ffmpeg, whatever it still holds."""
-        if self._feed is not None:
-            await self._feed.close()
-
     def cut(self, reason: str) -> None:
         """Send the encoder away; the channel stays and waits for it."""
         if self._feed is not None:

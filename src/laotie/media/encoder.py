@@ -23,6 +23,14 @@ from laotie.media.model import EncoderFailed, FFmpegMissing, Limits, MediaBroken
 
 CONFINE = Path(__file__).with_name("confine.py")
 READ_BYTES = 256 * 1024
+# One arena and one thread: on a machine with many cores, idle ones would fill the address space.
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "AV_LOG_FORCE_NOCOLOR": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 LAST_LINES = 12
 LINE_CHARACTERS_MAX = 400
 
@@ -110,15 +118,11 @@ async def spawn(
             stdout=PIPE,
             stderr=PIPE,
             cwd=directory,
-            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "AV_LOG_FORCE_NOCOLOR": "1", **_zone()},
+            env={**ENVIRONMENT, **({"TZ": os.environ["TZ"]} if "TZ" in os.environ else {})},
             start_new_session=True,
         )
     except OSError as failure:
         raise EncoderFailed(reason=str(failure)) from failure
-
-
-def _zone() -> dict[str, str]:
-    return {"TZ": os.environ["TZ"]} if "TZ" in os.environ else {}
 
 
 async def end(process: Process) -> None:

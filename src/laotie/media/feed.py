@@ -84,6 +84,7 @@ class Feed:
         self._on_cut = on_cut
         self._setup = Setup()
         self._encoder: Encoder | None = None
+        self._stopping = asyncio.Lock()
         self._source = 0
         self._shift_ms: int | None = None
         self._last_in_ms: int | None = None
@@ -208,10 +209,11 @@ class Feed:
             raise EncoderFailed(reason=f"no picture: {words}")
 
     async def _stop_encoder(self) -> None:
-        encoder, self._encoder, self._shift_ms = self._encoder, None, None
-        if encoder is not None:
-            await encoder.finish()
-            self._packager.finish(self._source)
+        async with self._stopping:  # who comes second returns when it is done, too
+            if self._encoder is not None:
+                await self._encoder.finish()
+                self._packager.finish(self._source)
+            self._encoder, self._shift_ms = None, None
 
     async def _send(self, kind: int, timestamp: int, payload: bytes) -> None:
         assert self._shift_ms is not None

@@ -23,6 +23,7 @@ class MediaServer:
     def __init__(self, limits: Limits | None = None, *, on_change: Listener | None = None) -> None:
         self.limits = limits or Limits()
         self._on_change = on_change
+        self._feeds: set[Feed] = set()
         self._channels: dict[ChannelId, Channel] = {}
         self._waiters = Waiters(self.limits.waiters_max)
         self._changes: asyncio.Queue[Change] = asyncio.Queue()
@@ -41,7 +42,7 @@ class MediaServer:
         """End every channel and tell so; no ffmpeg is left when this returns."""
         for channel in list(self._channels.values()):
             channel.end("the server closes")
-            await channel.silence()
+        await asyncio.gather(*(feed.close() for feed in self._feeds))
         if self._teller is not None:
             await self._changes.join()
             self._teller.cancel()
@@ -65,15 +66,17 @@ class MediaServer:
             if len(self._channels) - (channel is not None) >= self.limits.channels_max:
                 raise ServerFull()
             channel = self._channels[channel_id] = Channel(channel_id, self.limits, self._waiters, self._changed)
-        return channel.admit(on_cut)
+        feed = channel.admit(on_cut)
+        self._feeds.add(feed)
+        return feed
 
     async def leave(self, channel_id: ChannelId, feed: Feed, reason: str) -> None:
         """The encoder behind this feed is gone."""
-        channel = self._channels.get(channel_id)
-        if channel is None or not channel.fed_by(feed):
-            await feed.close()
-            return
-        await channel.leave(feed, reason)
+        try:
+            channel = self._channels.get(channel_id)
+            await (channel.leave(feed, reason) if channel is not None else feed.close())
+        finally:
+            self._feeds.discard(feed)
 
     def cut(self, channel_id: ChannelId, reason: str) -> None:
         """Send a channel's encoder away, as when its key was revoked; the grace time runs."""

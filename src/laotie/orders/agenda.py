@@ -194,14 +194,15 @@ def judge(entries: list[Entry], orders: Mapping[OrderId, Held]) -> Plan:
 
 async def _settle_or_isolate(tx: Tx, entries: list[Entry]) -> list[Entry]:
     """All at once; when that fails, each alone, and those that fail alone are put off and returned."""
-    try:
-        async with tx.savepoint():
-            await _settle(tx, entries)
-        return []
-    except Unavailable:
-        raise
-    except Exception:
-        log.warning("a batch of the agenda failed; each entry is tried alone", entries=len(entries), exc_info=True)
+    if len(entries) > 1:
+        try:
+            async with tx.savepoint():
+                await _settle(tx, entries)
+            return []
+        except Unavailable:
+            raise
+        except Exception as cause:
+            log.warning("a batch failed; each entry is tried alone", entries=len(entries), cause=repr(cause)[:300])
     failed: list[Entry] = []
     for entry in sorted(entries, key=lambda one: one.order_id):
         try:
@@ -218,7 +219,7 @@ async def _settle_or_isolate(tx: Tx, entries: list[Entry]) -> list[Entry]:
             UPDATE orders.agenda SET attempts = attempts + 1, due_at = %(due_at)s
             WHERE kind = %(kind)s AND id = %(id)s
             """,
-            due_at=tx.now + timedelta(seconds=min(PAUSE_MAX_S, 1 << min(entry.attempts, 12))),
+            due_at=tx.now + timedelta(seconds=min(PAUSE_MAX_S, 5 << min(entry.attempts, 12))),
             kind=entry.kind,
             id=entry.id,
         )

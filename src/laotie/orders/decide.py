@@ -14,7 +14,7 @@ from laotie.base.ids import OrderId, new_id
 from laotie.base.money import AMOUNT_MAX, Money
 from laotie.base.refusals import IdReused, Refusal
 from laotie.catalog import Shelf
-from laotie.live import Quote, ShowQuote
+from laotie.live import Quote, ShowEnded, ShowQuote
 from laotie.orders.model import (
     LINES_MAX,
     QUANTITY_MAX,
@@ -29,7 +29,6 @@ from laotie.orders.model import (
     PriceChanged,
     QuantityRefused,
     SaleOver,
-    ShowEnded,
     SoldOut,
     TotalRefused,
 )

@@ -1,9 +1,10 @@
 """History: orders and returns out of another house's books, in bulk, as a record and nothing more.
 
-A past order is `completed` and its source is `imported`, which is no kind of traffic. Nothing is told, held or posted for it: its money moved
-elsewhere, long ago, so the ledger (which holds what went through this house) does not know it. Its pieces are entered
-as received and sold, so the stock's promises hold. Returns have a record of their own, since the old books do not say
-which order they belong to; returned pieces do not come back into stock, since their condition is not told either.
+A past order is `completed` and its source is `imported`, which is no kind of traffic. Nothing is told, held or posted
+for it: its money moved elsewhere, long ago, so the ledger (which holds what went through this house) does not know it.
+Its pieces are entered as received and sold, so the stock's promises hold. Returns have a record of their own, since
+the old books do not say which order they belong to; returned pieces do not come back into stock, since their
+condition is not told either.
 
 An import is a run. Each batch is committed with the run's position and counts, so a run that was killed goes on where
 it stopped, and nothing is there twice.
@@ -247,8 +248,8 @@ async def _write_orders(tx: Tx, run: ImportRun, currency: str, deals: list[PastD
         WITH fresh AS (
             INSERT INTO orders."order" AS o (id, buyer_id, client_id, shop_id, state, currency, total_amount, source,
                                              placement, digest, placed_at, pay_by, paid_at, note)
-            SELECT id, buyer_id, client_id, %(shop_id)s, 'completed', %(currency)s, total, 'imported', 'import', %(run)s,
-                   placed_at, placed_at, placed_at, note
+            SELECT id, buyer_id, client_id, %(shop_id)s, 'completed', %(currency)s, total, 'imported',
+                   'import', %(run)s, placed_at, placed_at, placed_at, note
             FROM unnest(%(ids)s::uuid[], %(buyers)s::uuid[], %(clients)s::uuid[], %(totals)s::bigint[],
                         %(times)s::timestamptz[], %(notes)s::text[])
               AS past (id, buyer_id, client_id, total, placed_at, note)

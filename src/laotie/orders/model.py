@@ -118,12 +118,6 @@ class LimitReached(Conflict, code="limit-reached"):
     bought: int
 
 
-class ShowEnded(Conflict, code="show-ended"):
-    """The show is not on; its prices are no longer offered."""
-
-    show_id: ShowId
-
-
 class MixedShops(Invalid, code="mixed-shops"):
     """One order holds goods of one shop in one currency."""
 

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import Method, Scope
 
 from laotie import __version__
-from laotie.base.bus import Bus, LocalBus
+from laotie.base.bus import Bus
 from laotie.base.clock import Clock
 from laotie.base.db import Database
 from laotie.base.settings import Settings
@@ -23,6 +24,12 @@ from laotie.web.authentication import Authenticator
 from laotie.web.house import House
 from laotie.web.middleware import Door
 from laotie.web.openapi import complete
+from laotie.web.reading import Asked
+
+PROVIDED = frozenset(
+    "actor attempts authenticator bus clock db house media settings signer till".split()  # noqa: SIM905
+)
+"""What handlers may ask for by name, as `Given[…]`."""
 
 ROOMS = ("identity", "catalog", "live", "fans", "traffic", "orders", "payments", "media", "audit")
 
@@ -30,46 +37,43 @@ ROOMS = ("identity", "catalog", "live", "fans", "traffic", "orders", "payments",
 def build_app(house: House) -> Door:
     """The ASGI application of one process."""
     authenticator = Authenticator(house)
-    return Door(_build_litestar(house, authenticator), house.settings, authenticator)
+    return Door(_build_litestar(_provided(house, authenticator)), house.settings, authenticator)
 
 
+@cache
 def openapi_document() -> dict[str, Any]:
     """The API's description (OpenAPI 3.1), as committed in `openapi.json`. Needs nothing running."""
-    clock = Clock()
-    house = House(
-        db=Database("postgresql:///nowhere", clock=clock, pool_max=4, wait_s=1),
-        settings=Settings(),
-        signer=Signer(["only to describe the application"], clock),
-        bus=LocalBus(),
+    described = OpenAPIConfig(
+        title="Laotie", version=__version__, use_handler_docstrings=True, operation_id_creator=_operation_id
     )
-    return complete(_build_litestar(house, Authenticator(house)))
+    nothing = {name: Provide(_stand_in(), sync_to_thread=False) for name in PROVIDED}
+    return complete(_build_litestar(nothing, described))
 
 
-def _build_litestar(house: House, authenticator: Authenticator) -> Litestar:
-    described: list[bytes] = []
+def openapi_json() -> bytes:
+    """The same as the committed file's text."""
+    return msgspec.json.format(msgspec.json.encode(openapi_document()), indent=2) + b"\n"
 
-    @get("/openapi.json", sync_to_thread=False, include_in_schema=False)
-    def show_openapi() -> Response[bytes]:
-        if not described:
-            described.append(msgspec.json.encode(complete(app)))
-        return Response(described[0], media_type="application/json")
 
+@get("/openapi.json", sync_to_thread=False, include_in_schema=False)
+def show_openapi() -> Response[dict[str, Any]]:
+    """The API's description."""
+    return Response(openapi_document())
+
+
+def _build_litestar(provided: dict[str, Provide], described: OpenAPIConfig | None = None) -> Litestar:
+    """`described`: Litestar adds pages of its own for a described application, so the one that serves is not."""
     app = Litestar(
         [
-            *(
-                Router("/", route_handlers=routes, tags=[room])
-                for room, routes in ((room, _routes(room)) for room in ROOMS)
-                if routes
-            ),
+            *(Router("/", route_handlers=_routes(room), tags=[room]) for room in ROOMS),
             Router(
                 "/", route_handlers=[*health.ROUTES, *problems.ROUTES, *static.ROUTES, show_openapi], tags=["service"]
             ),
         ],
-        dependencies=_provided(house, authenticator),
+        dependencies=provided,
         exception_handlers=problems.EXCEPTION_HANDLERS,
-        openapi_config=OpenAPIConfig(
-            title="Laotie", version=__version__, use_handler_docstrings=True, operation_id_creator=_operation_id
-        ),
+        openapi_config=described,
+        request_class=Asked,
         request_max_body_size=None,
         logging_config=None,
         debug=False,
@@ -98,6 +102,11 @@ def _routes(room: str) -> Sequence[Any]:
         if error.name != module:
             raise
         return []
+
+
+def _stand_in() -> Callable[[], None]:
+    """For what is provided where nothing runs; Litestar wants one function a name."""
+    return lambda: None
 
 
 def _provided(house: House, authenticator: Authenticator) -> dict[str, Provide]:
@@ -149,6 +158,7 @@ def _provided(house: House, authenticator: Authenticator) -> dict[str, Provide]:
         "authenticator": the_authenticator,
         "attempts": the_attempts,
     }
+    assert set(named) == PROVIDED
     return {name: Provide(give, sync_to_thread=False) for name, give in named.items()}
 
 

@@ -18,7 +18,7 @@ from laotie.base.money import Money
 from laotie.base.refusals import NotFound
 from laotie.catalog import ProductChange, ProductDraft, ProductState, ShopChange, ShopDraft, SkuChange, SkuDraft, Store
 from laotie.identity import Actor
-from laotie.web.given import FromPath, Given
+from laotie.web.given import FromPath, Given, JSONBody
 from laotie.web.paging import LIMIT_DEFAULT, After, Limit, Page
 
 SHEET_BYTES_IN_MEMORY_MAX = 4 * 1024 * 1024
@@ -121,7 +121,7 @@ class Categories(msgspec.Struct):
 
 
 @post("/api/shops", status_code=201)
-async def open_shop(data: NewShop, actor: Given[Actor], db: Given[Database]) -> ShopView:
+async def open_shop(data: JSONBody[NewShop], actor: Given[Actor], db: Given[Database]) -> ShopView:
     """Open a shop of my own. Said again, it is the same shop."""
     draft = ShopDraft(name=data.name, about=data.about, currency=data.currency, stores=data.stores)
     async with db.tx() as tx:
@@ -137,7 +137,7 @@ async def show_shop(shop_id: FromPath[UUID], db: Given[Database]) -> ShopView:
 
 @patch("/api/shops/{shop_id:uuid}")
 async def change_shop(
-    shop_id: FromPath[UUID], data: ShopChange, actor: Given[Actor], db: Given[Database]
+    shop_id: FromPath[UUID], data: JSONBody[ShopChange], actor: Given[Actor], db: Given[Database]
 ) -> ShopView:
     """Change what the shop says of itself."""
     async with db.tx() as tx:
@@ -206,7 +206,7 @@ async def list_own_products(
 
 @post("/api/shops/{shop_id:uuid}/products", status_code=201)
 async def add_product(
-    shop_id: FromPath[UUID], data: NewProduct, actor: Given[Actor], db: Given[Database]
+    shop_id: FromPath[UUID], data: JSONBody[NewProduct], actor: Given[Actor], db: Given[Database]
 ) -> ProductView:
     """Add a product as a draft. Said again, it is the same product."""
     draft = ProductDraft(
@@ -218,7 +218,7 @@ async def add_product(
 
 @patch("/api/products/{product_id:uuid}")
 async def change_product(
-    product_id: FromPath[UUID], data: ProductChange, actor: Given[Actor], db: Given[Database]
+    product_id: FromPath[UUID], data: JSONBody[ProductChange], actor: Given[Actor], db: Given[Database]
 ) -> ProductView:
     """Change a product, list it or take it off the shelf. What is left out stays."""
     async with db.tx() as tx:
@@ -226,7 +226,9 @@ async def change_product(
 
 
 @post("/api/products/{product_id:uuid}/skus", status_code=201)
-async def add_sku(product_id: FromPath[UUID], data: NewSku, actor: Given[Actor], db: Given[Database]) -> SkuView:
+async def add_sku(
+    product_id: FromPath[UUID], data: JSONBody[NewSku], actor: Given[Actor], db: Given[Database]
+) -> SkuView:
     """Add a SKU to a product. Said again, it is the same SKU."""
     draft = SkuDraft(
         code=data.code, options=data.options, price=data.price, list_price=data.list_price, stock=data.stock
@@ -236,7 +238,9 @@ async def add_sku(product_id: FromPath[UUID], data: NewSku, actor: Given[Actor],
 
 
 @patch("/api/skus/{sku_id:uuid}")
-async def change_sku(sku_id: FromPath[UUID], data: SkuChange, actor: Given[Actor], db: Given[Database]) -> SkuView:
+async def change_sku(
+    sku_id: FromPath[UUID], data: JSONBody[SkuChange], actor: Given[Actor], db: Given[Database]
+) -> SkuView:
     """Change a SKU's code, options or price; retire it or take it back. What is left out stays."""
     async with db.tx() as tx:
         return _sku(await catalog.edit_sku(tx, actor, SkuId(sku_id), data))
@@ -244,7 +248,7 @@ async def change_sku(sku_id: FromPath[UUID], data: SkuChange, actor: Given[Actor
 
 @post("/api/skus/{sku_id:uuid}/movements", status_code=201)
 async def move_stock(
-    sku_id: FromPath[UUID], data: NewMovement, actor: Given[Actor], db: Given[Database]
+    sku_id: FromPath[UUID], data: JSONBody[NewMovement], actor: Given[Actor], db: Given[Database]
 ) -> MovedView:
     """Receive or correct stock. Said again, it moves nothing more."""
     async with db.tx() as tx:

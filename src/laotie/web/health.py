@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 from litestar import Response, get
+from litestar.openapi import ResponseSpec
 
 from laotie.base import metrics
 from laotie.base.migrate import is_current
@@ -25,7 +26,7 @@ _current: set[str] = set()
 """Databases found to have this release's shape; shapes only move forward, so this is asked until it is true."""
 
 
-@get("/healthz")
+@get("/healthz", responses={503: ResponseSpec(Health, description="Not ready.", generate_examples=False)})
 async def show_health(house: Given[House]) -> Response[Health]:
     """200 when the database answers, is migrated, and every part of this process is ready; else 503 and what is not."""
     missing: dict[str, str] = {}

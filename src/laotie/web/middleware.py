@@ -25,6 +25,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Any, Any, Any], Awaitable[None]]
 
 BODY_BYTES_MAX = 2 * 1024 * 1024
 IMPORT_BODY_BYTES_MAX = 64 * 1024 * 1024
@@ -39,6 +40,7 @@ class Door:
 
     def __init__(self, app: Litestar, settings: Settings, authenticator: Authenticator) -> None:
         self.litestar = app
+        self._app: App = app
         self._authenticator = authenticator
         self._headers = security_headers(settings)
         self._trusts = trust(settings.trusted_proxies)
@@ -48,7 +50,7 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (or pass on what is not HTTP)."""
         if scope["type"] != "http":
-            await self.litestar(scope, receive, send)
+            await self._app(scope, receive, send)
             return
         started = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -80,7 +82,7 @@ class Door:
                 _check_media_type(method, path, headers)
                 client = scope["client"][0] if scope["client"] else None
                 scope["actor"] = await self._authenticator.recognise(method, headers, client=client)
-            await self.litestar(scope, receive_some, send_more)
+            await self._app(scope, receive_some, send_more)
         except Refusal as refusal:
             await _refuse(send_more, refusal, request_id)
         except Exception as bug:

@@ -123,7 +123,7 @@ def _as_refusal(error: HTTPException) -> Refusal:
         return Malformed(
             errors=[
                 {
-                    "at": f"{entry.get('source') or 'request'}:{entry.get('key', '')}",
+                    "at": f"{_source(entry)}:{entry.get('key', '')}",
                     "problem": str(entry.get("message", "")),
                 }
                 for entry in entries[:ERRORS_MAX]
@@ -137,13 +137,12 @@ def _as_refusal(error: HTTPException) -> Refusal:
     }
     if error.status_code in known:
         return known[error.status_code]()
-    return Unreadable(reason=_without_internals(error))
+    return Unreadable(reason=HTTPStatus(error.status_code).phrase)
 
 
-def _without_internals(error: HTTPException) -> str:
-    if error.status_code == 400 and isinstance(error.__cause__, Exception):
-        return f"The body is not JSON: {str(error.__cause__.__cause__ or error.__cause__)[:200]}"
-    return HTTPStatus(error.status_code).phrase
+def _source(entry: dict[str, Any]) -> str:
+    source = entry.get("source") or "request"
+    return str(getattr(source, "value", source))
 
 
 @get("/problems/{code:str}", sync_to_thread=False)

@@ -24,6 +24,7 @@ AGENDA_WAKE_S = 0.05
 FOLD_EVERY_S = 2.0
 MEASURE_EVERY_S = 5.0
 JOBS_AT_ONCE = 4
+RESCUE_EVERY_S = 15.0
 RETRY_AFTER_S = 2.0
 
 
@@ -122,9 +123,12 @@ class Worker:
     async def _run_jobs(self) -> None:
         app: App = jobs.build_app(self._db.url, self._context)
         async with app.open_async():
-            await app.run_worker_async(
-                concurrency=JOBS_AT_ONCE,
-                install_signal_handlers=False,
-                delete_jobs="successful",
-                fetch_job_polling_interval=1.0,
+            await asyncio.gather(
+                app.run_worker_async(
+                    concurrency=JOBS_AT_ONCE,
+                    install_signal_handlers=False,
+                    delete_jobs="successful",
+                    fetch_job_polling_interval=1.0,
+                ),
+                self._every(RESCUE_EVERY_S, lambda: jobs.rescue(app)),
             )

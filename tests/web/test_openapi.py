@@ -1,0 +1,189 @@
+"""The API's description: committed, complete, and true of the application that serves it."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from laotie.base.bus import LocalBus
+from laotie.base.db import Database
+from laotie.base.settings import Settings
+from laotie.base.signer import Signer
+from laotie.identity import TokenScope
+from laotie.orders import Till
+from laotie.web.app import build_app, openapi_document, openapi_json
+from laotie.web.house import House
+from people import People
+from world import World, make_world
+
+ROOT = Path(__file__).parents[2]
+METHODS = ("get", "put", "post", "delete", "patch")
+EXAMPLES = 8
+
+
+def operations() -> dict[str, dict[str, Any]]:
+    """Every operation by `METHOD /path`."""
+    return {
+        f"{method.upper()} {path}": operation
+        for path, found in openapi_document()["paths"].items()
+        for method, operation in found.items()
+        if method in METHODS
+    }
+
+
+def test_the_committed_document_is_the_one_that_is_served() -> None:
+    committed = (ROOT / "openapi.json").read_bytes()
+    assert committed == openapi_json(), "run `laotie openapi` and commit openapi.json"
+
+
+def test_every_operation_has_a_name_a_room_a_sentence_and_its_refusals() -> None:
+    found = operations()
+    assert openapi_document()["openapi"].startswith("3.1")
+    assert len({operation["operationId"] for operation in found.values()}) == len(found)
+    for name, operation in found.items():
+        assert len(operation["tags"]) == 1, name
+        assert operation["summary"], name
+        assert operation["responses"]["default"]["content"] == {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+        }, name
+
+
+def test_request_bodies_refuse_unknown_fields() -> None:
+    schemas = openapi_document()["components"]["schemas"]
+    for name, operation in operations().items():
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        if body is None:
+            continue
+        parts = body["schema"].get("oneOf", [body["schema"]])
+        for part in parts:
+            if "$ref" in part:
+                assert schemas[part["$ref"].rsplit("/", 1)[1]].get("additionalProperties") is False, name
+
+
+class Server:
+    """The application on a real port, in a thread with a loop of its own."""
+
+    url: str
+    token: str
+    world: World
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+
+    def start(self) -> None:
+        self._thread.start()
+        assert self._ready.wait(60)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(30)
+
+    async def _run(self) -> None:
+        db = await Database.open(self._database_url, pool_max=8)
+        signer = Signer(["a key for tests only, 32 characters or more"], db.clock)
+        till = Till(db, payment_timeout_s=900, batch_max=64, waiting_max=1_000)
+        house = House(
+            db=db, settings=Settings(registrations_per_hour=100_000), signer=signer, bus=LocalBus(), till=till
+        )
+        app = build_app(house)
+        people = People(app, db)
+        self.world = await make_world(people)
+        await people.give_every_right(self.world["owner"], UUID(self.world.shop))
+        program = await people.api_client(self.world["owner"], *TokenScope)
+        self.token = program.headers["Authorization"]
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, port=port, log_config=None, proxy_headers=False, lifespan="off")
+        )
+        serving = asyncio.create_task(self._server.serve())
+        while not self._server.started:
+            await asyncio.sleep(0.02)
+        self._ready.set()
+        await serving
+        await people.leave()
+        await till.close()
+        await db.close()
+
+
+_server: Server | None = None
+
+
+@pytest.fixture(scope="module")
+def server(postgres_url: str) -> Iterator[Server]:
+    """One server for all operations, on the template's own copy."""
+    global _server
+    import psycopg
+
+    admin = postgres_url.replace("/laotie?", "/postgres?")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE schemathesis TEMPLATE laotie")
+    _server = Server(postgres_url.replace("/laotie?", "/schemathesis?"))
+    _server.start()
+    yield _server
+    _server.stop()
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute("DROP DATABASE schemathesis WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def api(server: Server) -> Any:
+    """The description as served, with ids that exist put into half of the paths."""
+    schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+
+    @schema.hook
+    def map_path_parameters(_context: Any, parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+        known = {
+            "shop_id": server.world.shop, "room_id": server.world.room, "show_id": server.world.show,
+            "product_id": server.world.product, "sku_id": server.world.sku, "item_id": server.world.item,
+            "streamer_id": str(server.world["owner"].account_id),
+        }  # fmt: skip
+        for name in parameters or {}:
+            value = str(parameters[name])  # type: ignore[index]
+            if name in known and sum(value.encode("utf-8", "replace")) % 4:
+                parameters[name] = known[name]  # type: ignore[index]
+        return parameters
+
+    return schema
+
+
+schema = schemathesis.pytest.from_fixture("api")
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_the_application_keeps_to_its_description(case: Any, server: Server) -> None:
+    """Whatever is sent, fitting or not: no 5xx, and every answer of a described form."""
+    case.call_and_validate(
+        headers={"Authorization": server.token},
+        checks=[
+            not_a_server_error,
+            status_code_conformance,
+            content_type_conformance,
+            response_schema_conformance,
+        ],
+    )

@@ -1,0 +1,234 @@
+/**
+ * Everything the live desk knows about one show, from three sources: the HTTP reads, the room's socket, and our own
+ * edits. The socket brings news; what it may leave out (sums under a flood, stream health) is read again now and then.
+ */
+import { computed, onScopeDispose, reactive, ref, shallowRef } from 'vue'
+import { Refused } from '@/shared/api/ask'
+import type { Show } from '@/shared/api/types'
+import { newId } from '@/shared/ids'
+import type { PersonalFrame, RoomFrame } from '@/shared/room/frames'
+import { RoomSocket, type Link } from '@/shared/room/socket'
+import { advance, mark, newRoomState, say, welcome } from '@/shared/room/state'
+import {
+  changeCartItem, endShow, getIngest, getSales, getShow, getTicket, listCart, listOrders, pinItem, removeCartItem, startShow,
+  type IngestStats,
+} from '../api'
+import { useShop } from '../shop'
+import { CartEditor, type Trouble } from './cart'
+import { keepCurve, recallCurve, sawOrder, sawPin, sawViewers } from './curve'
+import { count, newDesk, paid, recall, saleOfFrame, saleOfOrder, sold, soldMore, type SaleBrief } from './sales'
+
+const SALES_EVERY_MS = 15_000
+const STATS_EVERY_MS = 3_000
+const CART_EVERY_MS = 10_000
+const CURVE_KEEP_MS = 5_000
+const MORE_SALES_WAIT_MS = 1_200
+const RECALLED_MAX = 100
+
+export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
+  const shop = useShop()
+  const show = shallowRef<Show | null>(null)
+  const error = shallowRef<unknown>(null)
+  const link = ref<Link>('connecting')
+  const room = newRoomState()
+  const stats = shallowRef<IngestStats | null>(null)
+  const sales = shallowRef(newDesk(shop.currency))
+  const curve = shallowRef(recallCurve(showId))
+  const cartReady = ref(false)
+  const flags = reactive({ stats: true, sales: shop.may('orders'), closed: false })
+  const timers = new Map<string, ReturnType<typeof setTimeout>>()
+  let socket: RoomSocket | null = null
+
+  const editor = new CartEditor(
+    {
+      change: changeCartItem,
+      pin: (id) => pinItem(showId, id),
+      remove: removeCartItem,
+      reload: async () => (await listCart(showId)).items,
+    },
+    onTrouble,
+  )
+  const live = computed(() => show.value?.state === 'live')
+  const over = computed(() => show.value?.state === 'ended')
+
+  async function open(): Promise<void> {
+    error.value = null
+    try {
+      const [gotShow, cart] = await Promise.all([getShow(showId), listCart(showId)])
+      if (flags.closed) return
+      show.value = gotShow
+      room.viewers = gotShow.viewer_count
+      editor.load(cart.items)
+      cartReady.value = true
+      const pinned = cart.items.find((item) => item.pinned && item.explaining_since)
+      if (pinned) curve.value = sawPin(curve.value, Date.parse(pinned.explaining_since!), pinned.title)
+    } catch (cause) {
+      error.value = cause
+      return
+    }
+    void readSales()
+    void recallOrders()
+    void readStats()
+    if (!over.value) connect()
+    every('curve', CURVE_KEEP_MS, async () => keepCurve(showId, curve.value))
+  }
+
+  function connect(): void {
+    socket?.stop()
+    socket = new RoomSocket({
+      ticket: () => getTicket(showId),
+      onLink: (state) => {
+        link.value = state
+        if (state === 'closed' && !over.value) every('cart', CART_EVERY_MS, reread)
+        else stop('cart')
+      },
+      onWelcome: (frame) => {
+        show.value = frame.show
+        welcome(room, frame)
+        editor.load(frame.cart)
+        sawCount(frame.counts.viewers)
+      },
+      onFrames: take,
+      onPersonal: hear,
+    })
+    socket.start()
+  }
+
+  function take(frames: RoomFrame[]): void {
+    advance(room, frames)
+    for (const frame of frames) {
+      if (frame.t === 'item') {
+        const { t: _, ...item } = frame
+        editor.learn(item)
+      } else if (frame.t === 'gone') editor.forget(frame.item)
+      else if (frame.t === 'stock') editor.stock(frame.sku, frame.available)
+      else if (frame.t === 'counts') sawCount(frame.viewers)
+      else if (frame.t === 'pin') {
+        editor.tellPin(frame.item)
+        const item = editor.items.value.find((known) => known.id === frame.item)
+        if (item) curve.value = sawPin(curve.value, frame.at ? Date.parse(frame.at) : Date.now(), item.title)
+      } else if (frame.t === 'show') void refresh()
+    }
+  }
+
+  function hear(frame: PersonalFrame): void {
+    switch (frame.t) {
+      case 'sale': {
+        const sale = saleOfFrame(frame.order as unknown as SaleBrief)
+        const before = sales.value
+        sales.value = sold(before, sale)
+        if (sales.value !== before) curve.value = sawOrder(curve.value, Date.parse(sale.placed_at), sale.total.amount)
+        break
+      }
+      case 'sales_more':
+        sales.value = soldMore(sales.value, frame.n)
+        for (let n = 0; n < frame.n; n++) curve.value = sawOrder(curve.value, Date.now(), 0)
+        later('sales', MORE_SALES_WAIT_MS, () => void readSales())
+        break
+      case 'sale_paid':
+        sales.value = paid(sales.value, frame.order)
+        break
+      case 'refused':
+        if (frame.re) mark(room, frame.re, 'failed')
+        break
+      case 'sent':
+        mark(room, frame.re, undefined)
+        break
+    }
+  }
+
+  function sawCount(viewers: number): void {
+    if (live.value) curve.value = sawViewers(curve.value, Date.now(), viewers)
+  }
+
+  async function refresh(): Promise<void> {
+    const before = show.value?.state
+    show.value = await getShow(showId).catch(() => show.value)
+    if (show.value?.state === 'ended' && before !== 'ended') {
+      socket?.stop()
+      void readSales()
+    }
+  }
+
+  async function reread(): Promise<void> {
+    editor.load((await listCart(showId)).items)
+    await refresh()
+  }
+
+  async function readSales(): Promise<void> {
+    if (!flags.sales || show.value?.state === 'scheduled') return later('sales', SALES_EVERY_MS, () => void readSales())
+    try {
+      sales.value = count(sales.value, await getSales(showId))
+    } catch {
+      // The figures stay as they are; the next reading is soon.
+    }
+    if (live.value) later('sales', SALES_EVERY_MS, () => void readSales())
+  }
+
+  async function recallOrders(): Promise<void> {
+    if (!flags.sales) return
+    const { items } = await listOrders(shop.id, { limit: RECALLED_MAX }).catch(() => ({ items: [] }))
+    const own = items.filter((order) => order.show_id === showId)
+    sales.value = recall(sales.value, own.map(saleOfOrder))
+    const whole = own.length < items.length || items.length < RECALLED_MAX
+    if (whole && curve.value.minutes.length === 0) {
+      for (const order of own) curve.value = sawOrder(curve.value, Date.parse(order.placed_at), order.total.amount)
+    }
+  }
+
+  async function readStats(): Promise<void> {
+    if (over.value) return
+    try {
+      stats.value = await getIngest(showId)
+    } catch (cause) {
+      flags.stats = !(cause instanceof Refused && cause.status >= 400 && cause.status < 500)
+    }
+    if (flags.stats && !flags.closed) later('stats', STATS_EVERY_MS, () => void readStats())
+  }
+
+  async function start(): Promise<void> {
+    show.value = await startShow(showId)
+    if (link.value === 'closed') connect()
+    void readSales()
+    void readStats()
+  }
+
+  async function end(): Promise<void> {
+    show.value = await endShow(showId)
+    socket?.stop()
+    void readSales()
+  }
+
+  function speak(text: string): void {
+    const you = room.you
+    if (!socket || !you) return
+    const id = newId()
+    say(room, { id, text, from: { id: you.viewer_id, name: you.name ?? '' } })
+    socket.chat(id, text)
+  }
+
+  function later(name: string, wait: number, act: () => void): void {
+    stop(name)
+    if (!flags.closed) timers.set(name, setTimeout(act, wait))
+  }
+
+  function every(name: string, wait: number, act: () => Promise<void>): void {
+    later(name, wait, () => void act().catch(() => undefined).finally(() => timers.has(name) && every(name, wait, act)))
+  }
+
+  function stop(name: string): void {
+    clearTimeout(timers.get(name))
+    timers.delete(name)
+  }
+
+  onScopeDispose(() => {
+    flags.closed = true
+    keepCurve(showId, curve.value)
+    socket?.stop()
+    for (const name of [...timers.keys()]) stop(name)
+  })
+
+  return { show, error, link, room, stats, sales, curve, editor, cartReady, live, over, open, reread, start, end, speak }
+}
+
+export type DeskState = ReturnType<typeof useDesk>

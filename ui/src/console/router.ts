@@ -1,0 +1,56 @@
+/** Where everything stands. A page's `nav` names the rail entry it belongs to; `scope` the right it takes. */
+import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
+import { useSession } from '@/shared/session'
+import { useShop, type Scope } from './shop'
+
+declare module 'vue-router' {
+  interface RouteMeta {
+    nav?: string
+    scope?: Scope
+    operator?: boolean
+    open?: boolean
+    /** The page fills the window and scrolls inside. */
+    fill?: boolean
+  }
+}
+
+const routes: RouteRecordRaw[] = [
+  { path: '/sign-in', name: 'sign-in', component: () => import('./pages/SignIn.vue'), meta: { open: true } },
+  {
+    path: '/',
+    component: () => import('./shell/Shell.vue'),
+    children: [
+      { path: '', name: 'home', component: () => import('./pages/Home.vue'), meta: { nav: 'home' } },
+      { path: 'shows', name: 'shows', component: () => import('./pages/Shows.vue'), meta: { nav: 'shows', scope: 'show' } },
+      { path: 'shows/:id', name: 'desk', component: () => import('./desk/DeskPage.vue'), props: true, meta: { nav: 'shows', scope: 'show', fill: true } },
+      { path: 'products', name: 'products', component: () => import('./products/ProductsPage.vue'), meta: { nav: 'products', scope: 'catalog' } },
+      { path: 'orders', name: 'orders', component: () => import('./orders/OrdersPage.vue'), meta: { nav: 'orders', scope: 'orders' } },
+      { path: 'staff', name: 'staff', component: () => import('./pages/Staff.vue'), meta: { nav: 'staff', scope: 'staff' } },
+      { path: 'settings', name: 'settings', component: () => import('./pages/Settings.vue'), meta: { nav: 'settings', scope: 'staff' } },
+      { path: 'account', name: 'account', component: () => import('./pages/Account.vue'), meta: { nav: 'account' } },
+      { path: 'checks', name: 'checks', component: () => import('./pages/Checks.vue'), meta: { nav: 'checks', operator: true } },
+      { path: 'audit-log', name: 'audit-log', component: () => import('./pages/AuditLog.vue'), meta: { nav: 'audit-log', operator: true } },
+      { path: ':rest(.*)*', name: 'nowhere', component: () => import('./pages/Nowhere.vue') },
+    ],
+  },
+]
+
+export const router = createRouter({
+  history: createWebHistory('/console'),
+  routes,
+  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+})
+
+router.beforeEach(async (to) => {
+  const session = useSession()
+  try {
+    await session.load()
+  } catch {
+    return true // the shell says that the server cannot be reached, and tries again
+  }
+  if (!session.signedIn) return to.meta.open ? true : { name: 'sign-in', query: to.fullPath === '/' ? {} : { to: to.fullPath } }
+  if (to.name === 'sign-in') return { name: 'home' }
+  const shop = useShop()
+  if (to.meta.operator && !shop.operator) return { name: 'nowhere', params: { rest: to.path.slice(1).split('/') } }
+  return true
+})

@@ -1,0 +1,12 @@
+import { createPinia } from 'pinia'
+import { createApp } from 'vue'
+import '@/shared/tokens.css'
+import './phone.css'
+import { i18n, startI18n } from '@/shared/i18n'
+import { followTheme } from '@/shared/theme'
+import App from './App.vue'
+import { router } from './router'
+
+followTheme()
+await startI18n((locale) => (locale === 'en' ? import('./locales/en.json') : import('./locales/zh-CN.json')))
+createApp(App).use(createPinia()).use(i18n).use(router).mount('#app')

@@ -1,0 +1,45 @@
+import { createRouter, createWebHistory } from 'vue-router'
+import { useSession } from '@/shared/session'
+
+declare module 'vue-router' {
+  interface RouteMeta { tab?: boolean; account?: boolean; title?: string }
+}
+
+export const router = createRouter({
+  history: createWebHistory('/'),
+  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+  routes: [
+    { path: '/', name: 'home', component: () => import('./pages/DiscoverPage.vue'), beforeEnter: home, meta: { tab: true } },
+    { path: '/following', name: 'following', component: () => import('./pages/FollowingPage.vue'), meta: { tab: true, title: 'phone.tab.following' } },
+    { path: '/discover', name: 'discover', component: () => import('./pages/DiscoverPage.vue'), meta: { tab: true, title: 'phone.tab.discover' } },
+    { path: '/search', name: 'search', component: () => import('./pages/SearchPage.vue'), meta: { title: 'phone.search.title' } },
+    { path: '/products/:id', name: 'product', component: () => import('./pages/ProductPage.vue'), props: true },
+    { path: '/streamers/:id', name: 'streamer', component: () => import('./pages/StreamerPage.vue'), props: true },
+    { path: '/shows/:id', name: 'room', component: () => import('./room/RoomPage.vue'), props: true },
+    { path: '/orders', name: 'orders', component: () => import('./pages/OrdersPage.vue'), meta: { tab: true, account: true, title: 'phone.tab.orders' } },
+    { path: '/orders/:id', name: 'order', component: () => import('./pages/OrderPage.vue'), props: true, meta: { account: true, title: 'phone.order.title' } },
+    { path: '/orders/:id/result', name: 'result', component: () => import('./pages/ResultPage.vue'), props: true, meta: { account: true, title: 'phone.result.title' } },
+    { path: '/sandbox-pay/:id', name: 'sandbox-pay', component: () => import('./pages/SandboxPayPage.vue'), props: true, meta: { title: 'phone.sandbox.title' } },
+    { path: '/sign-in', name: 'sign-in', component: () => import('./pages/SignInPage.vue'), meta: { title: 'common.signIn' } },
+    { path: '/me', name: 'me', component: () => import('./pages/MePage.vue'), meta: { tab: true, title: 'phone.tab.me' } },
+    { path: '/me/addresses', name: 'addresses', component: () => import('./pages/AddressesPage.vue'), meta: { account: true, title: 'phone.address.title' } },
+    { path: '/me/devices', name: 'devices', component: () => import('./pages/DevicesPage.vue'), meta: { account: true, title: 'phone.devices.title' } },
+    { path: '/me/data', name: 'data', component: () => import('./pages/DataPage.vue'), meta: { account: true, title: 'phone.data.title' } },
+    { path: '/:rest(.*)', name: 'missing', component: () => import('./pages/MissingPage.vue') },
+  ],
+})
+
+/** Those who follow someone start with their own people; everybody else starts with what is on. */
+async function home() {
+  const session = useSession()
+  await session.load().catch(() => undefined)
+  return { name: session.signedIn ? 'following' : 'discover', replace: true }
+}
+
+router.beforeEach(async (to) => {
+  if (!to.meta.account) return true
+  const session = useSession()
+  await session.load().catch(() => undefined)
+  if (session.signedIn || session.me === null) return true
+  return { name: 'sign-in', query: { to: to.fullPath }, replace: true }
+})

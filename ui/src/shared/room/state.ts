@@ -1,0 +1,116 @@
+/** What a room looks like right now: the snapshot of the welcome, moved on by frames. */
+import { reactive } from 'vue'
+import type { CartItem, Show } from '../api/types'
+import type { ChatLine, RoomFrame, WelcomeFrame } from './frames'
+
+/** A line of the floating chat: someone's words, or a quiet notice. */
+export type Line =
+  | { kind: 'chat'; id: string; from: ChatLine['from']; text: string; at: string; state?: 'sending' | 'failed' }
+  | { kind: 'join'; id: string; name: string; n: number }
+  | { kind: 'bought'; id: string; name: string; title: string; n: number }
+
+export const LINES_MAX = 200
+
+export interface RoomState {
+  you: WelcomeFrame['you'] | null
+  show: Show | null
+  cart: CartItem[]
+  lines: Line[]
+  viewers: number
+  likes: number
+}
+
+export function newRoomState(): RoomState {
+  return reactive({ you: null, show: null, cart: [], lines: [], viewers: 0, likes: 0 })
+}
+
+let notices = 0
+
+/** Starts from a snapshot. The viewer's own lines that are still under way stay on the screen. */
+export function welcome(room: RoomState, frame: WelcomeFrame): void {
+  const known = new Set(frame.chat.map((line) => line.id))
+  const own = room.lines.filter((line) => line.kind === 'chat' && line.state === 'sending' && !known.has(line.id))
+  room.you = frame.you
+  room.show = frame.show
+  room.cart = [...frame.cart].sort(byPosition)
+  room.lines = [...frame.chat.map((line) => ({ kind: 'chat' as const, ...line })), ...own]
+  room.viewers = frame.counts.viewers
+  room.likes = frame.counts.likes
+  if (frame.show.pinned_item_id !== undefined) pin(room, frame.show.pinned_item_id)
+}
+
+export function advance(room: RoomState, frames: RoomFrame[]): void {
+  for (const frame of frames) step(room, frame)
+  if (room.lines.length > LINES_MAX) room.lines.splice(0, room.lines.length - LINES_MAX)
+}
+
+/** The viewer's own words, shown before the server has them. */
+export function say(room: RoomState, line: { id: string; text: string; from: ChatLine['from'] }): void {
+  room.lines.push({ kind: 'chat', at: new Date().toISOString(), state: 'sending', ...line })
+}
+
+export function mark(room: RoomState, id: string, state: 'failed' | undefined): void {
+  const line = room.lines.find((line) => line.id === id)
+  if (line?.kind === 'chat') line.state = state
+}
+
+function step(room: RoomState, frame: RoomFrame): void {
+  switch (frame.t) {
+    case 'chat': {
+      const { t: _, ...line } = frame
+      const own = room.lines.find((known) => known.id === line.id)
+      if (own?.kind === 'chat') Object.assign(own, line, { state: undefined })
+      else room.lines.push({ kind: 'chat', ...line })
+      break
+    }
+    case 'join': {
+      // Arrivals in a row are one line, so that they never push words off the screen.
+      const last = room.lines.at(-1)
+      if (last?.kind === 'join') Object.assign(last, { name: frame.name, n: frame.n ?? 1 })
+      else room.lines.push({ kind: 'join', id: `join-${++notices}`, name: frame.name, n: frame.n ?? 1 })
+      break
+    }
+    case 'bought':
+      room.lines.push({ kind: 'bought', id: `bought-${++notices}`, name: frame.name, title: frame.title, n: frame.n ?? 1 })
+      break
+    case 'counts':
+      room.viewers = frame.viewers
+      room.likes = Math.max(room.likes, frame.likes)
+      break
+    case 'stock':
+      for (const item of room.cart) {
+        for (const sku of item.skus) if (sku.sku_id === frame.sku) sku.available = frame.available
+      }
+      break
+    case 'item': {
+      const { t: _, ...item } = frame
+      const index = room.cart.findIndex((known) => known.id === item.id)
+      if (index < 0) room.cart.push(item)
+      else if (item.version >= room.cart[index]!.version) room.cart[index] = item
+      room.cart.sort(byPosition)
+      break
+    }
+    case 'gone':
+      room.cart = room.cart.filter((item) => item.id !== frame.item)
+      if (room.show?.pinned_item_id === frame.item) pin(room, null)
+      break
+    case 'pin':
+      pin(room, frame.item)
+      break
+    case 'show':
+      if (!room.show) break
+      room.show.state = frame.state
+      if (frame.title !== undefined) room.show.title = frame.title
+      if (frame.cover !== undefined) room.show.cover = frame.cover
+      break
+  }
+}
+
+function pin(room: RoomState, item: string | null): void {
+  if (room.show) room.show.pinned_item_id = item
+  for (const known of room.cart) known.pinned = known.id === item
+}
+
+function byPosition(one: CartItem, other: CartItem): number {
+  return one.position - other.position
+}

@@ -1,0 +1,86 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { CartItem, Show } from '@/shared/api/types'
+import type { WelcomeFrame } from '@/shared/room/frames'
+import { LINES_MAX, advance, mark, newRoomState, say, welcome, type RoomState } from '@/shared/room/state'
+
+const item = (id: string, position: number, change: Partial<CartItem> = {}): CartItem => ({
+  id, product_id: `p-${id}`, position, title: id, image: null, on_shelf: true, pinned: false, explaining_since: null, limit_per_person: null,
+  sale_ends_at: null, version: 1,
+  skus: [{ sku_id: `k-${id}`, options: {}, price: { amount: 100, currency: 'CNY' }, list_price: null, available: 5 }], ...change,
+})
+const frame = (change: Partial<WelcomeFrame> = {}): WelcomeFrame => ({
+  t: 'welcome', v: 1, you: { viewer_id: 'me', name: 'Lin' },
+  show: { id: 's', state: 'live', pinned_item_id: 'a', title: 'One' } as Show,
+  cart: [item('b', 2), item('a', 1)], chat: [{ id: 'c0', from: { id: 'x', name: 'X' }, text: 'hi', at: '' }], counts: { viewers: 7, likes: 70 }, beat_s: 10,
+  ...change,
+})
+const chat = (id: string, from = 'x') => ({ t: 'chat' as const, id, from: { id: from, name: from }, text: id, at: '' })
+
+let room: RoomState
+beforeEach(() => {
+  room = newRoomState()
+  welcome(room, frame())
+})
+
+describe('a room', () => {
+  it('starts as the welcome says, the cart in its order', () => {
+    expect(room.cart.map((item) => [item.id, item.pinned])).toEqual([['a', true], ['b', false]])
+    expect([room.viewers, room.likes, room.lines.length]).toEqual([7, 70, 1])
+  })
+
+  it('takes stock, pins, new, changed and removed items as they come', () => {
+    advance(room, [
+      { t: 'stock', sku: 'k-a', available: 0 },
+      { t: 'item', ...item('c', 0) },
+      { t: 'item', ...item('b', 2, { version: 2, title: 'B2' }) },
+      { t: 'pin', item: 'b' },
+    ])
+    expect(room.cart.map((item) => [item.id, item.title, item.pinned, item.skus[0]!.available])).toEqual([['c', 'c', false, 5], ['a', 'a', false, 0], ['b', 'B2', true, 5]])
+    advance(room, [{ t: 'gone', item: 'b' }])
+    expect(room.show!.pinned_item_id).toBeNull()
+    expect(room.cart.map((item) => item.id)).toEqual(['c', 'a'])
+  })
+
+  it('does not go back to an older version of an item', () => {
+    advance(room, [{ t: 'item', ...item('a', 1, { version: 3, title: 'new' }) }, { t: 'item', ...item('a', 1, { version: 2, title: 'old' }) }])
+    expect(room.cart.find((item) => item.id === 'a')!.title).toBe('new')
+  })
+
+  it('hears that the show has ended or is called something else', () => {
+    advance(room, [{ t: 'show', state: 'ended', title: 'Two', cover: null }])
+    expect([room.show!.state, room.show!.title]).toEqual(['ended', 'Two'])
+  })
+})
+
+describe('what people say', () => {
+  it('shows own words at once and only once', () => {
+    say(room, { id: 'c1', text: 'mine', from: { id: 'me', name: 'Lin' } })
+    expect(room.lines.at(-1)).toMatchObject({ id: 'c1', state: 'sending' })
+    advance(room, [{ t: 'chat', id: 'c1', from: { id: 'me', name: 'Lin' }, text: 'mine', at: 'now' }])
+    expect(room.lines.filter((line) => line.id === 'c1')).toHaveLength(1)
+    expect(room.lines.at(-1)).toMatchObject({ id: 'c1', state: undefined })
+  })
+
+  it('keeps own words that are still under way through a new welcome', () => {
+    say(room, { id: 'c1', text: 'mine', from: { id: 'me', name: 'Lin' } })
+    welcome(room, frame({ v: 5 }))
+    expect(room.lines.map((line) => line.id)).toEqual(['c0', 'c1'])
+  })
+
+  it('says which words did not get through', () => {
+    say(room, { id: 'c1', text: 'mine', from: { id: 'me', name: 'Lin' } })
+    mark(room, 'c1', 'failed')
+    expect(room.lines.at(-1)).toMatchObject({ state: 'failed' })
+  })
+
+  it('keeps arrivals in a row on one line', () => {
+    advance(room, [{ t: 'join', name: 'A', n: 1 }, { t: 'join', name: 'B', n: 3 }, chat('c1'), { t: 'join', name: 'C', n: 1 }])
+    expect(room.lines.map((line) => (line.kind === 'join' ? line.name : line.kind))).toEqual(['chat', 'B', 'chat', 'C'])
+  })
+
+  it('forgets the oldest lines', () => {
+    advance(room, Array.from({ length: LINES_MAX + 50 }, (_, index) => chat(`n${index}`)))
+    expect(room.lines).toHaveLength(LINES_MAX)
+    expect(room.lines.at(-1)!.id).toBe(`n${LINES_MAX + 49}`)
+  })
+})
