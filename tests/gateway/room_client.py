@@ -66,7 +66,7 @@ class RoomState:
                 for item in self.cart.values():
                     item["pinned"] = item["id"] == body["item"]
             case "show":
-                self.show.update(state=body["state"], title=body["title"], cover=body["cover"])
+                self.show.update(body)
 
 
 class Client(WSListener):

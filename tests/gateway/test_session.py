@@ -248,3 +248,18 @@ async def test_the_audience_is_put_down_for_lists_and_other_processes(house: Hou
     async with house.market.db.read() as tx:
         show = await live.get_show(tx, house.market.show_id)
     assert (show.viewer_count, show.like_count) == (1, 7)
+
+
+async def test_the_room_hears_when_the_picture_comes_and_goes(house: House) -> None:
+    from laotie import live
+
+    picture: list[live.Playback | None] = [None]
+    house.gateway.hub._playback = lambda _show: picture[0]
+    client = await house.enter()
+    assert client.state.show["playback"] is None
+    for now in (live.Playback("/media/x/master.m3u8"), None):
+        picture[0] = now
+        news = b'{"channel_id":"%b","news":"live","at":"2026-01-01T00:00:00Z"}' % str(house.market.show_id).encode()
+        await house.bus.publish("events.media.channel_live", news)
+        wanted = {"hls": now.hls} if now else None
+        await client.settle(lambda room, wanted=wanted: room.show["playback"] == wanted)  # type: ignore[misc]

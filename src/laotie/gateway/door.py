@@ -246,13 +246,15 @@ class Gateway:
 
 def limits_of(settings: Settings) -> Limits:
     """The usual limits, with what an operator may set."""
+    usual = Limits()
+    shown = max(1, round(settings.room_chats_per_s * usual.window_s)) if settings.room_chats_per_s else None
     return Limits(
-        frames_per_s=Limits().frames_per_s + settings.viewer_buys_per_s,
-        frames_burst=Limits().frames_burst + int(settings.viewer_buys_per_s),
+        frames_per_s=usual.frames_per_s + settings.viewer_buys_per_s,
+        frames_burst=usual.frames_burst + settings.viewer_buys_per_s,
         chats_per_s=settings.viewer_chats_per_s,
         buys_per_s=settings.viewer_buys_per_s,
-        buys_burst=max(Limits().buys_burst, int(settings.viewer_buys_per_s)),
-        chats_per_window_max=settings.room_chats_per_s // 20 if settings.room_chats_per_s else None,
+        buys_burst=max(usual.buys_burst, settings.viewer_buys_per_s),
+        chats_per_window_max=shown,
         sockets_per_address_max=settings.sockets_per_address_max,
     )
 

@@ -15,7 +15,7 @@ import msgspec
 from laotie.base.ids import CartItemId, OrderId, SkuId, ViewerId
 from laotie.base.money import Money
 from laotie.base.refusals import Refusal
-from laotie.live import CartItem, Show
+from laotie.live import CartItem, Playback, Show
 
 TICKET_LENGTH_MAX = 4096
 CHAT_TEXT_LENGTH_MAX = 2000
@@ -173,11 +173,12 @@ class Pin(Down, frozen=True, kw_only=True, tag="pin"):
 
 
 class ShowState(Down, frozen=True, kw_only=True, tag="show"):
-    """The show has started, ended, or is called something else."""
+    """The show has started, ended, is called something else, or its picture came or went."""
 
     state: str
     title: str
     cover: str | None
+    playback: Playback | None
 
 
 RoomFrame = Said | Joined | Bought | Counts | Stock | Item | Gone | Pin | ShowState

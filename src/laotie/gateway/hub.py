@@ -66,6 +66,10 @@ class AbroadNews(msgspec.Struct, frozen=True):
     likes: int
 
 
+class _ChannelNews(msgspec.Struct, frozen=True):
+    channel_id: UUID
+
+
 class Hub:
     """Rooms by show. `start` before the first socket, `stop` after the last."""
 
@@ -84,7 +88,7 @@ class Hub:
         self._limits = limits
         self._crowd = crowd
         self._origin = origin
-        self._playback = playback
+        self._playback = playback or (lambda show: show.playback)
         self._liked: dict[ShowId, int] = {}
         self._loop = asyncio.get_running_loop()
         self.rooms: dict[ShowId, Room] = {}
@@ -100,6 +104,7 @@ class Hub:
         for kind, hear in self._ears().items():
             tag = tag_of(kind)
             self._subscriptions.append(self._bus.subscribe(f"events.{tag}", self._listener(tag, hear)))
+        self._subscriptions.append(self._bus.subscribe("events.media.*", self._picture_changed))
         self._subscriptions.append(self._bus.subscribe("room.*", self._hear_abroad))
 
     async def stop(self) -> None:
@@ -184,9 +189,9 @@ class Hub:
         assert mark is not None
         for item in snapshot.cart:
             self._index(room, item.id, frozenset(sku.sku_id for sku in item.skus))
-        show = msgspec.structs.replace(snapshot.show, viewer_count=room.viewer_count, like_count=room.likes)
-        if self._playback is not None:
-            show = msgspec.structs.replace(show, playback=self._playback(show))
+        show = msgspec.structs.replace(
+            snapshot.show, viewer_count=room.viewer_count, like_count=room.likes, playback=self._playback(snapshot.show)
+        )
         room.paint(mark, frames.encode(show), frames.encode(snapshot.cart))
 
     def sweep(self, now: float) -> None:
@@ -265,6 +270,12 @@ class Hub:
     def _show_changed(self, event: shows.ShowStarted | shows.ShowEnded | shows.ShowChanged) -> None:
         if event.show_id in self.rooms:
             self._spawn(self._read_show(event.show_id))
+
+    def _picture_changed(self, _subject: str, payload: bytes) -> None:
+        """A channel bears its show's id."""
+        show_id = ShowId(msgspec.json.decode(payload, type=_ChannelNews).channel_id)
+        if show_id in self.rooms:
+            self._spawn(self._read_show(show_id))
 
     def _order_placed(self, event: sales.OrderPlaced) -> None:
         room = self.rooms.get(event.show_id) if event.show_id is not None else None
@@ -348,7 +359,11 @@ class Hub:
         if room is not None:
             room.put(
                 ("show", None),
-                frames.encode(frames.ShowState(state=show.state, title=show.title, cover=show.cover)),
+                frames.encode(
+                    frames.ShowState(
+                        state=show.state, title=show.title, cover=show.cover, playback=self._playback(show)
+                    )
+                ),
             )
             room.picture = None
 

@@ -335,6 +335,8 @@ class Room:
                     member.write_lean(lean)
                 else:
                     member.write(full)
+            except RuntimeError:
+                continue  # its transport closed a moment ago; `on_ws_disconnected` is on its way
             except Exception:
                 log.exception("a batch could not be written to a socket")
         metrics.FRAMES_SENT.inc(len(part))

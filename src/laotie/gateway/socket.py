@@ -75,7 +75,6 @@ class RoomSocket(WSListener):
     """What picows calls for one connection. Slots only: a hundred thousand of these stand idle."""
 
     __slots__ = (
-        "acked",
         "address",
         "beat_at",
         "closing_at",
@@ -105,7 +104,7 @@ class RoomSocket(WSListener):
         self.lean = False
         self.visible = True
         self.watched_ms = 0
-        self.acked = self.sent_then = 0
+        self.sent_then = 0
         self.frames_due = self.strikes_due = self.resyncs_due = 0.0
         self.opened_at = self.beat_at = self.closing_at = 0.0
         self.write: Callable[[bytes], None] = _nowhere
@@ -184,6 +183,8 @@ class RoomSocket(WSListener):
 
     def write_lean(self, frame: bytes) -> None:
         """Write to a client that does not keep up; close it when too much waits already."""
+        if self.closing_at:
+            return
         if self.underlying.get_write_buffer_size() > self.gateway.limits.waiting_bytes_max:
             metrics.SOCKETS_CLOSED.labels("too-slow").inc()
             self._close(WSCloseCode.TRY_AGAIN_LATER, "too-slow")
@@ -309,6 +310,7 @@ class RoomSocket(WSListener):
 
     def _chat(self, frame: frames.Chat, now: float) -> None:
         ticket, viewer = self._account()
+        room = self._present()
         if frame.id in viewer.said:
             self.send(frames.encode(frames.Sent(re=frame.id)))
             return
@@ -318,7 +320,7 @@ class RoomSocket(WSListener):
         if refusal is not None:
             raise refusal
         viewer.said = (*viewer.said[1 - SAID_KEPT :], frame.id)
-        self._present().say(
+        room.say(
             ticket.viewer_id,
             frames.encode(
                 frames.Said(
@@ -348,7 +350,6 @@ class RoomSocket(WSListener):
             self._watched(int(span * 1000))
         self.beat_at = now
         self.visible = frame.visible
-        self.acked = frame.v
         self.sent_then = room.version
 
     def _watched(self, watched_ms: int) -> None:

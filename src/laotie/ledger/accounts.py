@@ -34,11 +34,15 @@ async def open_many(tx: Tx, accounts: Iterable[Account]) -> None:
     new = [wanted[key] for key in sorted(wanted)]
     await tx.run(
         """
-        INSERT INTO ledger.account (id, kind, owner_id, currency, opened_at)
-        SELECT id, kind, owner_id, currency, %(now)s
-        FROM unnest(%(ids)s::uuid[], %(kinds)s::text[], %(owners)s::uuid[], %(currencies)s::text[])
-          AS wanted (id, kind, owner_id, currency)
-        ON CONFLICT DO NOTHING
+        WITH opened AS (
+            INSERT INTO ledger.account (id, kind, owner_id, currency, opened_at)
+            SELECT id, kind, owner_id, currency, %(now)s
+            FROM unnest(%(ids)s::uuid[], %(kinds)s::text[], %(owners)s::uuid[], %(currencies)s::text[])
+              AS wanted (id, kind, owner_id, currency)
+            ON CONFLICT DO NOTHING
+            RETURNING id
+        )
+        INSERT INTO ledger.balance (account_id) SELECT id FROM opened
         """,
         ids=[account.id for account in new],
         kinds=[str(account.kind) for account in new],
@@ -84,14 +88,12 @@ async def fold(tx: Tx) -> int:
                    sum(debits_posted)::bigint AS dd, sum(credits_posted)::bigint AS cc
             FROM gone GROUP BY account_id
         ), folded AS (
-            INSERT INTO ledger.balance AS b
-                (account_id, debits_pending, credits_pending, debits_posted, credits_posted)
-            SELECT account_id, dp, cp, dd, cc FROM summed
-            ON CONFLICT (account_id) DO UPDATE SET
-                debits_pending = b.debits_pending + excluded.debits_pending,
-                credits_pending = b.credits_pending + excluded.credits_pending,
-                debits_posted = b.debits_posted + excluded.debits_posted,
-                credits_posted = b.credits_posted + excluded.credits_posted
+            UPDATE ledger.balance AS b SET
+                debits_pending = b.debits_pending + dp,
+                credits_pending = b.credits_pending + cp,
+                debits_posted = b.debits_posted + dd,
+                credits_posted = b.credits_posted + cc
+            FROM summed WHERE b.account_id = summed.account_id
         )
         SELECT coalesce(sum(deltas), 0)::bigint FROM summed
         """,

@@ -43,6 +43,9 @@ def complete(app: Litestar) -> dict[str, Any]:
     schemas = {**document["components"]["schemas"], **named}
     schemas["Problem"]["additionalProperties"] = True
     asked = {handler.fn.__name__ for handler in _handlers(app) if "actor" in handler.parsed_fn_signature.parameters}
+    for name in _closed(app):
+        if name in schemas:
+            schemas[name]["additionalProperties"] = False
     for path, operations in document["paths"].items():
         for method in METHODS:
             if method in operations:
@@ -69,6 +72,32 @@ def _complete(operation: dict[str, Any], method: str, path: str, *, asked: bool)
     answers["default"] = REFUSED
     operation["summary"] = operation["description"].split(". ")[0].rstrip(".")
     operation["security"] = [*({way: []} for way in WAYS_IN), {}] if asked else []
+
+
+def _closed(app: Litestar) -> set[str]:
+    """The names of what is read from bodies and refuses unknown fields."""
+    bodies = [
+        handler.parsed_fn_signature.parameters["data"].annotation
+        for handler in _handlers(app)
+        if "data" in handler.parsed_fn_signature.parameters
+    ]
+    found: dict[type, msgspec.inspect.StructType] = {}
+    waiting: list[Any] = list(msgspec.inspect.multi_type_info(bodies))
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, msgspec.inspect.StructType):
+            if one.cls in found:
+                continue
+            found[one.cls] = one
+            waiting.extend(one.fields)
+        waiting.extend(getattr(one, name) for name in ("type", "item_type", "value_type") if hasattr(one, name))
+        waiting.extend(getattr(one, "types", ()))
+    return {
+        name
+        for cls, one in found.items()
+        if one.forbid_unknown_fields
+        for name in (cls.__name__, f"{cls.__module__.rpartition('.')[2]}_{cls.__name__}")
+    }
 
 
 def _handlers(app: Litestar) -> list[HTTPRouteHandler]:

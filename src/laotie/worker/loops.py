@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from procrastinate import App
-from psycopg import Error as DatabaseError
+from psycopg import OperationalError
 
 from laotie import ledger
 from laotie.base import jobs, metrics
@@ -75,7 +75,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await run()
-            except (Unavailable, DatabaseError) as error:
+            except (Unavailable, OperationalError) as error:
                 log.warning("the worker waits for the database", loop=name, error=str(error)[:200])
             except Exception:
                 log.exception("a worker loop failed", loop=name)

@@ -13,7 +13,7 @@ export type RoomFrame =
   | ({ t: 'item' } & CartItem)
   | { t: 'gone'; item: string }
   | { t: 'pin'; item: string | null; at?: string }
-  | { t: 'show'; state: ShowState; title?: string; cover?: string | null }
+  | { t: 'show'; state: ShowState; title?: string; cover?: string | null; playback?: Show['playback'] }
 
 export interface BatchFrame { t: 'batch'; v: number; from: number; f: RoomFrame[] }
 

@@ -102,6 +102,7 @@ function step(room: RoomState, frame: RoomFrame): void {
       room.show.state = frame.state
       if (frame.title !== undefined) room.show.title = frame.title
       if (frame.cover !== undefined) room.show.cover = frame.cover
+      if (frame.playback !== undefined) room.show.playback = frame.playback
       break
   }
 }

@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
 import { Refused } from '@/shared/api/ask'
 import type { CartItem } from '@/shared/api/types'
-import type { CartPatch } from '../api'
-import { CartEditor, type CartDoor, type Trouble } from './cart'
+import type { CartPatch } from '@/console/api'
+import { CartEditor, type CartDoor, type Trouble } from '@/console/desk/cart'
 
 const cny = (amount: number) => ({ amount, currency: 'CNY' })
 

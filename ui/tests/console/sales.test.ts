@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { count, LATEST_MAX, newDesk, paid, recall, sold, soldMore, type Sale } from './sales'
+import { count, LATEST_MAX, newDesk, paid, recall, sold, soldMore, type Sale } from '@/console/desk/sales'
 
 const sale = (id: string, amount = 1000, more: Partial<Sale> = {}): Sale => ({
   id, state: 'placed', total: { amount, currency: 'CNY' }, placed_at: `2026-01-01T00:00:${id.padStart(2, '0')}Z`, buyer: null,

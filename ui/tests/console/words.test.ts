@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { orderNumber, readAmount, writeAmount } from './amounts'
-import { toCsv } from './csv'
-import { actOf } from './desk/shortcuts'
-import { addressLines } from './orders/words'
-import { changedRows, draftOf, formDiffers, missing, newDraft, newRow, optionsOf } from './products/draft'
+import { orderNumber, readAmount, writeAmount } from '@/console/amounts'
+import { toCsv } from '@/console/csv'
+import { actOf } from '@/console/desk/shortcuts'
+import { addressLines } from '@/console/orders/words'
+import { changedRows, draftOf, formDiffers, missing, newDraft, newRow, optionsOf } from '@/console/products/draft'
 
 describe('amounts', () => {
   it.each([

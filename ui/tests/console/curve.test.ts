@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { thin } from './chart'
-import { keepCurve, marks, MINUTE_MS, MINUTES_MAX, newCurve, recallCurve, sawOrder, sawPin, sawViewers, series } from './curve'
+import { thin } from '@/console/desk/chart'
+import { keepCurve, marks, MINUTE_MS, MINUTES_MAX, newCurve, recallCurve, sawOrder, sawPin, sawViewers, series } from '@/console/desk/curve'
 
 const AT = 1_000 * MINUTE_MS
 
