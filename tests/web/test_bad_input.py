@@ -96,7 +96,7 @@ async def test_a_path_that_names_nothing(client: Browser, path: str) -> None:
     ["laotie_session=", "laotie_session=" + "x" * 5_000, "laotie_guest=a.b.c", "=;;=;", "laotie_session=\xff\xfe"],
 )
 async def test_a_cookie_that_is_not_ours_is_nobodys(client: Browser, cookie: str) -> None:
-    answer = await client.get("/api/me", headers={"cookie": cookie.encode("latin-1")})
+    answer = await client.get("/api/me", headers={b"cookie": cookie.encode("latin-1")})
     assert (answer.status_code, answer.json()["account"]) == (200, None)
 
 
@@ -104,7 +104,7 @@ async def test_a_cookie_that_is_not_ours_is_nobodys(client: Browser, cookie: str
     "authorization", ["Bearer", "Bearer ", "Bearer lt_unknown", "Basic YTpi", "Bearer " + "x" * 5_000, "\xff"]
 )
 async def test_a_token_that_nobody_has_is_refused_rather_than_ignored(client: Browser, authorization: str) -> None:
-    answer = await client.get("/api/me", headers={"authorization": authorization.encode("latin-1")})
+    answer = await client.get("/api/me", headers={b"authorization": authorization.encode("latin-1")})
     assert problem(answer)["type"] == "/problems/unauthenticated"
     assert answer.headers["www-authenticate"] == "Bearer"
 

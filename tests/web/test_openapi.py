@@ -168,7 +168,7 @@ def test_the_application_keeps_to_its_description(name: str, api: Any, server: S
     known = server.known()
 
     @given(
-        case=strategies.one_of(operation.as_strategy(generation_mode=mode) for mode in GenerationMode),
+        case=strategies.one_of([operation.as_strategy(generation_mode=mode) for mode in GenerationMode]),
         exists=strategies.booleans(),
     )
     @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

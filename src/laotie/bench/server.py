@@ -32,7 +32,7 @@ class ServerUnderTest:
 
     def __init__(self, **settings: str) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="laotie-bench-", ignore_cleanup_errors=True)
-        self.data = Path(self._directory.name) / "data"
+        self.data = Path(settings.pop("data_dir", "") or Path(self._directory.name) / "data")
         self.port = free_port()
         self._environment = {
             "LAOTIE_DATA_DIR": str(self.data),
@@ -43,7 +43,7 @@ class ServerUnderTest:
             **{f"LAOTIE_{name.upper()}": value for name, value in settings.items()},
         }
         self.url = f"http://127.0.0.1:{self.port}"
-        self.log = self.data.parent / "server.log"
+        self.log = Path(self._directory.name) / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -42,6 +42,7 @@ from laotie.worker import Worker
 
 STOP_WAIT_S = 20
 DATABASE_WAIT_S = 60
+WATCH_EVERY_S = 1.0
 
 
 class PortTaken(Conflict, code="port-taken"):
@@ -232,7 +233,28 @@ async def _open_database(settings: Settings, stack: AsyncExitStack) -> str:
     embedded = EmbeddedPostgres.of(settings)
     url = await asyncio.to_thread(embedded.start)
     stack.push_async_callback(asyncio.to_thread, embedded.stop)
+    keeping = asyncio.create_task(_keep_running(embedded))
+    stack.push_async_callback(_cancel, keeping)
     return url
+
+
+async def _keep_running(embedded: EmbeddedPostgres) -> None:
+    """Start the embedded server again when it died (killed, or stopped itself on a full disk)."""
+    while True:
+        await asyncio.sleep(WATCH_EVERY_S)
+        if await asyncio.to_thread(lambda: embedded.is_running):
+            continue
+        log.error("the embedded database is gone; starting it again")
+        try:
+            await asyncio.to_thread(embedded.start)
+            log.info("the embedded database is back")
+        except (Unavailable, psycopg.Error, OSError) as error:
+            log.warning("the embedded database does not start yet", error=str(error)[:200])
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _wait_for_database(url: str) -> None:

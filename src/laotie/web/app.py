@@ -1,7 +1,6 @@
 """The web door: every room's endpoints on one Litestar application, behind one `Door`."""
 
-import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -13,13 +12,21 @@ from litestar.routes import HTTPRoute
 from litestar.types import Method, Scope
 
 from laotie import __version__
-from laotie.base.bus import Bus
-from laotie.base.clock import Clock
-from laotie.base.db import Database
-from laotie.base.settings import Settings
-from laotie.base.signer import Signer
 from laotie.identity import Actor, Attempts
-from laotie.web import health, problems, static
+from laotie.web import (
+    audit,
+    catalog,
+    fans,
+    health,
+    identity,
+    live,
+    media,
+    orders,
+    payments,
+    problems,
+    static,
+    traffic,
+)
 from laotie.web.authentication import Authenticator
 from laotie.web.house import House
 from laotie.web.middleware import Door
@@ -31,7 +38,18 @@ PROVIDED = frozenset(
 )
 """What handlers may ask for by name, as `Given[…]`."""
 
-ROOMS = ("identity", "catalog", "live", "fans", "traffic", "orders", "payments", "media", "audit")
+ROOMS = {
+    "identity": identity.ROUTES,
+    "catalog": catalog.ROUTES,
+    "live": live.ROUTES,
+    "fans": fans.ROUTES,
+    "traffic": traffic.ROUTES,
+    "orders": orders.ROUTES,
+    "payments": payments.ROUTES,
+    "media": media.ROUTES,
+    "audit": audit.ROUTES,
+    "service": [*health.ROUTES, *problems.ROUTES, *static.ROUTES],
+}
 
 
 def build_app(house: House) -> Door:
@@ -46,7 +64,7 @@ def openapi_document() -> dict[str, Any]:
     described = OpenAPIConfig(
         title="Laotie", version=__version__, use_handler_docstrings=True, operation_id_creator=_operation_id
     )
-    nothing = {name: Provide(_stand_in(), sync_to_thread=False) for name in PROVIDED}
+    nothing = {name: Provide(_giving(None), sync_to_thread=False) for name in PROVIDED}
     return complete(_build_litestar(nothing, described))
 
 
@@ -64,12 +82,7 @@ def show_openapi() -> Response[dict[str, Any]]:
 def _build_litestar(provided: dict[str, Provide], described: OpenAPIConfig | None = None) -> Litestar:
     """`described`: Litestar adds pages of its own for a described application, so the one that serves is not."""
     app = Litestar(
-        [
-            *(Router("/", route_handlers=_routes(room), tags=[room]) for room in ROOMS),
-            Router(
-                "/", route_handlers=[*health.ROUTES, *problems.ROUTES, *static.ROUTES, show_openapi], tags=["service"]
-            ),
-        ],
+        [*(Router("/", route_handlers=routes, tags=[room]) for room, routes in ROOMS.items()), show_openapi],
         dependencies=provided,
         exception_handlers=problems.EXCEPTION_HANDLERS,
         openapi_config=described,
@@ -94,72 +107,34 @@ def _resolve_in_line(app: Litestar) -> None:
                 model.dependency_batches = [{one} for batch in model.dependency_batches for one in batch]
 
 
-def _routes(room: str) -> Sequence[Any]:
-    module = f"laotie.web.{room}"
-    try:
-        return list(importlib.import_module(module).ROUTES)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        return []
-
-
-def _stand_in() -> Callable[[], None]:
-    """For what is provided where nothing runs; Litestar wants one function a name."""
-    return lambda: None
-
-
 def _provided(house: House, authenticator: Authenticator) -> dict[str, Provide]:
-    def actor(scope: Scope) -> Actor:
-        return scope["actor"]  # type: ignore[typeddict-item, no-any-return]
-
-    def db() -> Database:
-        return house.db
-
-    def settings() -> Settings:
-        return house.settings
-
-    def signer() -> Signer:
-        return house.signer
-
-    def bus() -> Bus:
-        return house.bus
-
-    def clock() -> Clock:
-        return house.clock
-
-    def till() -> Any:
-        return house.till
-
-    def media() -> Any:
-        return house.media
-
-    def the_house() -> House:
-        return house
-
-    def the_authenticator() -> Authenticator:
-        return authenticator
-
-    attempts = Attempts(registrations_per_hour=house.settings.registrations_per_hour)
-
-    def the_attempts() -> Attempts:
-        return attempts
-
-    named: dict[str, Callable[..., Any]] = {
-        "actor": actor,
-        "db": db,
-        "settings": settings,
-        "signer": signer,
-        "bus": bus,
-        "clock": clock,
-        "till": till,
-        "media": media,
-        "house": the_house,
-        "authenticator": the_authenticator,
-        "attempts": the_attempts,
+    given = {
+        "attempts": Attempts(registrations_per_hour=house.settings.registrations_per_hour),
+        "authenticator": authenticator,
+        "bus": house.bus,
+        "clock": house.clock,
+        "db": house.db,
+        "house": house,
+        "media": house.media,
+        "settings": house.settings,
+        "signer": house.signer,
+        "till": house.till,
     }
-    assert set(named) == PROVIDED
-    return {name: Provide(give, sync_to_thread=False) for name, give in named.items()}
+    assert {"actor", *given} == PROVIDED
+    return {
+        "actor": Provide(_actor, sync_to_thread=False),
+        **{name: Provide(_giving(thing), sync_to_thread=False) for name, thing in given.items()},
+    }
+
+
+def _actor(scope: Scope) -> Actor:
+    """Whom the `Door` recognised."""
+    return scope["actor"]  # type: ignore[typeddict-item, no-any-return]
+
+
+def _giving(thing: object) -> Callable[[], object]:
+    """A provider; Litestar wants a function of its own for every name."""
+    return lambda: thing
 
 
 def _operation_id(handler: Any, _method: Method, _path: Any) -> str:

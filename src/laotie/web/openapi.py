@@ -61,6 +61,7 @@ def complete(app: Litestar) -> dict[str, Any]:
 def _complete(operation: dict[str, Any], method: str, path: str, *, asked: bool) -> None:
     answers = operation["responses"]
     answers.pop("400", None)
+    answers.get("204", {}).pop("content", None)
     if "201" in answers:
         # What a client makes under its own id may be said again.
         answers["200"] = {**answers["201"], "description": "Said before: the first answer again."}

@@ -20,6 +20,7 @@ import { count, newDesk, paid, recall, saleOfFrame, saleOfOrder, sold, soldMore,
 
 const SALES_EVERY_MS = 15_000
 const STATS_EVERY_MS = 3_000
+const NO_STATS_EVERY_MS = 8_000
 const CART_EVERY_MS = 10_000
 const CURVE_KEEP_MS = 5_000
 const MORE_SALES_WAIT_MS = 1_200
@@ -70,7 +71,10 @@ export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
     void recallOrders()
     void readStats()
     if (!over.value) connect()
-    every('curve', CURVE_KEEP_MS, async () => keepCurve(showId, curve.value))
+    every('curve', CURVE_KEEP_MS, async () => {
+      if (link.value === 'open') sawCount(room.viewers)
+      keepCurve(showId, curve.value)
+    })
   }
 
   function connect(): void {
@@ -183,7 +187,8 @@ export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
     } catch (cause) {
       flags.stats = !(cause instanceof Refused && cause.status >= 400 && cause.status < 500)
     }
-    if (flags.stats && !flags.closed) later('stats', STATS_EVERY_MS, () => void readStats())
+    if (flags.stats && !flags.closed) later('stats', stats.value ? STATS_EVERY_MS : NO_STATS_EVERY_MS, () => void readStats())
+    if (stats.value?.state === 'live' && live.value && !show.value?.playback) void refresh()
   }
 
   async function start(): Promise<void> {
