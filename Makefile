@@ -26,12 +26,13 @@ $(BIN)/uv:
 
 $(VENV)/.product: $(BIN)/uv pyproject.toml uv.lock
 	@echo "· installing what Laotie runs on"
-	@$(BIN)/uv sync --quiet --locked --inexact
+	@$(BIN)/uv sync --quiet --locked --inexact --compile-bytecode
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 $(VENV)/.develop: $(VENV)/.product
 	@echo "· installing what the tests need"
-	@$(BIN)/uv sync --quiet --locked --inexact --group dev
+	@$(BIN)/uv sync --quiet --locked --inexact --compile-bytecode --group dev
 	@touch $@
 
 ui/node_modules/.installed: ui/package.json ui/package-lock.json

@@ -3,7 +3,10 @@
 from uuid import UUID
 
 import msgspec
+import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from laotie.base.db import Database
 from laotie.base.refusals import Unavailable
@@ -37,3 +40,26 @@ async def test_a_killed_connection_is_a_refusal_and_the_pool_mends(db: Database)
             await tx.run("SELECT pg_terminate_backend(pg_backend_pid())")
     async with db.tx() as tx:
         assert await tx.one(int, "SELECT 1") == 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.one_of(st.none(), st.uuids()), max_size=9),
+    st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), max_size=9),
+    st.lists(st.one_of(st.none(), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))), max_size=9),
+    st.lists(st.one_of(st.none(), st.binary(max_size=20)), max_size=9),
+)
+async def test_columns_arrive_as_they_were_sent(
+    db: Database, uuids: list[UUID | None], numbers: list[int | None], texts: list[str | None], blobs: list[bytes | None]
+) -> None:
+    async with db.tx() as tx:
+        for kind, column in (("uuid", uuids), ("bigint", numbers), ("text", texts), ("bytea", blobs)):
+            for sent in (column, column[:1] * 3):
+                rows = await tx.tuples(f"SELECT * FROM unnest(%(column)s::{kind}[])", column=sent)  # type: ignore[arg-type]
+                assert [row[0] for row in rows] == sent
+
+
+async def test_a_number_beyond_64_bits_is_refused_by_name(db: Database) -> None:
+    with pytest.raises(psycopg.DataError):
+        async with db.tx() as tx:
+            await tx.all(int, "SELECT * FROM unnest(%(column)s::bigint[])", column=[2**63])

@@ -209,18 +209,20 @@ async def _compare(
     for bucket in sorted({key for key in ours.keys() | theirs.keys() if ours.get(key, 0) != theirs.get(key, 0)}):
         here = await expected.facts(tx, topic, bucket)
         there = await found.facts(tx, topic, bucket)
+        only_here, only_there = _by_order(here - there), _by_order(there - here)
         differing += [
             (
                 order_id,
-                f"{expected.name}: {_words(here - there, order_id)}",
-                f"{found.name}: {_words(there - here, order_id)}",
+                f"{expected.name}: {only_here.get(order_id, 'nothing')}",
+                f"{found.name}: {only_there.get(order_id, 'nothing')}",
             )
-            for order_id in sorted({order_id for order_id, _ in here ^ there} - in_flight)
+            for order_id in sorted((only_here.keys() | only_there.keys()) - in_flight)
         ]
     return differing
 
 
-def _words(facts: set[tuple[OrderId, str]], order_id: OrderId) -> str:
-    return ", ".join(sorted(fact for of, fact in facts if of == order_id)) or "nothing"
-
-
+def _by_order(facts: set[tuple[OrderId, str]]) -> dict[OrderId, str]:
+    words: dict[OrderId, str] = {}
+    for order_id, fact in sorted(facts):
+        words[order_id] = f"{words[order_id]}, {fact}" if order_id in words else fact
+    return words

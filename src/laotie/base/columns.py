@@ -81,6 +81,9 @@ class _PackedDumper(Dumper):
 
     def dump(self, obj: list[Any]) -> bytes:
         pack = self._pack
+        if len(obj) > 1 and obj[0] is obj[-1] and obj.count(obj[0]) == len(obj):  # a constant column, as batches have
+            one = _NULL if obj[0] is None else pack(obj[0])
+            return _HEAD.pack(1, obj[0] is None, self._element_oid, len(obj), 1) + one * len(obj)
         has_nulls = type(None) in set(map(type, obj))
         try:
             if has_nulls:

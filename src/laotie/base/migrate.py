@@ -7,16 +7,15 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
+from typing import TYPE_CHECKING
+
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from procrastinate.schema import SchemaManager
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
 
 from laotie.base.refusals import Conflict
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 LOCK_KEY = 0x1A071E
 
@@ -29,49 +28,59 @@ class DatabaseNewer(Conflict, code="database-newer"):
 
 def migrate(url: str, *, progress: Callable[[str], None] = lambda _: None) -> list[str]:
     """Run what is missing; returns the revisions that were run. `progress` hears each one's name."""
-    config = _config()
-    script = ScriptDirectory.from_config(config)
-    ran: list[str] = []
     with psycopg.connect(url, autocommit=True) as guard:
         guard.execute("SELECT pg_advisory_lock(%s)", (LOCK_KEY,))
         guard.execute("CREATE SCHEMA IF NOT EXISTS base")
-        engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
-        with engine.connect() as connection:
-            context = MigrationContext.configure(
-                connection, opts={"version_table": "migration", "version_table_schema": "base"}
-            )
-            at = context.get_current_revision()
-            known = {revision.revision for revision in script.walk_revisions()}
-            if at is not None and at not in known:
-                raise DatabaseNewer(found=at)
-            missing = [
-                revision.revision
-                for revision in reversed(list(script.walk_revisions()))
-                if at is None or revision.revision > at
-            ]
-            connection.rollback()
-            for revision in missing:
-                progress(revision)
-                config.attributes["connection"] = connection
-                command.upgrade(config, revision)
-                connection.commit()
-                ran.append(revision)
+        known = _revisions()
+        at = _revision_of(guard)
+        if at is not None and at not in known:
+            raise DatabaseNewer(found=at)
+        missing = [revision for revision in known if at is None or revision > at]
+        if missing:
+            _upgrade(url, missing, progress)
         _migrate_jobs(guard)
-    return ran
+    return missing
 
 
 def is_current(url: str) -> bool:
     """Whether the database has this release's shape."""
-    script = ScriptDirectory.from_config(_config())
     with psycopg.connect(url) as connection:
-        row = connection.execute("SELECT to_regclass('base.migration')").fetchone()
-        if row is None or row[0] is None:
-            return False
-        at = connection.execute("SELECT version_num FROM base.migration").fetchone()
-    return at is not None and at[0] == script.get_current_head()
+        return _revision_of(connection) == _revisions()[-1]
 
 
-def _config() -> Config:
+def _revisions() -> list[str]:
+    """The numbers of this release's migrations, from their files, in order."""
+    files = resources.files("laotie.base.migrations") / "versions"
+    return sorted(file.name[:4] for file in files.iterdir() if file.name[:4].isdigit())
+
+
+def _revision_of(connection: psycopg.Connection) -> str | None:
+    row = connection.execute("SELECT to_regclass('base.migration')").fetchone()
+    if row is None or row[0] is None:
+        return None
+    at = connection.execute("SELECT version_num FROM base.migration").fetchone()
+    return None if at is None else str(at[0])
+
+
+def _upgrade(url: str, missing: list[str], progress: Callable[[str], None]) -> None:
+    # Alembic brings SQLAlchemy, a second of every start; most starts have nothing to migrate.
+    from alembic import command
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    config = _config()
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    with engine.connect() as connection:
+        for revision in missing:
+            progress(revision)
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+            connection.commit()
+
+
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     with resources.as_file(resources.files("laotie.base.migrations")) as path:
         config.set_main_option("script_location", str(path))

@@ -27,7 +27,8 @@ from laotie.orders.changes import Held, change_many, hold_many
 from laotie.orders.horizon import SKEW_S, find_horizon
 from laotie.orders.model import EndReason, OrderState, RefundReason
 
-BATCH_SIZE_MAX = 500
+BATCH_SIZE_MAX = 250
+"""A turn holds its SKUs for its last statements; a till that wants them waits that long."""
 SWEEP_SIZE_MAX = 2_000
 PAUSE_MAX_S = 3_600
 

@@ -142,7 +142,12 @@ async def _write(tx: Tx, outcome: Outcome, facts: Facts) -> None:
         await _insert_lines(tx, taken, facts)
         await _raise_bought(tx, taken, facts)
         await catalog.reserve_many(
-            tx, [(line.sku_id, line.quantity, one.placed.id) for one in taken for line in one.ask.lines]
+            tx,
+            [
+                (facts.shelves[line.sku_id.int].sku_id, line.quantity, one.placed.id)
+                for one in taken
+                for line in one.ask.lines
+            ],
         )
         await ledger.hold_many(tx, holds)
         await tx.flush()
@@ -249,7 +254,7 @@ async def _insert_lines(tx: Tx, taken: list[Taken], facts: Facts) -> None:
         """,
         orders=[row[0] for row in rows],
         numbers=[row[1] for row in rows],
-        skus=[row[2].sku_id for row in rows],
+        skus=[row[3].sku_id for row in rows],
         products=[row[3].product_id for row in rows],
         items=[row[2].cart_item_id for row in rows],
         quantities=[row[2].quantity for row in rows],

@@ -338,7 +338,7 @@ async def get_show_sales(show_id: FromPath[UUID], actor: Given[Actor], db: Given
 
 
 async def _read_visit(db: Database, signer: Signer, actor: Actor, data: NewOrder) -> Visit | None:
-    """Where the buyer came from. An expired visit, or one to another show, credits nobody; another viewer's is refused."""
+    """Where the buyer came from. An expired visit, or one to another show, counts for nothing; another's is refused."""
     assert data.visit is not None
     try:
         visit = read_visit(signer, data.visit)

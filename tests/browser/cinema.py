@@ -1,0 +1,260 @@
+"""Who acts in the browser tests: a server, streamers with shows of their own, and pages that are watched for faults.
+
+show = await open_show(cinema, Goods("即食海参", prices=(19_900, 37_900), stock=40))
+page = await cinema.phone(f"/shows/{show.id}", await cinema.person("小雨"))
+await page.get_by_test_id("pinned-buy").click()
+"""
+
+import asyncio
+import itertools
+import re
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+
+from laotie.bench.server import ServerUnderTest
+from laotie.media import Scene, TestCard, broadcast
+from people import PASSWORD
+from people import Browser as Person
+
+ROOT = Path(__file__).parents[2]
+PHONE, TABLET, DESK = (390, 844), (768, 1024), (1440, 900)
+WAIT_MS = 45_000
+"""Longer than anything takes, also on a machine that does other things."""
+
+ADDRESS = {"name": "老客", "phone": "13800000000", "country": "CN", "city": "大连市", "street": "海边路 1 号"}
+
+expect.set_options(timeout=WAIT_MS)
+numbers = itertools.count(1)
+
+REPORT_POLICY_BREAKS = """
+addEventListener('securitypolicyviolation', (event) =>
+  console.error(`CSP: ${event.violatedDirective} forbids ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`))
+"""
+
+
+@dataclass
+class Cinema:
+    """Opens pages, each with cookies of its own, and collects what goes wrong on them."""
+
+    server: ServerUnderTest
+    browser: Browser
+    contexts: list[BrowserContext] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    tolerated: list[str] = field(default_factory=list)
+
+    def tolerate(self, *patterns: str) -> None:
+        """Faults that a test brings about itself."""
+        self.tolerated += patterns
+
+    def unexpected(self) -> list[str]:
+        """What went wrong, but for what was meant to."""
+        return [fault for fault in self.faults if not any(re.search(one, fault) for one in self.tolerated)]
+
+    async def person(self, name: str) -> Person:
+        """Somebody who registered just now."""
+        person = self.visitor()
+        handle = f"b{next(numbers)}-{uuid4().hex[:8]}"
+        account = {"id": str(uuid4()), "handle": handle, "password": PASSWORD, "name": name}
+        person.csrf = (await did(person.post("/api/accounts", json=account)))["csrf_token"]
+        return person
+
+    async def known(self, handle: str, password: str) -> Person:
+        """Somebody of the demonstration's market."""
+        person = self.visitor()
+        person.csrf = (await did(person.post("/api/sessions", json={"handle": handle, "password": password})))["csrf_token"]
+        return person
+
+    def visitor(self) -> Person:
+        """Somebody who was never here."""
+        person = Person(base_url=self.server.url, timeout=60)
+        self.people.append(person)
+        return person
+
+    async def phone(self, path: str, person: Person | None = None, **look: Any) -> Page:
+        """The viewer's page on a phone."""
+        return await self.open(path, person, **{"size": PHONE, "scale": 2, "touch": True, **look})
+
+    async def desk(self, path: str, person: Person, **look: Any) -> Page:
+        """The console on a desk."""
+        return await self.open(f"/console{path}", person, **{"size": DESK, **look})
+
+    async def open(
+        self,
+        path: str,
+        person: Person | None = None,
+        *,
+        size: tuple[int, int],
+        scale: float = 1,
+        touch: bool = False,
+        locale: str = "zh-CN",
+        theme: Any = "light",
+    ) -> Page:
+        """A page in a browser profile of its own, in which the person is signed in."""
+        context = await self.browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            device_scale_factor=scale,
+            has_touch=touch,
+            locale=locale,
+            timezone_id="Asia/Shanghai",
+            color_scheme=theme,
+        )
+        self.contexts.append(context)
+        context.set_default_timeout(WAIT_MS)
+        await context.add_init_script(REPORT_POLICY_BREAKS)
+        if person is not None:
+            await context.add_cookies(
+                [{"name": one.name, "value": one.value or "", "url": self.server.url} for one in person.cookies.jar]
+            )
+        context.on("request", self._look_at_request)
+        context.on("console", self._look_at_console)
+        context.on("weberror", lambda error: self.faults.append(f"uncaught: {error.error}"))
+        page = await context.new_page()
+        await page.goto(f"{self.server.url}{path}")
+        return page
+
+    async def close(self) -> None:
+        """Everybody goes home."""
+        for context in self.contexts:
+            await context.close()
+        for person in self.people:
+            await person.aclose()
+
+    def _look_at_request(self, request: Request) -> None:
+        if not request.url.startswith((f"{self.server.url}/", "data:", "blob:")):
+            self.faults.append(f"asked another machine: {request.url}")
+
+    def _look_at_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.faults.append(f"console: {message.text} ({message.location.get('url')})")
+
+
+async def did(request: Any) -> Any:
+    """The body of an answer that must be good."""
+    answer: httpx.Response = await request
+    assert answer.is_success, f"{answer.request.method} {answer.request.url} {answer.status_code} {answer.text}"
+    return answer.json() if answer.content else None
+
+
+@dataclass(frozen=True)
+class Goods:
+    """What a show sells; more prices than one are sizes of it."""
+
+    title: str
+    prices: tuple[int, ...] = (9_900,)
+    stock: int = 40
+
+
+@dataclass
+class Show:
+    """A live show with a cart, and the streamer who runs it."""
+
+    id: str
+    shop: str
+    streamer: Person
+    items: dict[str, str]
+    skus: dict[str, list[str]]
+
+    async def pin(self, title: str | None) -> None:
+        """Explain a product, or none."""
+        item = self.items[title] if title else None
+        await did(self.streamer.put(f"/api/shows/{self.id}/pin", json={"item_id": item}))
+
+    async def buy(self, buyer: Person, title: str, *, quantity: int = 1) -> str:
+        """Somebody else's order, not yet paid; its id."""
+        cart = await did(buyer.get(f"/api/shows/{self.id}/cart"))
+        item = next(one for one in cart["items"] if one["title"] == title)
+        sku = item["skus"][0]
+        line = {"sku_id": sku["sku_id"], "cart_item_id": item["id"], "quantity": quantity, "unit_price": sku["price"]}
+        order = {"id": str(uuid4()), "show_id": self.id, "lines": [line]}
+        return str((await did(buyer.post("/api/orders", json=order)))["id"])
+
+    async def give_address(self, buyer: Person) -> None:
+        """Make somebody a returning buyer."""
+        await did(buyer.post("/api/me/addresses", json={"id": str(uuid4()), "is_default": True, **ADDRESS}))
+
+    async def end(self) -> None:
+        """The show is over."""
+        await did(self.streamer.post(f"/api/shows/{self.id}/end", json={}))
+
+
+async def open_show(cinema: Cinema, *goods: Goods, name: str = "老纪", title: str = "今早的潮水") -> Show:
+    """A streamer of its own goes live with these goods; the first is being explained."""
+    streamer = await cinema.person(name)
+    shop, room, show = str(uuid4()), str(uuid4()), str(uuid4())
+    await did(streamer.post("/api/shops", json={"id": shop, "name": f"{name}的店", "currency": "CNY"}))
+    await did(streamer.post("/api/rooms/mine", json={"id": room, "shop_id": shop, "title": f"{name}的房间"}))
+    await did(streamer.post("/api/shows", json={"id": show, "room_id": room, "title": title}))
+    opened = Show(show, shop, streamer, {}, {})
+    for one in goods:
+        await _put_in_cart(opened, one)
+    await did(streamer.post(f"/api/shows/{show}/start", json={}))
+    await opened.pin(goods[0].title)
+    return opened
+
+
+async def _put_in_cart(show: Show, goods: Goods) -> None:
+    product, item = str(uuid4()), str(uuid4())
+    what = {"id": product, "title": goods.title, "description": f"{goods.title}，当季。", "category": "海鲜"}
+    await did(show.streamer.post(f"/api/shops/{show.shop}/products", json=what))
+    show.skus[goods.title] = []
+    for number, price in enumerate(goods.prices, start=1):
+        sku = {
+            "id": str(uuid4()),
+            "code": f"S{next(numbers)}",
+            "options": {"规格": f"{number * 500}g"} if len(goods.prices) > 1 else {},
+            "price": {"amount": price, "currency": "CNY"},
+            "stock": goods.stock,
+        }
+        await did(show.streamer.post(f"/api/products/{product}/skus", json=sku))
+        show.skus[goods.title].append(sku["id"])
+    await did(show.streamer.patch(f"/api/products/{product}", json={"state": "listed"}))
+    await did(show.streamer.post(f"/api/shows/{show.id}/cart", json={"id": item, "product_id": product}))
+    show.items[goods.title] = item
+
+
+class Encoder:
+    """Sends the drawn scene to a show as OBS would, beside the tests, until it is stopped."""
+
+    def __init__(self, url: str, key: str, scene: Scene, drawn: Path) -> None:
+        self._card = TestCard(scene=scene, url=url, key=key, data=drawn)
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it and its ffmpeg."""
+        self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        self._task = self._loop.create_task(broadcast(self._card))
+        try:
+            self._loop.run_until_complete(asyncio.gather(self._task, return_exceptions=True))
+        finally:
+            self._loop.close()
+
+
+async def sign_in(page: Page, handle: str, password: str = PASSWORD) -> None:
+    """Fill in the sign-in sheet or page as a person does."""
+    await page.get_by_test_id("sign-in-handle").fill(handle)
+    await page.get_by_test_id("sign-in-password").fill(password)
+    await page.get_by_test_id("sign-in-submit").click()
+
+
+async def say(page: Page, text: str) -> None:
+    """Say something in the room."""
+    await page.get_by_test_id("chat-input").fill(text)
+    await page.get_by_test_id("chat-input").press("Enter")
+
+
+async def in_room(page: Page) -> None:
+    """Until the room's line is open."""
+    await expect(page.get_by_test_id("room")).to_have_attribute("data-link", "open")
