@@ -17,7 +17,16 @@ ROOMS = ("identity", "ledger", "catalog", "live", "fans", "traffic", "payments",
 SCHEMAS = ("base", *ROOMS)
 LINES_MAX = 650
 FRONT_DOOR_LINES_MAX = 170
-BANNED_NAMES = {"service.py", "services.py", "repository.py", "utils.py", "helpers.py", "manager.py", "models.py", "common.py"}
+BANNED_NAMES = {
+    "service.py",
+    "services.py",
+    "repository.py",
+    "utils.py",
+    "helpers.py",
+    "manager.py",
+    "models.py",
+    "common.py",
+}
 
 
 def sources() -> list[Path]:
@@ -61,7 +70,9 @@ def test_a_rooms_sql_names_its_own_schema_and_no_other() -> None:
         for path in (SOURCE / room).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    strangers += [f"{path.relative_to(ROOT)}:{node.lineno} {hit}" for hit in pattern.findall(node.value)]
+                    strangers += [
+                        f"{path.relative_to(ROOT)}:{node.lineno} {hit}" for hit in pattern.findall(node.value)
+                    ]
     assert strangers == []
 
 
@@ -131,6 +142,8 @@ def test_no_path_of_a_machine_and_no_secret_is_committed() -> None:
     suspicious = [
         str(path.relative_to(ROOT))
         for path in tracked()
-        if path.suffix not in (".gz", ".png", ".ttf", ".webp", ".jpg") and path.name != Path(__file__).name and pattern.search(path.read_bytes())
+        if path.suffix not in (".gz", ".png", ".ttf", ".webp", ".jpg")
+        and path.name != Path(__file__).name
+        and pattern.search(path.read_bytes())
     ]
     assert suspicious == []

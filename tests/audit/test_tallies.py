@@ -125,5 +125,5 @@ async def test_each_kind_of_fault_is_found(market: Market) -> None:
     assert (await audit.take_tallies(market.db)).sound
 
 
-class Undo(Exception):  # noqa: N818
+class Undo(Exception):
     """Roll the fault back."""

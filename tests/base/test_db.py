@@ -46,11 +46,17 @@ async def test_a_killed_connection_is_a_refusal_and_the_pool_mends(db: Database)
 @given(
     st.lists(st.one_of(st.none(), st.uuids()), max_size=9),
     st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), max_size=9),
-    st.lists(st.one_of(st.none(), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))), max_size=9),
+    st.lists(
+        st.one_of(st.none(), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))), max_size=9
+    ),
     st.lists(st.one_of(st.none(), st.binary(max_size=20)), max_size=9),
 )
 async def test_columns_arrive_as_they_were_sent(
-    db: Database, uuids: list[UUID | None], numbers: list[int | None], texts: list[str | None], blobs: list[bytes | None]
+    db: Database,
+    uuids: list[UUID | None],
+    numbers: list[int | None],
+    texts: list[str | None],
+    blobs: list[bytes | None],
 ) -> None:
     async with db.tx() as tx:
         for kind, column in (("uuid", uuids), ("bigint", numbers), ("text", texts), ("bytea", blobs)):

@@ -9,9 +9,7 @@ from laotie.base.settings import Settings
 from laotie.base.signer import Signer
 
 
-async def test_the_jobs_of_a_dead_process_are_done_by_another(
-    db: Database, database_url: str, signer: Signer
-) -> None:
+async def test_the_jobs_of_a_dead_process_are_done_by_another(db: Database, database_url: str, signer: Signer) -> None:
     ran: list[str] = []
 
     async def note(_context: jobs.Context, word: str) -> None:

@@ -9,7 +9,14 @@ from laotie.base.money import AmountUnreadable, Money, UnknownCurrency, apportio
 
 @pytest.mark.parametrize(
     ("text", "currency", "amount"),
-    [("2.55", "GBP", 255), ("0.1", "CNY", 10), ("-3", "CNY", -300), ("7", "JPY", 7), ("1.500", "USD", 150), ("0", "USD", 0)],
+    [
+        ("2.55", "GBP", 255),
+        ("0.1", "CNY", 10),
+        ("-3", "CNY", -300),
+        ("7", "JPY", 7),
+        ("1.500", "USD", 150),
+        ("0", "USD", 0),
+    ],
 )
 def test_amounts_are_read_exactly(text: str, currency: str, amount: int) -> None:
     assert parse(text, currency) == Money(amount, currency)

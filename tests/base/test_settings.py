@@ -10,7 +10,9 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def test_every_setting_is_documented() -> None:
-    assert (REPOSITORY / "docs" / "settings.md").read_text() == document(), "run: laotie settings --document > docs/settings.md"
+    assert (REPOSITORY / "docs" / "settings.md").read_text() == document(), (
+        "run: laotie settings --document > docs/settings.md"
+    )
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

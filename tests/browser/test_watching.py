@@ -8,7 +8,7 @@ GOODS = (Goods("海虾米 淡晒", prices=(4_500,)),)
 
 MOVING = """() => {
   const video = document.querySelector('[data-testid=video]')
-  if (!(video.readyState >= 2)) return null
+  if (!(video?.readyState >= 2)) return null
   const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 64 })
   const pen = canvas.getContext('2d')
   pen.drawImage(video, 0, 0, 64, 64)

@@ -24,9 +24,7 @@ def transfer(amount: int) -> Transfer:
 async def balances(db: Database) -> tuple[tuple[int, ...], tuple[int, ...]]:
     async with db.read() as tx:
         both = [await ledger.get_balance(tx, account) for account in (MONEY, HELD)]
-    return tuple(
-        (one.debits_pending, one.credits_pending, one.debits_posted, one.credits_posted) for one in both
-    )  # type: ignore[return-value]
+    return tuple((one.debits_pending, one.credits_pending, one.debits_posted, one.credits_posted) for one in both)  # type: ignore[return-value]
 
 
 async def fold(db: Database) -> int:
@@ -105,16 +103,22 @@ async def test_a_planted_difference_is_found(db: Database) -> None:
         await ledger.transfer_many(tx, [transfer(10)])
     await fold(db)
     async with db.tx() as tx:
-        await tx.run("UPDATE ledger.balance SET credits_posted = credits_posted + 1 WHERE account_id = %(id)s", id=HELD.id)
+        await tx.run(
+            "UPDATE ledger.balance SET credits_posted = credits_posted + 1 WHERE account_id = %(id)s", id=HELD.id
+        )
     assert not await sound(db)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.sampled_from(["hold", "post", "void", "move", "fold"]), st.integers(1, 10**9)), max_size=25))
+@given(
+    st.lists(st.tuples(st.sampled_from(["hold", "post", "void", "move", "fold"]), st.integers(1, 10**9)), max_size=25)
+)
 async def test_whatever_happens_everything_adds_up_to_zero(db: Database, steps: list[tuple[str, int]]) -> None:
     async with db.tx() as tx:
         await tx.run("TRUNCATE ledger.transfer, ledger.delta")
-        await tx.run("UPDATE ledger.balance SET (debits_pending, credits_pending, debits_posted, credits_posted) = (0, 0, 0, 0)")
+        await tx.run(
+            "UPDATE ledger.balance SET (debits_pending, credits_pending, debits_posted, credits_posted) = (0, 0, 0, 0)"
+        )
     holds: list[Transfer] = []
     pending = posted = 0
     for step, number in steps:

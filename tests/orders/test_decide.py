@@ -29,7 +29,9 @@ def shelf(number: int, available: int) -> Shelf:
     )  # fmt: skip
 
 
-def facts(stock: list[int], *, bought: Bought | None = None, known: dict[tuple[int, int], Known] | None = None) -> Facts:
+def facts(
+    stock: list[int], *, bought: Bought | None = None, known: dict[tuple[int, int], Known] | None = None
+) -> Facts:
     limits = [2, None, None, None]
     ends = [None, None, NOW - timedelta(seconds=1), None]
     return Facts(
@@ -115,7 +117,10 @@ def test_what_is_taken_is_what_is_missing(batch: list[Ask], stock: list[int]) ->
 
 
 def test_an_ask_that_does_not_fit_spoils_nobody_behind_it() -> None:
-    outcome = decide([ask(on_shelf(0, 99), client=1), ask(on_shelf(0, 1), client=2), ask(on_shelf(0, 2), client=3)], facts([3, 0, 0, 0]))
+    outcome = decide(
+        [ask(on_shelf(0, 99), client=1), ask(on_shelf(0, 1), client=2), ask(on_shelf(0, 2), client=3)],
+        facts([3, 0, 0, 0]),
+    )
     assert isinstance(outcome.answers[0], SoldOut)
     assert [isinstance(answer, Placed) for answer in outcome.answers[1:]] == [True, True]
     assert outcome.left == {SKUS[0].int: 0}

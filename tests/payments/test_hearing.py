@@ -32,7 +32,7 @@ async def _hear(market: Market, kind: str, payment_id: PaymentId, number: str, *
 
 async def _count(market: Market, table: str) -> int:
     async with market.db.read() as tx:
-        return await tx.one(int, f"SELECT count(*) FROM payments.{table}")  # noqa: S608
+        return await tx.one(int, f"SELECT count(*) FROM payments.{table}")
 
 
 async def test_a_repeated_message_is_a_no_op_even_at_the_same_moment(market: Market) -> None:

@@ -12,9 +12,7 @@ STOCK = 3_000
 async def test_two_processes_never_sell_a_piece_twice_and_sell_them_all() -> None:
     with ServerUnderTest(viewer_buys_per_s="100000") as first:
         keys = first.settings.signing_keys()[0]
-        with ServerUnderTest(
-            viewer_buys_per_s="100000", database_url=first.database_url, secret_keys=keys
-        ) as second:
+        with ServerUnderTest(viewer_buys_per_s="100000", database_url=first.database_url, secret_keys=keys) as second:
             sale = await open_hot_sale(first.database_url, stock=STOCK)
             asks = make_asks(buyers=60, each=100)
             await send_all([first, second], sale, asks, wait_s=90)
@@ -28,15 +26,11 @@ async def test_two_processes_never_sell_a_piece_twice_and_sell_them_all() -> Non
 async def test_the_same_ask_at_two_processes_is_one_order() -> None:
     with ServerUnderTest(viewer_buys_per_s="100000") as first:
         keys = first.settings.signing_keys()[0]
-        with ServerUnderTest(
-            viewer_buys_per_s="100000", database_url=first.database_url, secret_keys=keys
-        ) as second:
+        with ServerUnderTest(viewer_buys_per_s="100000", database_url=first.database_url, secret_keys=keys) as second:
             sale = await open_hot_sale(first.database_url, stock=STOCK)
             asks = make_asks(buyers=10, each=50)
             twins = [Ask(ask.buyer_id, ask.client_id) for ask in asks]
-            await asyncio.gather(
-                send_all([first], sale, asks, wait_s=60), send_all([second], sale, twins, wait_s=60)
-            )
+            await asyncio.gather(send_all([first], sale, asks, wait_s=60), send_all([second], sale, twins, wait_s=60))
             assert [ask.order_id for ask in asks] == [twin.order_id for twin in twins]
             assert None not in {ask.order_id for ask in asks}
             check_books(first.database_url, sale, asks, received=STOCK)
@@ -45,9 +39,7 @@ async def test_the_same_ask_at_two_processes_is_one_order() -> None:
 async def test_the_limit_per_person_holds_across_processes() -> None:
     with ServerUnderTest(viewer_buys_per_s="100000") as first:
         keys = first.settings.signing_keys()[0]
-        with ServerUnderTest(
-            viewer_buys_per_s="100000", database_url=first.database_url, secret_keys=keys
-        ) as second:
+        with ServerUnderTest(viewer_buys_per_s="100000", database_url=first.database_url, secret_keys=keys) as second:
             sale = await open_hot_sale(first.database_url, stock=STOCK, limit=3)
             asks = make_asks(buyers=20, each=10)
             half = [ask for number, ask in enumerate(asks) if number % 2]

@@ -78,7 +78,13 @@ def mint_entry(signer: Signer, entry: Entry) -> str:
 
 
 def open_visit(
-    signer: Signer, token: str | None, *, viewer_id: ViewerId, merged: frozenset[ViewerId], show_id: ShowId, at: datetime
+    signer: Signer,
+    token: str | None,
+    *,
+    viewer_id: ViewerId,
+    merged: frozenset[ViewerId],
+    show_id: ShowId,
+    at: datetime,
 ) -> Visit:
     """Exchange an entry token for a visit; without one the visit is `direct`.
 

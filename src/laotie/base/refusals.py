@@ -30,7 +30,7 @@ class Refusal(Exception):
         if status is not None:
             cls.status = status
         cls.title = (cls.__doc__ or Refusal.title).strip().splitlines()[0]
-        own = [name for name in cls.__dict__.get("__annotations__", {}) if not name.startswith("_")]
+        own = [name for name in cls.__dict__.get("__annotations__", {}) if not name.startswith("_")]  # noqa: RUF063
         cls.fact_names = (*(name for base in cls.__mro__[1:2] for name in getattr(base, "fact_names", ())), *own)
 
     def __init__(self, **facts: Any) -> None:

@@ -30,14 +30,14 @@ class SettingRefused(Invalid, code="setting-refused"):
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
-    data_dir: Annotated[
-        str, about("Where the embedded database, keys, recordings and caches live.")
-    ] = "data"
+    data_dir: Annotated[str, about("Where the embedded database, keys, recordings and caches live.")] = "data"
     database_url: Annotated[
         str | None,
         about("PostgreSQL 16 or newer to use instead of the embedded one, e.g. `postgresql://user:…@host/laotie`."),
     ] = None
-    embedded_postgres_version: Annotated[int, about("Which of the bundled PostgreSQL releases to start: 16 or 18.")] = 18
+    embedded_postgres_version: Annotated[int, about("Which of the bundled PostgreSQL releases to start: 16 or 18.")] = (
+        18
+    )
     embedded_shared_buffers_mb: Annotated[
         int, about("Memory the embedded PostgreSQL caches pages in (MB).", ge=16, le=65536)
     ] = 1024
@@ -60,17 +60,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ""
     secret_keys: Annotated[
         str | None,
-        about("Comma-separated signing keys, oldest first, each 32+ characters; unset: one is made in the data directory."),
+        about(
+            "Comma-separated signing keys, oldest first, each 32+ characters; unset: one is made in the data directory."
+        ),
     ] = None
     currency: Annotated[str, about("Currency of new shops unless they say otherwise (ISO 4217).")] = "CNY"
     payment_provider: Annotated[str, about("Who takes the money. `sandbox` moves none.")] = "sandbox"
     sandbox_secret: Annotated[
         str | None,
-        about("Webhook secrets of the sandbox provider, comma-separated, oldest first; unset: derived from the signing keys."),
+        about(
+            "Webhook secrets of the sandbox provider, comma-separated, oldest first; unset: derived from the signing keys."
+        ),
     ] = None
     sandbox_trouble_bps: Annotated[
         int,
-        about("Of 10,000 sandbox payments, how many have their messages delayed, repeated, swapped or lost at first.", ge=0, le=10_000),
+        about(
+            "Of 10,000 sandbox payments, how many have their messages delayed, repeated, swapped or lost at first.",
+            ge=0,
+            le=10_000,
+        ),
     ] = 0
     payment_timeout_s: Annotated[
         int, about("How long stock is kept for an unpaid order (seconds).", ge=10, le=86_400)

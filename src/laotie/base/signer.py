@@ -52,9 +52,7 @@ class Signer:
     def _signer(self, purpose: str) -> _Timed:
         signer = self._signers.get(purpose)
         if signer is None:
-            signer = _Timed(
-                self._keys, salt=f"laotie.{purpose}", key_derivation="hmac", digest_method=hashlib.sha256
-            )
+            signer = _Timed(self._keys, salt=f"laotie.{purpose}", key_derivation="hmac", digest_method=hashlib.sha256)
             signer.clock = self._clock
             self._signers[purpose] = signer
         return signer

@@ -26,6 +26,8 @@ from laotie.events.catalog import StockChanged
 from laotie.events.orders import OrderPlaced, PlacedLine
 
 PRICE = 1_999
+NOBODYS = "!"
+"""No password has this hash."""
 TITLE = "大连即食海参 500g 礼盒装"
 
 
@@ -68,10 +70,20 @@ class HotSale(msgspec.Struct, frozen=True, kw_only=True):
         )  # fmt: skip
         return encode(
             OrderPlaced(
-                order_id=OrderId(new_id()), client_id=new_id(), buyer_id=AccountId(new_id()), shop_id=self.shop_id,
-                show_id=self.show_id, currency="CNY", total_amount=self.price, lines=(line,), source="direct",
-                placement="direct", visit_id=None, placed_at=now, pay_by=now,
-            )  # fmt: skip
+                order_id=OrderId(new_id()),
+                client_id=new_id(),
+                buyer_id=AccountId(new_id()),
+                shop_id=self.shop_id,
+                show_id=self.show_id,
+                currency="CNY",
+                total_amount=self.price,
+                lines=(line,),
+                source="direct",
+                placement="direct",
+                visit_id=None,
+                placed_at=now,
+                pay_by=now,
+            )
         )
 
     @property
@@ -91,14 +103,12 @@ async def open_sale(db: Database, *, stock: int, limit: int | None, http_buyers:
         viewer_id=ViewerId(owner), account_id=owner, seat_holder_id=owner, roles=frozenset(identity.Role)
     )
     async with db.tx() as tx:
-        await identity.create_account(tx, owner, handle=f"owner{owner.hex}", password_hash="!", name="Bench")
+        await identity.create_account(tx, owner, handle=f"owner{owner.hex}", password_hash=NOBODYS, name="Bench")
         await catalog.open_shop(tx, owner, shop_id, catalog.ShopDraft(name="Bench", currency="CNY"))
         await catalog.add_product(tx, actor, shop_id, product_id, catalog.ProductDraft(title=TITLE))
         price = Money(PRICE, "CNY")
         await catalog.add_sku(tx, actor, product_id, sku_id, catalog.SkuDraft(code="hot", price=price, stock=stock))
-        await catalog.edit_product(
-            tx, actor, product_id, catalog.ProductChange(state=catalog.ProductState.listed)
-        )
+        await catalog.edit_product(tx, actor, product_id, catalog.ProductChange(state=catalog.ProductState.listed))
         await live.open_room(tx, actor, room_id, shop_id=shop_id, title="Bench")
         await live.plan_show(tx, actor, live.ShowDraft(id=show_id, title="Bench"))
         await live.start_show(tx, actor, show_id)
@@ -126,7 +136,9 @@ async def _make_buyer(db: Database) -> str:
     account_id = AccountId(new_id())
     actor = identity.Actor(viewer_id=ViewerId(account_id), account_id=account_id)
     async with db.tx() as tx:
-        await identity.create_account(tx, account_id, handle=f"buyer{account_id.hex}", password_hash="!", name="Buyer")
+        await identity.create_account(
+            tx, account_id, handle=f"buyer{account_id.hex}", password_hash=NOBODYS, name="Buyer"
+        )
         made = await identity.create_token(
             tx,
             actor,
@@ -143,13 +155,16 @@ def ticket_for(signer: Signer, sale: HotSale, *, account_id: AccountId | None = 
     """A ticket as the HTTP door would issue it, for a buyer of its own."""
     account_id = account_id or AccountId(new_id())
     viewer_id = ViewerId(account_id)
-    visit = open_visit(
-        signer, None, viewer_id=viewer_id, merged=frozenset(), show_id=sale.show_id, at=Clock().now()
-    )
+    visit = open_visit(signer, None, viewer_id=viewer_id, merged=frozenset(), show_id=sale.show_id, at=Clock().now())
     return live.issue_ticket(
         signer,
         live.Ticket(
-            jti=new_id(), viewer_id=viewer_id, account_id=account_id, name="Buyer", show_id=sale.show_id,
-            shop_id=sale.shop_id, visit=visit,
-        ),  # fmt: skip
+            jti=new_id(),
+            viewer_id=viewer_id,
+            account_id=account_id,
+            name="Buyer",
+            show_id=sale.show_id,
+            shop_id=sale.shop_id,
+            visit=visit,
+        ),
     )

@@ -300,11 +300,12 @@ def main(
     rounds: int = 3,
     seconds: float = 5.0,
 ) -> None:
-    """Measure the flash sale against pgbench, alternating; prints a table and, last, one JSON object."""
+    """Measure the flash sale against pgbench, alternating; prints a table and, with --json, one JSON object last."""
     _raise_file_limit()
     figures = uvloop.run(_measure(rounds=rounds, seconds=seconds))
     _show(figures)
-    print(json.dumps(figures if as_json else figures, ensure_ascii=False))
+    if as_json:
+        print(json.dumps(figures, ensure_ascii=False))
 
 
 def _raise_file_limit() -> None:
@@ -346,7 +347,9 @@ async def _measure(*, rounds: int, seconds: float) -> dict[str, Any]:
             for clients in PEER_CLIENTS:
                 peer[clients].append(run_peer(server, peer_url, scripts[1], clients=clients, seconds=seconds))
                 console.log(f"round {number}: pgbench {clients} clients {peer[clients][-1]:,.0f} orders/s")
-            batched.append(50 * max(run_peer(server, peer_url, scripts[50], clients=c, seconds=seconds) for c in (1, 4)))
+            batched.append(
+                50 * max(run_peer(server, peer_url, scripts[50], clients=c, seconds=seconds) for c in (1, 4))
+            )
             console.log(f"round {number}: pgbench, 50 a transaction, {batched[-1]:,.0f} orders/s")
         scarce, few = await _sell_out(server)
         checked = check(server.database_url, sale, warm + [r for runs in product.values() for r in runs] + over_http)
@@ -446,7 +449,11 @@ def _show(figures: dict[str, Any]) -> None:
         table.add_column(column, justify="left" if column == "way" else "right")
     for count, row in figures["by_sockets"].items():
         table.add_row(
-            f"laotie, {count} sockets", f"{row['orders_per_s']:,.0f}", f"{row['ratio']}", f"{row['p50_ms']}", f"{row['p99_ms']}"
+            f"laotie, {count} sockets",
+            f"{row['orders_per_s']:,.0f}",
+            f"{row['ratio']}",
+            f"{row['p50_ms']}",
+            f"{row['p99_ms']}",
         )
     table.add_row(f"laotie, {HTTP_CLIENTS} × HTTP", f"{figures['http_orders_per_s']:,.0f}", f"{figures['http_ratio']}")
     for count, value in figures["pgbench_by_clients"].items():
@@ -457,5 +464,3 @@ def _show(figures: dict[str, Any]) -> None:
         f"oversold {figures['oversold']}, lost {figures['lost']}, duplicated {figures['duplicated']},"
         f" unanswered {figures['unanswered']}"
     )
-
-

@@ -75,7 +75,7 @@ class ServerUnderTest:
     def start(self) -> None:
         """Start it and wait until it says that all is ready."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 (our own program, no shell)
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "laotie", "serve"],
                 env={
                     **{name: value for name, value in os.environ.items() if not name.startswith("LAOTIE_")},

@@ -194,7 +194,9 @@ async def _listen_or_refuse(rtmp: RtmpDoor, settings: Settings) -> None:
     try:
         await rtmp.start()
     except OSError:
-        raise PortTaken(address=f"{settings.rtmp_host}:{settings.rtmp_port} (RTMP)", setting="LAOTIE_RTMP_PORT") from None
+        raise PortTaken(
+            address=f"{settings.rtmp_host}:{settings.rtmp_port} (RTMP)", setting="LAOTIE_RTMP_PORT"
+        ) from None
 
 
 async def _open_http(
@@ -278,5 +280,3 @@ async def _wait_for_database(url: str) -> None:
                 raise Unavailable(part="database") from None
             log.warning("waiting for the database", error=str(error).strip()[:200])
             await asyncio.sleep(1)
-
-

@@ -38,7 +38,10 @@ async def _open_accounts(db: Database, say: Callable[[str], None]) -> bool:
     wanted: list[tuple[str, str, str, frozenset[identity.Role]]] = [
         (persona.handle, persona.name, persona.about, frozenset()) for persona in PERSONAS
     ]
-    wanted += [(STAFF, "小美（店员）", "", frozenset()), (OPERATOR, "平台运营", "", frozenset({identity.Role.operator}))]
+    wanted += [
+        (STAFF, "小美（店员）", "", frozenset()),
+        (OPERATOR, "平台运营", "", frozenset({identity.Role.operator})),
+    ]
     wanted += [(RETAILER, "Online Retail (UCI data)", "", frozenset())]
     wanted += [(f"fan{number}", name, "", frozenset()) for number, name in enumerate(FAN_NAMES, start=1)]
     ids = {AccountId(demo_id("account", handle)) for handle, *_ in wanted}
@@ -81,9 +84,7 @@ async def _open_shop(db: Database, persona: Persona, say: Callable[[str], None])
         )
         for goods in persona.goods:
             await _add_goods(tx, actor, shop_id, goods)
-        await live.open_room(
-            tx, actor, RoomId(demo_id("room", persona.handle)), shop_id=shop_id, title=persona.room
-        )
+        await live.open_room(tx, actor, RoomId(demo_id("room", persona.handle)), shop_id=shop_id, title=persona.room)
         await identity.grant_seat(
             tx, actor, shop_id, STAFF, scopes=[identity.Scope.show, identity.Scope.orders, identity.Scope.catalog]
         )

@@ -46,7 +46,9 @@ def main(
     settings = settings_module.load()
     logs.set_up(level="warning", form=settings.log_form)
     with hold(settings.data_path, "demo.lock"), ServerBeside(settings) as server:
-        stopped = asyncio.run(_run(settings, server, fans=max(0, min(fans, len(FAN_NAMES))), shows=max(0, min(shows, 2))))
+        stopped = asyncio.run(
+            _run(settings, server, fans=max(0, min(fans, len(FAN_NAMES))), shows=max(0, min(shows, 2)))
+        )
     console.print("stopped; the data stays in", str(settings.data_path)) if stopped else sys.exit(1)
 
 
@@ -61,7 +63,7 @@ class ServerBeside:
     def __enter__(self) -> "ServerBeside":
         self._settings.data_path.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as file:
-            self.process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "laotie", "serve"],
                 stdout=file,
                 stderr=file,
@@ -220,4 +222,6 @@ def _show_addresses(settings: Settings, show_id: str | None, seconds: float) -> 
     people.add_row("operator", OPERATOR, PASSWORD)
     console.print(Panel(places, title=f"Laotie is live after {seconds:.0f} s", border_style="green"))
     console.print(people)
-    console.print(f"[dim]The market is made up and labelled so. Log: {settings.data_path / 'server.log'}. Ctrl-C stops everything.[/]")
+    console.print(
+        f"[dim]The market is made up and labelled so. Log: {settings.data_path / 'server.log'}. Ctrl-C stops everything.[/]"
+    )

@@ -109,7 +109,9 @@ class Streamer:
             for number in range(10_000):
                 if seat.gone.is_set():
                     break
-                seat.send({"t": "chat", "id": str(uuid4()), "text": self._persona.lines[number % len(self._persona.lines)]})
+                seat.send(
+                    {"t": "chat", "id": str(uuid4()), "text": self._persona.lines[number % len(self._persona.lines)]}
+                )
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(seat.gone.wait(), 25)
             await asyncio.sleep(3)

@@ -43,7 +43,8 @@ async def _insert(tx: Tx, transfers: list[Transfer], phase: Phase) -> None:
     assert len(transfers) <= BATCH_SIZE_MAX
     assert all(transfer.debit.currency == transfer.credit.currency for transfer in transfers)
     await open_for(tx, transfers)
-    debits, credits = _ids_of([one.debit for one in transfers]), _ids_of([one.credit for one in transfers])
+    debit_ids = _ids_of([one.debit for one in transfers])
+    credit_ids = _ids_of([one.credit for one in transfers])
     await tx.run(
         """
         INSERT INTO ledger.transfer
@@ -54,8 +55,8 @@ async def _insert(tx: Tx, transfers: list[Transfer], phase: Phase) -> None:
           AS asked (id, debit_id, credit_id, amount, currency, reason, subject_id)
         """,
         ids=[transfer.id for transfer in transfers],
-        debits=debits,
-        credits=credits,
+        debits=debit_ids,
+        credits=credit_ids,
         amounts=[transfer.amount for transfer in transfers],
         currencies=[transfer.debit.currency for transfer in transfers],
         reasons=[transfer.reason for transfer in transfers],
@@ -65,7 +66,11 @@ async def _insert(tx: Tx, transfers: list[Transfer], phase: Phase) -> None:
     )
     column = 0 if phase is Phase.pending else 2
     await _add_deltas(
-        tx, [(debit, credit, one.amount, column) for debit, credit, one in zip(debits, credits, transfers, strict=True)]
+        tx,
+        [
+            (debit, credit, one.amount, column)
+            for debit, credit, one in zip(debit_ids, credit_ids, transfers, strict=True)
+        ],
     )
 
 
@@ -132,5 +137,3 @@ async def _add_deltas(tx: Tx, moved: list[tuple[UUID, UUID, int, int]]) -> None:
         c=[sums[account][2] for account in accounts],
         d=[sums[account][3] for account in accounts],
     )
-
-

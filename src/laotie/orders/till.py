@@ -264,8 +264,6 @@ async def _insert_lines(tx: Tx, taken: list[Taken], facts: Facts) -> None:
     )
 
 
-
-
 async def _raise_bought(tx: Tx, taken: list[Taken], facts: Facts) -> None:
     """Remember the new counts of limited items (the rows are ours: the cart item is locked)."""
     limited = {item for (item, _), quote in facts.quotes.items() if quote.limit_per_person is not None}

@@ -162,7 +162,8 @@ export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
   async function readSales(): Promise<void> {
     if (!flags.sales || show.value?.state === 'scheduled') return later('sales', SALES_EVERY_MS, () => void readSales())
     try {
-      sales.value = count(sales.value, await getSales(showId))
+      const answer = await getSales(showId) // read first: orders may come in while we wait
+      sales.value = count(sales.value, answer)
     } catch {
       // The figures stay as they are; the next reading is soon.
     }
