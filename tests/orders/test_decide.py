@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laotie.base.entry import Source
 from laotie.base.ids import AccountId, CartItemId, ProductId, ShopId, ShowId, SkuId
+from laotie.base.money import Money
 from laotie.base.refusals import IdReused, Refusal
 from laotie.catalog import Shelf
 from laotie.live import Quote, ShowQuote
@@ -153,6 +155,13 @@ def test_a_changed_price_is_refused_with_the_new_one() -> None:
     answer = decide([ask(in_cart(3, 1, price=1))], facts([9] * 4)).answers[0]
     assert isinstance(answer, PriceChanged)
     assert answer.facts()["price"].amount == PRICES[3] - 100
+
+
+def test_a_price_in_another_currency_is_another_price() -> None:
+    dollars = msgspec.structs.replace(ask(on_shelf(0, 1)), currency="USD")
+    answer = decide([dollars], facts([9] * 4)).answers[0]
+    assert isinstance(answer, PriceChanged)
+    assert answer.facts()["price"] == Money(PRICES[0], "CNY")
 
 
 def test_off_the_shelf_and_out_of_time_are_refused() -> None:

@@ -31,7 +31,7 @@ from market import Market, open_market
 
 T = TypeVar("T")
 
-EXAMPLES = int(os.environ.get("LAOTIE_LIVES", "12"))
+EXAMPLES = int(os.environ.get("TEST_LIVES", "12"))
 STEPS = 25
 PRICE = 700
 STOCK, LIMIT = 6, 4

@@ -131,7 +131,7 @@ class Server:
             uvicorn.Config(app, port=port, log_config=None, proxy_headers=False, lifespan="off")
         )
         serving = asyncio.create_task(self._server.serve())
-        while not self._server.started:  # noqa: ASYNC110 (uvicorn has nothing to wait on)
+        while not self._server.started:
             await asyncio.sleep(0.02)
         self._ready.set()
         await serving

@@ -46,6 +46,8 @@ BEAT_EVERY_S = 25.0
 WARM_S = 1.0
 DRAIN_S = 5.0
 RATE_STEP = 1.3
+EASIER_STARTS_MAX = 3
+"""How often the first rate is halved when not even that holds (a busy machine)."""
 STEPS_MAX = 24
 TICK_S = 0.002
 NODE_MIN = 20
@@ -408,6 +410,7 @@ async def climb(sides: list[Side], *, seconds: float, repeats: int) -> dict[str,
     steps: dict[str, list[Step]] = {side.name: [] for side in sides}
     rates = {side.name: FIRST_RATES[side.name] for side in sides}
     climbing = list(sides)
+    easier = dict.fromkeys(rates, 0)
     for _ in range(STEPS_MAX):
         for side in list(climbing):
             step = await _report(side, rates[side.name], seconds)
@@ -417,7 +420,11 @@ async def climb(sides: list[Side], *, seconds: float, repeats: int) -> dict[str,
                 again = await _report(side, rates[side.name], seconds)
                 steps[side.name].append(again)
                 if not again.held:
-                    climbing.remove(side)
+                    if any(one.held for one in steps[side.name]) or easier[side.name] == EASIER_STARTS_MAX:
+                        climbing.remove(side)
+                    else:
+                        easier[side.name] += 1
+                        rates[side.name] /= 2
                     continue
             rates[side.name] *= RATE_STEP
         if not climbing:
@@ -591,6 +598,11 @@ def _show(figures: dict[str, Any]) -> None:
     console.print(table)
     if figures["ratio"] is not None:
         console.print(f"ratio {figures['ratio']}")
+    else:
+        console.print(
+            "No ratio: a side is missing, or held no rate at all (is the machine busy? load average before the run:"
+            f" {figures['load_average_before']} on {figures['cores']} cores)"
+        )
 
 
 def _raise_file_limit() -> None:

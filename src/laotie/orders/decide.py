@@ -165,7 +165,7 @@ def _check_offer(
 ) -> Refusal | None:
     """Price, shelf, time and limit of one line."""
     if line.cart_item_id is None:
-        if line.price_amount != shelf.price_amount:
+        if line.price_amount != shelf.price_amount or ask.currency not in (None, shelf.currency):
             return PriceChanged(sku_id=line.sku_id, price=Money(shelf.price_amount, shelf.currency))
         return None
     item = line.cart_item_id.int
@@ -179,7 +179,7 @@ def _check_offer(
         return OffShelf(sku_id=line.sku_id)
     if quote.sale_ends_at is not None and quote.sale_ends_at <= facts.now:
         return SaleOver(sku_id=line.sku_id, ended_at=quote.sale_ends_at)
-    if line.price_amount != quote.price_amount:
+    if line.price_amount != quote.price_amount or ask.currency not in (None, quote.currency):
         return PriceChanged(sku_id=line.sku_id, price=Money(quote.price_amount, quote.currency))
     if quote.limit_per_person is not None:
         had = bought.get((ask.buyer_id.int, item), 0)

@@ -57,7 +57,10 @@ class AskLine(msgspec.Struct, frozen=True):
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """A purchase as it arrives. `client_id` is the client's own id for it and makes repeating safe."""
+    """A purchase as it arrives. `client_id` is the client's own id for it and makes repeating safe.
+
+    `currency` is the one that the buyer saw the prices in; a socket's buyer saw the cart's and does not say.
+    """
 
     buyer_id: AccountId
     client_id: UUID
@@ -67,6 +70,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     placement: str
     visit_id: VisitId | None = None
     note: str | None = None
+    currency: str | None = None
     request_id: str | None = None
 
 

@@ -27,7 +27,7 @@ from laotie.base.money import Money
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer, TokenExpired
 from laotie.identity import Actor
-from laotie.orders import Ask, AskLine, OrderState, Till
+from laotie.orders import Ask, AskLine, MixedShops, OrderState, Till
 from laotie.web.given import FromPath, Given, JSONBody
 from laotie.web.paging import LIMIT_DEFAULT, After, Limit, Page
 from laotie.web.payments import PaymentView, view_of_payment
@@ -191,6 +191,9 @@ async def place_order(
     if data.address_id is not None:
         async with db.tx() as tx:
             address = await identity.get_address(tx, actor, data.address_id)
+    currencies = {line.unit_price.currency for line in data.lines}
+    if len(currencies) > 1:
+        raise MixedShops()
     ask = Ask(
         buyer_id=account_id,
         client_id=data.id,
@@ -202,6 +205,7 @@ async def place_order(
         placement=visit.placement if visit else "shelf" if data.show_id is None else "direct",
         visit_id=VisitId(visit.id) if visit else None,
         note=data.note or None,
+        currency=next(iter(currencies), None),
         request_id=structlog.contextvars.get_contextvars().get("request_id"),
     )
     placed = await till.place(ask)

@@ -14,7 +14,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Register
+         * Open an account and sign it in; a guest becomes the account
          * @description Open an account and sign it in; a guest becomes the account. Said again, it signs in again (200).
          */
         post: operations["register"];
@@ -32,7 +32,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListAuditLog
+         * Who did what, newest first; for operators
          * @description Who did what, newest first; for operators.
          */
         get: operations["list_audit_log"];
@@ -52,7 +52,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ShowTallies
+         * Whether stock, orders, ledger and payments agree: counts only, half a minute old at most
          * @description Whether stock, orders, ledger and payments agree: counts only, half a minute old at most.
          */
         get: operations["show_tallies"];
@@ -75,14 +75,14 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * RemoveCartItem
+         * Take an item out of the cart
          * @description Take an item out of the cart.
          */
         delete: operations["remove_cart_item"];
         options?: never;
         head?: never;
         /**
-         * ChangeCartItem
+         * Change an item's prices, limit, shelf, end of sale or place
          * @description Change an item's prices, limit, shelf, end of sale or place.
          */
         patch: operations["change_cart_item"];
@@ -96,7 +96,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListCategories
+         * The categories on the shelf
          * @description The categories on the shelf.
          */
         get: operations["list_categories"];
@@ -116,7 +116,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListDiscover
+         * What is live now, by value, each with why it stands there (in Chinese or English, as `Accept-Language` says)
          * @description What is live now, by value, each with why it stands there (in Chinese or English, as `Accept-Language` says).
          */
         get: operations["list_discover"];
@@ -136,7 +136,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListFollowing
+         * Everybody I follow, all of them: who is live first, then by how close we are
          * @description Everybody I follow, all of them: who is live first, then by how close we are.
          */
         get: operations["list_following"];
@@ -157,13 +157,13 @@ export interface paths {
         };
         get?: never;
         /**
-         * Follow
+         * Follow a streamer
          * @description Follow a streamer. Following again changes nothing.
          */
         put: operations["follow"];
         post?: never;
         /**
-         * Unfollow
+         * Follow a streamer no longer
          * @description Follow a streamer no longer.
          */
         delete: operations["unfollow"];
@@ -180,7 +180,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ShowMe
+         * Who is asking
          * @description Who is asking. A guest is given a cookie, by which they are the same guest from now on.
          */
         get: operations["show_me"];
@@ -190,7 +190,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * ChangeMe
+         * Change my profile
          * @description Change my profile.
          */
         patch: operations["change_me"];
@@ -204,13 +204,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListAddresses
+         * My addresses, the default first
          * @description My addresses, the default first.
          */
         get: operations["list_addresses"];
         put?: never;
         /**
-         * CreateAddress
+         * Add an address; the first one becomes the default
          * @description Add an address; the first one becomes the default.
          */
         post: operations["create_address"];
@@ -229,13 +229,13 @@ export interface paths {
         };
         get?: never;
         /**
-         * ChangeAddress
+         * Replace an address
          * @description Replace an address.
          */
         put: operations["change_address"];
         post?: never;
         /**
-         * DeleteAddress
+         * Remove an address
          * @description Remove an address.
          */
         delete: operations["delete_address"];
@@ -254,7 +254,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * EraseMe
+         * Erase my account
          * @description Erase my account. This cannot be undone.
          */
         post: operations["erase_me"];
@@ -272,7 +272,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ExportMe
+         * Everything that is held about me
          * @description Everything that is held about me.
          */
         get: operations["export_me"];
@@ -292,7 +292,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListFollows
+         * Everybody I follow, the latest first
          * @description Everybody I follow, the latest first.
          */
         get: operations["list_follows"];
@@ -314,7 +314,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * ChangePassword
+         * Change my password; every other device is signed out
          * @description Change my password; every other device is signed out.
          */
         post: operations["change_password"];
@@ -332,13 +332,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListOrders
+         * My orders, newest first
          * @description My orders, newest first.
          */
         get: operations["list_orders"];
         put?: never;
         /**
-         * PlaceOrder
+         * Buy
          * @description Buy. The same id with the same content gives the same order again, with status 200.
          */
         post: operations["place_order"];
@@ -356,7 +356,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * GetOrder
+         * One of my orders
          * @description One of my orders.
          */
         get: operations["get_order"];
@@ -377,7 +377,7 @@ export interface paths {
         };
         get?: never;
         /**
-         * PutOrderAddress
+         * Say where the parcel goes, while the order is unpaid
          * @description Say where the parcel goes, while the order is unpaid.
          */
         put: operations["put_order_address"];
@@ -398,7 +398,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * CancelOrder
+         * Call my unpaid order off
          * @description Call my unpaid order off.
          */
         post: operations["cancel_order"];
@@ -418,7 +418,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * PayOrder
+         * Begin to pay
          * @description Begin to pay. `next` says where to go on; while it is `null` the provider has not answered yet: ask again.
          */
         post: operations["pay_order"];
@@ -436,7 +436,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * GetPayment
+         * One of my payments
          * @description One of my payments.
          */
         get: operations["get_payment"];
@@ -456,7 +456,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ShowTemplate
+         * An example sheet to begin with
          * @description An example sheet to begin with.
          */
         get: operations["show_template"];
@@ -476,7 +476,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * SearchProducts
+         * What is on the shelf, newest first
          * @description What is on the shelf, newest first.
          */
         get: operations["search_products"];
@@ -496,7 +496,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ShowProduct
+         * One product; drafts and retired SKUs are shown to the shop alone
          * @description One product; drafts and retired SKUs are shown to the shop alone.
          */
         get: operations["show_product"];
@@ -506,7 +506,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * ChangeProduct
+         * Change a product, list it or take it off the shelf
          * @description Change a product, list it or take it off the shelf. What is left out stays.
          */
         patch: operations["change_product"];
@@ -522,7 +522,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * AddSku
+         * Add a SKU to a product
          * @description Add a SKU to a product. Said again, it is the same SKU.
          */
         post: operations["add_sku"];
@@ -540,13 +540,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ShowOwnRoom
+         * My room, with the stream key masked
          * @description My room, with the stream key masked.
          */
         get: operations["show_own_room"];
         put?: never;
         /**
-         * OpenRoom
+         * Open my room; it makes me a streamer
          * @description Open my room; it makes me a streamer. Said again, it is the same room.
          */
         post: operations["open_room"];
@@ -554,7 +554,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * ChangeRoom
+         * Change my room
          * @description Change my room. Another shop counts for shows planned later.
          */
         patch: operations["change_room"];
@@ -570,7 +570,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * RotateIngestKey
+         * Make a new stream key, shown this once; the old one stops working
          * @description Make a new stream key, shown this once; the old one stops working.
          */
         post: operations["rotate_ingest_key"];
@@ -588,7 +588,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ShowRoom
+         * A streamer's room
          * @description A streamer's room.
          */
         get: operations["show_room"];
@@ -608,7 +608,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * GetSandboxPayment
+         * What the sandbox provider's page shows me of a payment of mine
          * @description What the sandbox provider's page shows me of a payment of mine.
          */
         get: operations["get_sandbox_payment"];
@@ -630,7 +630,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * DecideSandboxPayment
+         * Approve or decline, as on the provider's page
          * @description Approve or decline, as on the provider's page. The shop hears of it by a signed message.
          */
         post: operations["decide_sandbox_payment"];
@@ -648,18 +648,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListSessions
+         * My sign-ins, newest first
          * @description My sign-ins, newest first.
          */
         get: operations["list_sessions"];
         put?: never;
         /**
-         * SignIn
+         * Sign in; a guest becomes the account, and a session that was open in this browser ends
          * @description Sign in; a guest becomes the account, and a session that was open in this browser ends.
          */
         post: operations["sign_in"];
         /**
-         * SignOutEverywhere
+         * Sign every device out
          * @description Sign every device out.
          */
         delete: operations["sign_out_everywhere"];
@@ -679,7 +679,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * SignOut
+         * Sign this device out
          * @description Sign this device out.
          */
         delete: operations["sign_out"];
@@ -699,7 +699,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * EndSession
+         * Sign one of my devices out
          * @description Sign one of my devices out.
          */
         delete: operations["end_session"];
@@ -718,7 +718,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * OpenShop
+         * Open a shop of my own
          * @description Open a shop of my own. Said again, it is the same shop.
          */
         post: operations["open_shop"];
@@ -736,7 +736,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ShowShop
+         * A shop and where it can be visited
          * @description A shop and where it can be visited.
          */
         get: operations["show_shop"];
@@ -746,7 +746,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * ChangeShop
+         * Change what the shop says of itself
          * @description Change what the shop says of itself.
          */
         patch: operations["change_shop"];
@@ -760,7 +760,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListShopOrders
+         * The shop's orders, newest first, for its staff
          * @description The shop's orders, newest first, for its staff.
          */
         get: operations["list_shop_orders"];
@@ -780,7 +780,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * GetShopOrder
+         * One of the shop's orders, for its staff
          * @description One of the shop's orders, for its staff.
          */
         get: operations["get_shop_order"];
@@ -800,13 +800,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListOwnProducts
+         * The shop's products in every state, newest first; the words may be a SKU's code
          * @description The shop's products in every state, newest first; the words may be a SKU's code.
          */
         get: operations["list_own_products"];
         put?: never;
         /**
-         * AddProduct
+         * Add a product as a draft
          * @description Add a product as a draft. Said again, it is the same product.
          */
         post: operations["add_product"];
@@ -824,13 +824,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ExportProducts
+         * The shop's products as a sheet (CSV, UTF-8) that the import takes back
          * @description The shop's products as a sheet (CSV, UTF-8) that the import takes back.
          */
         get: operations["export_products"];
         put?: never;
         /**
-         * ImportProducts
+         * Import a sheet of products (CSV, UTF-8, at most 64 MB): made or brought up to date by SKU code
          * @description Import a sheet of products (CSV, UTF-8, at most 64 MB): made or brought up to date by SKU code.
          */
         post: operations["import_products"];
@@ -848,13 +848,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListSeats
+         * Who may act for the shop
          * @description Who may act for the shop.
          */
         get: operations["list_seats"];
         put?: never;
         /**
-         * GrantSeat
+         * Let somebody act for the shop, or change how far
          * @description Let somebody act for the shop, or change how far.
          */
         post: operations["grant_seat"];
@@ -875,7 +875,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * RevokeSeat
+         * Let somebody no longer act for the shop; anybody may leave
          * @description Let somebody no longer act for the shop; anybody may leave.
          */
         delete: operations["revoke_seat"];
@@ -892,7 +892,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListShows
+         * A shop's shows, newest first
          * @description A shop's shows, newest first.
          */
         get: operations["list_shows"];
@@ -914,7 +914,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * PlanShow
+         * Plan a show
          * @description Plan a show. Said again, it is the same show.
          */
         post: operations["plan_show"];
@@ -932,7 +932,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ShowShow
+         * One show
          * @description One show.
          */
         get: operations["show_show"];
@@ -942,7 +942,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * ChangeShow
+         * Change a show's title, cover or plan
          * @description Change a show's title, cover or plan.
          */
         patch: operations["change_show"];
@@ -956,13 +956,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListCart
+         * The show's cart, with prices and stock
          * @description The show's cart, with prices and stock.
          */
         get: operations["list_cart"];
         put?: never;
         /**
-         * AddCartItem
+         * Put a product in the cart; without prices, each SKU at its own
          * @description Put a product in the cart; without prices, each SKU at its own. Said again, it is the same item.
          */
         post: operations["add_cart_item"];
@@ -982,7 +982,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * EndShow
+         * End a show for good, or call off a planned one
          * @description End a show for good, or call off a planned one.
          */
         post: operations["end_show"];
@@ -1000,7 +1000,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ShowIngest
+         * What arrives from the encoder; absent while nothing does
          * @description What arrives from the encoder; absent while nothing does.
          */
         get: operations["show_ingest"];
@@ -1021,7 +1021,7 @@ export interface paths {
         };
         get?: never;
         /**
-         * PinItem
+         * Explain an item from now on, or none
          * @description Explain an item from now on, or none.
          */
         put: operations["pin_item"];
@@ -1040,7 +1040,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * GetShowSales
+         * What the show sold to this instant, for its streamer and the shop's staff
          * @description What the show sold to this instant, for its streamer and the shop's staff.
          */
         get: operations["get_show_sales"];
@@ -1062,7 +1062,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * ShareShow
+         * A link to pass on
          * @description A link to pass on.
          */
         post: operations["share_show"];
@@ -1082,7 +1082,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * StartShow
+         * Go live
          * @description Go live.
          */
         post: operations["start_show"];
@@ -1102,7 +1102,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * IssueTicket
+         * Enter a show: exchange the entry token for a visit, and get a ticket to the socket
          * @description Enter a show: exchange the entry token for a visit, and get a ticket to the socket.
          */
         post: operations["issue_ticket"];
@@ -1126,7 +1126,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * ChangeSku
+         * Change a SKU's code, options or price; retire it or take it back
          * @description Change a SKU's code, options or price; retire it or take it back. What is left out stays.
          */
         patch: operations["change_sku"];
@@ -1140,13 +1140,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListMovements
+         * A SKU's stock ledger, newest first
          * @description A SKU's stock ledger, newest first.
          */
         get: operations["list_movements"];
         put?: never;
         /**
-         * MoveStock
+         * Receive or correct stock
          * @description Receive or correct stock. Said again, it moves nothing more.
          */
         post: operations["move_stock"];
@@ -1164,7 +1164,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ShowStreamer
+         * A streamer's page
          * @description A streamer's page.
          */
         get: operations["show_streamer"];
@@ -1184,13 +1184,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ListTokens
+         * My API tokens that still work
          * @description My API tokens that still work.
          */
         get: operations["list_tokens"];
         put?: never;
         /**
-         * CreateToken
+         * Make an API token; its secret is in this answer and never again
          * @description Make an API token; its secret is in this answer and never again.
          */
         post: operations["create_token"];
@@ -1211,7 +1211,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * RevokeToken
+         * End an API token at once
          * @description End an API token at once.
          */
         delete: operations["revoke_token"];
@@ -1228,7 +1228,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ShowHealth
+         * 200 when the database answers, is migrated, and every part of this process is ready; else 503 and what is not
          * @description 200 when the database answers, is migrated, and every part of this process is ready; else 503 and what is not.
          */
         get: operations["show_health"];
@@ -1248,7 +1248,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * ExplainProblem
+         * What a problem code means
          * @description What a problem code means.
          */
         get: operations["explain_problem"];
@@ -1270,7 +1270,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * HearProvider
+         * A provider's signed message
          * @description A provider's signed message. Whatever is signed is kept and answered with 200, known to us or not.
          */
         post: operations["hear_provider"];
@@ -1314,6 +1314,11 @@ export interface components {
             /** @default false */
             is_default: boolean;
         };
+        /** Page[Address] */
+        AddressPage: {
+            items: components["schemas"]["Address"][];
+            next?: string | null;
+        };
         /** AuditEntry */
         AuditEntry: {
             /** Format: uuid */
@@ -1328,6 +1333,11 @@ export interface components {
             };
             address: string | null;
             request_id: string | null;
+        };
+        /** Page[AuditEntry] */
+        AuditEntryPage: {
+            items: components["schemas"]["AuditEntry"][];
+            next?: string | null;
         };
         /** Buyer */
         Buyer: {
@@ -1429,6 +1439,11 @@ export interface components {
             since: string;
             source: components["schemas"]["Source"];
         };
+        /** Page[FollowView] */
+        FollowViewPage: {
+            items: components["schemas"]["FollowView"][];
+            next?: string | null;
+        };
         /** Followed */
         Followed: {
             streamer: components["schemas"]["Person"];
@@ -1438,6 +1453,11 @@ export interface components {
             live: components["schemas"]["ShowCard"] | null;
             entry: string | null;
             last_live_at: string | null;
+        };
+        /** Page[Followed] */
+        FollowedPage: {
+            items: components["schemas"]["Followed"][];
+            next?: string | null;
         };
         /** Gmv */
         Gmv: {
@@ -1557,6 +1577,11 @@ export interface components {
             note: string | null;
             /** Format: date-time */
             at: string;
+        };
+        /** Page[MovementView] */
+        MovementViewPage: {
+            items: components["schemas"]["MovementView"][];
+            next?: string | null;
         };
         /** NewAddress */
         NewAddress: {
@@ -1703,6 +1728,11 @@ export interface components {
             ended_at: string | null;
             end_reason: string | null;
         };
+        /** Page[OrderView] */
+        OrderViewPage: {
+            items: components["schemas"]["OrderView"][];
+            next?: string | null;
+        };
         /**
          * Outcome
          * @description What the buyer does on the approval page.
@@ -1732,71 +1762,6 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             ingest: components["schemas"]["Ingest"];
-        };
-        /** Page[Address] */
-        "Page_laotie.identity.model.Address_": {
-            items: components["schemas"]["Address"][];
-            next?: string | null;
-        };
-        /** Page[AuditEntry] */
-        "Page_laotie.identity.model.AuditEntry_": {
-            items: components["schemas"]["AuditEntry"][];
-            next?: string | null;
-        };
-        /** Page[SeatHolder] */
-        "Page_laotie.identity.model.SeatHolder_": {
-            items: components["schemas"]["SeatHolder"][];
-            next?: string | null;
-        };
-        /** Page[Token] */
-        "Page_laotie.identity.model.Token_": {
-            items: components["schemas"]["Token"][];
-            next?: string | null;
-        };
-        /** Page[ShowCard] */
-        "Page_laotie.live.model.ShowCard_": {
-            items: components["schemas"]["ShowCard"][];
-            next?: string | null;
-        };
-        /** Page[Show] */
-        "Page_laotie.live.model.Show_": {
-            items: components["schemas"]["Show"][];
-            next?: string | null;
-        };
-        /** Page[Followed] */
-        "Page_laotie.traffic.model.Followed_": {
-            items: components["schemas"]["Followed"][];
-            next?: string | null;
-        };
-        /** Page[MovementView] */
-        "Page_laotie.web.catalog.MovementView_": {
-            items: components["schemas"]["MovementView"][];
-            next?: string | null;
-        };
-        /** Page[ProductView] */
-        "Page_laotie.web.catalog.ProductView_": {
-            items: components["schemas"]["ProductView"][];
-            next?: string | null;
-        };
-        /** Page[FollowView] */
-        "Page_laotie.web.fans.FollowView_": {
-            items: components["schemas"]["FollowView"][];
-            next?: string | null;
-        };
-        /** Page[SessionView] */
-        "Page_laotie.web.identity.SessionView_": {
-            items: components["schemas"]["SessionView"][];
-            next?: string | null;
-        };
-        /** Page[OrderView] */
-        "Page_laotie.web.orders.OrderView_": {
-            items: components["schemas"]["OrderView"][];
-            next?: string | null;
-        };
-        /** Page[ShopOrderView] */
-        "Page_laotie.web.orders.ShopOrderView_": {
-            items: components["schemas"]["ShopOrderView"][];
-            next?: string | null;
         };
         /** PasswordChange */
         PasswordChange: {
@@ -1902,6 +1867,11 @@ export interface components {
             version: number;
             skus: components["schemas"]["SkuView"][];
         };
+        /** Page[ProductView] */
+        ProductViewPage: {
+            items: components["schemas"]["ProductView"][];
+            next?: string | null;
+        };
         /** ProfileChange */
         ProfileChange: {
             name?: string | null;
@@ -1977,6 +1947,11 @@ export interface components {
             is_owner: boolean;
             scopes: components["schemas"]["Scope"][];
         };
+        /** Page[SeatHolder] */
+        SeatHolderPage: {
+            items: components["schemas"]["SeatHolder"][];
+            next?: string | null;
+        };
         /** SeatView */
         SeatView: {
             /** Format: uuid */
@@ -1996,6 +1971,11 @@ export interface components {
             /** Format: date-time */
             last_seen_at: string;
             current: boolean;
+        };
+        /** Page[SessionView] */
+        SessionViewPage: {
+            items: components["schemas"]["SessionView"][];
+            next?: string | null;
         };
         /** ShareLink */
         ShareLink: {
@@ -2057,6 +2037,11 @@ export interface components {
             end_reason: string | null;
             buyer: components["schemas"]["Buyer"];
         };
+        /** Page[ShopOrderView] */
+        ShopOrderViewPage: {
+            items: components["schemas"]["ShopOrderView"][];
+            next?: string | null;
+        };
         /** ShopView */
         ShopView: {
             /** Format: uuid */
@@ -2104,6 +2089,11 @@ export interface components {
             entry?: string | null;
             why?: string | null;
         };
+        /** Page[ShowCard] */
+        ShowCardPage: {
+            items: components["schemas"]["ShowCard"][];
+            next?: string | null;
+        };
         /** ShowChange */
         ShowChange: {
             title?: string;
@@ -2119,6 +2109,11 @@ export interface components {
             title: string;
             cover?: string | null;
             planned_at?: string | null;
+        };
+        /** Page[Show] */
+        ShowPage: {
+            items: components["schemas"]["Show"][];
+            next?: string | null;
         };
         /**
          * ShowState
@@ -2231,6 +2226,11 @@ export interface components {
             expires_at: string;
             last_used_at: string | null;
         };
+        /** Page[Token] */
+        TokenPage: {
+            items: components["schemas"]["Token"][];
+            next?: string | null;
+        };
         /**
          * TokenScope
          * @description What an API token may be used for: the seats' scopes, the holder's own matters, the operator's.
@@ -2287,6 +2287,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -2296,7 +2305,7 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2328,10 +2337,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.identity.model.AuditEntry_"];
+                    "application/json": components["schemas"]["AuditEntryPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2360,7 +2369,7 @@ export interface operations {
                     "application/json": components["schemas"]["TalliesView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2389,7 +2398,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2424,7 +2433,7 @@ export interface operations {
                     "application/json": components["schemas"]["CartItem"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2456,7 +2465,7 @@ export interface operations {
                     "application/json": components["schemas"]["Categories"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2489,10 +2498,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.live.model.ShowCard_"];
+                    "application/json": components["schemas"]["ShowCardPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2518,10 +2527,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.traffic.model.Followed_"];
+                    "application/json": components["schemas"]["FollowedPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2554,7 +2563,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2583,7 +2592,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2612,7 +2621,7 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2645,7 +2654,7 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2671,10 +2680,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.identity.model.Address_"];
+                    "application/json": components["schemas"]["AddressPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2698,6 +2707,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Address"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -2707,7 +2725,7 @@ export interface operations {
                     "application/json": components["schemas"]["Address"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2742,7 +2760,7 @@ export interface operations {
                     "application/json": components["schemas"]["Address"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2771,7 +2789,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2800,11 +2818,9 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": null;
-                };
+                content?: never;
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2835,7 +2851,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2861,10 +2877,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.web.fans.FollowView_"];
+                    "application/json": components["schemas"]["FollowViewPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2895,7 +2911,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2928,10 +2944,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.web.orders.OrderView_"];
+                    "application/json": components["schemas"]["OrderViewPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2955,6 +2971,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlacedOrder"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -2964,7 +2989,7 @@ export interface operations {
                     "application/json": components["schemas"]["PlacedOrder"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2995,7 +3020,7 @@ export interface operations {
                     "application/json": components["schemas"]["OrderView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3030,7 +3055,7 @@ export interface operations {
                     "application/json": components["schemas"]["OrderView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3065,7 +3090,7 @@ export interface operations {
                     "application/json": components["schemas"]["OrderView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3091,6 +3116,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentView"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -3100,7 +3134,7 @@ export interface operations {
                     "application/json": components["schemas"]["PaymentView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3131,7 +3165,7 @@ export interface operations {
                     "application/json": components["schemas"]["PaymentView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3157,10 +3191,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string;
+                    "text/csv": string;
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3197,10 +3231,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.web.catalog.ProductView_"];
+                    "application/json": components["schemas"]["ProductViewPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3231,7 +3265,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProductView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3266,7 +3300,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProductView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3292,6 +3326,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SkuView"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -3301,7 +3344,7 @@ export interface operations {
                     "application/json": components["schemas"]["SkuView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3330,7 +3373,7 @@ export interface operations {
                     "application/json": components["schemas"]["OwnRoom"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3354,6 +3397,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnRoom"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -3363,7 +3415,7 @@ export interface operations {
                     "application/json": components["schemas"]["OwnRoom"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3396,7 +3448,7 @@ export interface operations {
                     "application/json": components["schemas"]["OwnRoom"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3420,6 +3472,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ingest"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -3429,7 +3490,7 @@ export interface operations {
                     "application/json": components["schemas"]["Ingest"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3460,7 +3521,7 @@ export interface operations {
                     "application/json": components["schemas"]["RoomView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3491,7 +3552,7 @@ export interface operations {
                     "application/json": components["schemas"]["SandboxPaymentView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3526,7 +3587,7 @@ export interface operations {
                     "application/json": components["schemas"]["SandboxPaymentView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3552,10 +3613,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.web.identity.SessionView_"];
+                    "application/json": components["schemas"]["SessionViewPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3579,6 +3640,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -3588,7 +3658,7 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3613,11 +3683,9 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": null;
-                };
+                content?: never;
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3642,11 +3710,9 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": null;
-                };
+                content?: never;
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3675,7 +3741,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3699,6 +3765,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShopView"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -3708,7 +3783,7 @@ export interface operations {
                     "application/json": components["schemas"]["ShopView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3739,7 +3814,7 @@ export interface operations {
                     "application/json": components["schemas"]["ShopView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3774,7 +3849,7 @@ export interface operations {
                     "application/json": components["schemas"]["ShopView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3809,10 +3884,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.web.orders.ShopOrderView_"];
+                    "application/json": components["schemas"]["ShopOrderViewPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3844,7 +3919,7 @@ export interface operations {
                     "application/json": components["schemas"]["ShopOrderView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3881,10 +3956,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.web.catalog.ProductView_"];
+                    "application/json": components["schemas"]["ProductViewPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3910,6 +3985,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductView"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -3919,7 +4003,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProductView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3947,10 +4031,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "text/csv": string;
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3975,7 +4059,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
         responses: {
             /** @description Request fulfilled, document follows */
             200: {
@@ -3986,7 +4074,7 @@ export interface operations {
                     "application/json": components["schemas"]["SheetReport"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4014,10 +4102,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.identity.model.SeatHolder_"];
+                    "application/json": components["schemas"]["SeatHolderPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4043,6 +4131,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeatHolder"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -4052,7 +4149,7 @@ export interface operations {
                     "application/json": components["schemas"]["SeatHolder"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4082,7 +4179,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4117,10 +4214,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.live.model.Show_"];
+                    "application/json": components["schemas"]["ShowPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4144,6 +4241,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Show"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -4153,7 +4259,7 @@ export interface operations {
                     "application/json": components["schemas"]["Show"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4184,7 +4290,7 @@ export interface operations {
                     "application/json": components["schemas"]["Show"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4219,7 +4325,7 @@ export interface operations {
                     "application/json": components["schemas"]["Show"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4250,7 +4356,7 @@ export interface operations {
                     "application/json": components["schemas"]["Cart"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4276,6 +4382,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CartItem"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -4285,7 +4400,7 @@ export interface operations {
                     "application/json": components["schemas"]["CartItem"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4320,7 +4435,7 @@ export interface operations {
                     "application/json": components["schemas"]["Show"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4351,7 +4466,7 @@ export interface operations {
                     "application/json": components["schemas"]["IngestStats"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4384,7 +4499,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4415,7 +4530,7 @@ export interface operations {
                     "application/json": components["schemas"]["SalesView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4441,6 +4556,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShareLink"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -4450,7 +4574,7 @@ export interface operations {
                     "application/json": components["schemas"]["ShareLink"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4485,7 +4609,7 @@ export interface operations {
                     "application/json": components["schemas"]["Show"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4511,6 +4635,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TicketView"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -4520,7 +4653,7 @@ export interface operations {
                     "application/json": components["schemas"]["TicketView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4555,7 +4688,7 @@ export interface operations {
                     "application/json": components["schemas"]["SkuView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4588,10 +4721,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.web.catalog.MovementView_"];
+                    "application/json": components["schemas"]["MovementViewPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4617,6 +4750,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MovedView"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -4626,7 +4768,7 @@ export interface operations {
                     "application/json": components["schemas"]["MovedView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4657,7 +4799,7 @@ export interface operations {
                     "application/json": components["schemas"]["StreamerView"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4683,10 +4825,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_laotie.identity.model.Token_"];
+                    "application/json": components["schemas"]["TokenPage"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4710,6 +4852,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeToken"];
+                };
+            };
             /** @description Document created, URL follows */
             201: {
                 headers: {
@@ -4719,7 +4870,7 @@ export interface operations {
                     "application/json": components["schemas"]["MadeToken"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4748,7 +4899,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4777,7 +4928,16 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Not ready. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4808,7 +4968,7 @@ export interface operations {
                     "application/json": components["schemas"]["Explanation"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4839,7 +4999,7 @@ export interface operations {
                     "application/json": components["schemas"]["Heard"];
                 };
             };
-            /** @description Refused: see `type` for the reason. */
+            /** @description Refused: `type` says why. */
             default: {
                 headers: {
                     [name: string]: unknown;
