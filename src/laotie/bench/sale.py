@@ -235,7 +235,8 @@ def peer_script(sale: HotSale, *, orders: int) -> str:
     """pgbench's way to the same rows: locks and reads first, then the inserts, `orders` of them a transaction."""
     head = f"""
 BEGIN;
-SELECT state FROM live.show WHERE id = '{sale.show_id}' FOR SHARE;
+SELECT pg_advisory_xact_lock_shared(4711);
+SELECT state FROM live.show WHERE id = '{sale.show_id}';
 SELECT i.on_shelf, i.limit_per_person, i.sale_ends_at, p.price_amount FROM live.cart_item AS i
   JOIN live.cart_price AS p ON p.item_id = i.id
   WHERE i.id = '{sale.item_id}' AND p.sku_id = '{sale.sku_id}' FOR NO KEY UPDATE OF i;
@@ -244,23 +245,23 @@ SELECT s.available, s.price_amount, s.state, p.state, p.title FROM catalog.sku A
 """
     one = f"""
 \\set buyer random(1, 2000)
-SELECT id FROM orders."order" WHERE buyer_id = lpad(to_hex(:buyer), 32, '0')::uuid AND client_id = gen_random_uuid();
+SELECT id FROM orders."order" WHERE buyer_id = lpad(to_hex(:buyer::bigint), 32, '0')::uuid AND client_id = gen_random_uuid();
 SELECT quantity FROM orders.bought
-  WHERE cart_item_id = '{sale.item_id}' AND buyer_id = lpad(to_hex(:buyer), 32, '0')::uuid;
+  WHERE cart_item_id = '{sale.item_id}' AND buyer_id = lpad(to_hex(:buyer::bigint), 32, '0')::uuid;
 SELECT uuidv7() AS id \\gset
 INSERT INTO orders."order" (id, buyer_id, client_id, shop_id, show_id, state, currency, total_amount, source, placement,
     visit_id, digest, placed_at, pay_by)
-  VALUES (:'id', lpad(to_hex(:buyer), 32, '0')::uuid, gen_random_uuid(), '{sale.shop_id}', '{sale.show_id}', 'placed', 'CNY',
+  VALUES (:id, lpad(to_hex(:buyer::bigint), 32, '0')::uuid, gen_random_uuid(), '{sale.shop_id}', '{sale.show_id}', 'placed', 'CNY',
     {sale.price}, 'direct', 'direct', gen_random_uuid(), '\\x000102030405060708090a0b', now(), now() + interval '15 min');
 INSERT INTO orders.line (order_id, no, sku_id, product_id, cart_item_id, quantity, unit_price_amount, title, options)
-  VALUES (:'id', 1, '{sale.sku_id}', '{sale.product_id}', '{sale.item_id}', 1, {sale.price}, '{sale.title}', '{{}}');
+  VALUES (:id, 1, '{sale.sku_id}', '{sale.product_id}', '{sale.item_id}', 1, {sale.price}, '{sale.title}', '{{}}');
 INSERT INTO orders.bought (cart_item_id, buyer_id, quantity)
-  VALUES ('{sale.item_id}', lpad(to_hex(:buyer), 32, '0')::uuid, 1)
+  VALUES ('{sale.item_id}', lpad(to_hex(:buyer::bigint), 32, '0')::uuid, 1)
   ON CONFLICT (cart_item_id, buyer_id) DO UPDATE SET quantity = orders.bought.quantity + 1;
 INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, order_id, moved_at)
-  VALUES (uuidv7(), '{sale.sku_id}', 'reserved', 1, :'id', now());
+  VALUES (uuidv7(), '{sale.sku_id}', 'reserved', 1, :id, now());
 INSERT INTO ledger.transfer (id, debit_id, credit_id, amount, currency, phase, reason, subject_id, made_at)
-  VALUES (:'id', '{sale.debit_id}', '{sale.credit_id}', {sale.price}, 'CNY', 'pending', 'order', :'id', now());
+  VALUES (:id, '{sale.debit_id}', '{sale.credit_id}', {sale.price}, 'CNY', 'pending', 'order', :id, now());
 INSERT INTO base.outbox (id, tag, body, told_at, request_id)
   VALUES (uuidv7(), 'order.placed', '\\x{sale.news_example.hex()}', now(), 'b7a1c2d3e4f50617');
 """
