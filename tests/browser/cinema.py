@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import re
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,54 @@ REPORT_POLICY_BREAKS = """
 addEventListener('securitypolicyviolation', (event) =>
   console.error(`CSP: ${event.violatedDirective} forbids ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`))
 """
+
+
+class Relay:
+    """The way to the server, which can be cut and mended."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._is_cut = False
+        self._lines: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server
+        self.url = ""
+
+    async def __aenter__(self) -> "Relay":
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cut()
+        self._server.close()
+
+    def cut(self) -> None:
+        """Every line breaks, and none is answered."""
+        self._is_cut = True
+        for line in self._lines:
+            line.transport.abort()
+
+    def mend(self) -> None:
+        """New lines go through again."""
+        self._is_cut = False
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_cut:
+            writer.transport.abort()
+            return
+        there, onward = await asyncio.open_connection("127.0.0.1", self._to)
+        self._lines |= {writer, onward}
+        await asyncio.gather(_copy(reader, onward), _copy(there, writer), return_exceptions=True)
+        self._lines -= {writer, onward}
+
+
+async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    try:
+        while data := await source.read(65_536):
+            sink.write(data)
+            await sink.drain()
+    finally:
+        sink.close()
 
 
 @dataclass
@@ -68,7 +117,8 @@ class Cinema:
     async def known(self, handle: str, password: str) -> Person:
         """Somebody of the demonstration's market."""
         person = self.visitor()
-        person.csrf = (await did(person.post("/api/sessions", json={"handle": handle, "password": password})))["csrf_token"]
+        me = await did(person.post("/api/sessions", json={"handle": handle, "password": password}))
+        person.csrf = me["csrf_token"]
         return person
 
     def visitor(self) -> Person:
@@ -95,6 +145,7 @@ class Cinema:
         touch: bool = False,
         locale: str = "zh-CN",
         theme: Any = "light",
+        through: Relay | None = None,
     ) -> Page:
         """A page in a browser profile of its own, in which the person is signed in."""
         context = await self.browser.new_context(
@@ -116,7 +167,7 @@ class Cinema:
         context.on("console", self._look_at_console)
         context.on("weberror", lambda error: self.faults.append(f"uncaught: {error.error}"))
         page = await context.new_page()
-        await page.goto(f"{self.server.url}{path}")
+        await page.goto(f"{through.url if through else self.server.url}{path}")
         return page
 
     async def close(self) -> None:
@@ -127,7 +178,7 @@ class Cinema:
             await person.aclose()
 
     def _look_at_request(self, request: Request) -> None:
-        if not request.url.startswith((f"{self.server.url}/", "data:", "blob:")):
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
             self.faults.append(f"asked another machine: {request.url}")
 
     def _look_at_console(self, message: ConsoleMessage) -> None:
@@ -205,15 +256,16 @@ async def _put_in_cart(show: Show, goods: Goods) -> None:
     await did(show.streamer.post(f"/api/shops/{show.shop}/products", json=what))
     show.skus[goods.title] = []
     for number, price in enumerate(goods.prices, start=1):
+        sku_id = str(uuid4())
         sku = {
-            "id": str(uuid4()),
+            "id": sku_id,
             "code": f"S{next(numbers)}",
             "options": {"规格": f"{number * 500}g"} if len(goods.prices) > 1 else {},
             "price": {"amount": price, "currency": "CNY"},
             "stock": goods.stock,
         }
         await did(show.streamer.post(f"/api/products/{product}/skus", json=sku))
-        show.skus[goods.title].append(sku["id"])
+        show.skus[goods.title].append(sku_id)
     await did(show.streamer.patch(f"/api/products/{product}", json={"state": "listed"}))
     await did(show.streamer.post(f"/api/shows/{show.id}/cart", json={"id": item, "product_id": product}))
     show.items[goods.title] = item
@@ -250,9 +302,21 @@ async def sign_in(page: Page, handle: str, password: str = PASSWORD) -> None:
 
 
 async def say(page: Page, text: str) -> None:
-    """Say something in the room."""
+    """Say something in the room, and put the keyboard away."""
     await page.get_by_test_id("chat-input").fill(text)
     await page.get_by_test_id("chat-input").press("Enter")
+    await expect(page.get_by_test_id("chat-input")).to_have_value("")
+    await page.get_by_test_id("chat-input").blur()
+
+
+async def until(page: Page, holds: str, given: Any = None) -> Any:
+    """What the expression gives as soon as it is true; asked from outside, where the page's policy allows it."""
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while True:
+        if answer := await page.evaluate(holds, given):
+            return answer
+        assert time.monotonic() < deadline, f"never came true: {holds}"
+        await asyncio.sleep(0.1)
 
 
 async def in_room(page: Page) -> None:

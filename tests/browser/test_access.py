@@ -1,9 +1,10 @@
 """axe-core finds nothing serious on the pages that matter, in light and in dark."""
 
+import json
 from typing import Any
 
 import pytest
-from cinema import ROOT, Cinema, Show, in_room
+from cinema import ROOT, Cinema, Show, in_room, until
 from playwright.async_api import Page, expect
 
 from laotie.demo.goods import PERSONAS
@@ -11,6 +12,11 @@ from laotie.demo.market import PASSWORD, VIEWER
 
 AXE = ROOT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+GRAVE = """async (tags) => (await axe.run({ runOnly: tags, resultTypes: ['violations'] })).violations
+  .filter((one) => ['serious', 'critical'].includes(one.impact))
+  .map(({ id, nodes }) => ({ id, nodes: nodes.map((node) => [node.html.slice(0, 240), node.failureSummary]) }))"""
+AT_REST = """() => document.getAnimations().every(
+  (one) => one.playState !== 'running' || one.effect.getTiming().iterations === Infinity)"""
 
 pytestmark = pytest.mark.parametrize("theme", ["light", "dark"])
 
@@ -64,12 +70,7 @@ async def test_the_console_can_be_used_by_everybody(cinema: Cinema, on_air: str,
 
 async def check(page: Page, what: str) -> None:
     """No serious and no critical finding, once the page has come to rest."""
-    await page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running' || one.effect.getTiming().iterations === Infinity)")
+    await until(page, AT_REST)
     await page.evaluate(AXE.read_text())
-    found: list[dict[str, Any]] = await page.evaluate(
-        "async (tags) => (await axe.run({ runOnly: tags, resultTypes: ['violations'] })).violations"
-        "  .filter((one) => ['serious', 'critical'].includes(one.impact))"
-        "  .map((one) => ({ id: one.id, help: one.help, nodes: one.nodes.map((node) => `${node.html.slice(0, 160)} ${node.failureSummary.slice(0, 220)}`) }))",
-        TAGS,
-    )
-    assert not found, (what, found)
+    found: list[dict[str, Any]] = await page.evaluate(GRAVE, TAGS)
+    assert not found, f"{what}: {json.dumps(found, ensure_ascii=False, indent=1)}"

@@ -8,12 +8,24 @@ gives the same answer for ever; whatever ends an unpaid order gives its stock ba
 second time, goes back by itself. Lock order: order, (show, cart item), SKU.
 """
 
+from laotie import identity
 from laotie.orders import history
 from laotie.orders.agenda import sweep_unpaid, work_agenda
 from laotie.orders.evidence import Tally, find_in_flight, list_facts, sum_facts, tally
 from laotie.orders.feed import ItemSales, ShowSales, fold_orders
 from laotie.orders.life import attach_address, cancel, start_payment
-from laotie.orders.listing import Line, Order, Page, Sales, get_of_shop, get_own, get_sales, list_of_shop, list_own
+from laotie.orders.listing import (
+    Line,
+    Order,
+    Page,
+    Sales,
+    export,
+    get_of_shop,
+    get_own,
+    get_sales,
+    list_of_shop,
+    list_own,
+)
 from laotie.orders.model import (
     AddressMissing,
     Ask,
@@ -51,6 +63,7 @@ __all__ = [
     "TooManyPayments",
     "attach_address",
     "cancel",
+    "export",
     "find_in_flight",
     "fold_orders",
     "get_of_shop",
@@ -66,3 +79,5 @@ __all__ = [
     "tally",
     "work_agenda",
 ]
+
+identity.add_to_export("orders", export)

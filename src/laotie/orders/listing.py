@@ -14,6 +14,7 @@ from laotie.identity import Actor
 from laotie.orders import feed
 from laotie.orders.model import OrderState
 
+EXPORTED_MAX = 10_000
 PAGE_SIZE_MAX = 100
 
 
@@ -119,6 +120,23 @@ async def get_of_shop(tx: Tx, actor: Actor, shop_id: ShopId, order_id: OrderId) 
         if order.shop_id == shop_id:
             return order
     raise NotFound()
+
+
+async def export(tx: Tx, account_id: AccountId) -> list[Order]:
+    """What this room holds about a person, newest first (for their export)."""
+    ids = await tx.all(
+        OrderId,
+        """
+        WITH own AS MATERIALIZED (SELECT id FROM orders."order" WHERE buyer_id = %(buyer_id)s)
+        SELECT id FROM own ORDER BY id DESC LIMIT %(limit)s
+        """,
+        buyer_id=account_id,
+        limit=EXPORTED_MAX,
+    )
+    found: list[Order] = []
+    for start in range(0, len(ids), PAGE_SIZE_MAX):
+        found += (await _page(tx, ids[start : start + PAGE_SIZE_MAX], PAGE_SIZE_MAX)).items
+    return found
 
 
 async def list_own(

@@ -290,14 +290,15 @@ async def list_shop_orders(
     after: After = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[ShopOrderView]:
-    """The shop's orders, newest first, for its staff."""
+    """The shop's orders, newest first, for its staff. Addresses are in each order's own answer alone."""
     async with db.read() as tx:
         page = await orders.list_of_shop(
             tx, actor, ShopId(shop_id), state=in_state, after=_order_id(after), limit=limit
         )
         buyers = await identity.find_profiles(tx, {order.buyer_id for order in page.items})
     return Page(
-        items=[_shop_view(order, buyers) for order in page.items], next=str(page.next) if page.next else None
+        items=[_shop_view(msgspec.structs.replace(order, address=None), buyers) for order in page.items],
+        next=str(page.next) if page.next else None,
     )
 
 
@@ -305,9 +306,11 @@ async def list_shop_orders(
 async def get_shop_order(
     shop_id: FromPath[UUID], order_id: FromPath[UUID], actor: Given[Actor], db: Given[Database]
 ) -> ShopOrderView:
-    """One of the shop's orders, for its staff."""
-    async with db.read() as tx:
+    """One of the shop's orders, for its staff, with the buyer's address; that it was read is on record."""
+    async with db.tx() as tx:
         order = await orders.get_of_shop(tx, actor, ShopId(shop_id), OrderId(order_id))
+        if order.address is not None:
+            await identity.record(tx, actor, "order.address_read", subject=str(order_id))
         return _shop_view(order, await identity.find_profiles(tx, {order.buyer_id}))
 
 

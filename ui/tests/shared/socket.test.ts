@@ -166,6 +166,16 @@ describe('a lost line', () => {
     expect(Math.max(...waits)).toBeLessThanOrEqual(15_100)
   })
 
+  it('is given up as soon as the device has no network, and taken up when it has one', async () => {
+    const room = setUp()
+    await enter(room)
+    window.dispatchEvent(new Event('offline'))
+    expect(room.links.at(-1)).toBe('reconnecting')
+    window.dispatchEvent(new Event('online'))
+    await vi.advanceTimersByTimeAsync(0)
+    expect(room.ticket).toHaveBeenCalledTimes(2)
+  })
+
   it('is not taken up again after a final goodbye', async () => {
     const room = setUp()
     await enter(room)

@@ -69,6 +69,7 @@ export class RoomSocket {
   start(): void {
     document.addEventListener('visibilitychange', this.onVisibility)
     window.addEventListener('online', this.onOnline)
+    window.addEventListener('offline', this.onOffline)
     this.options.onLink('connecting')
     void this.connect()
   }
@@ -215,6 +216,7 @@ export class RoomSocket {
     this.stopped = true
     document.removeEventListener('visibilitychange', this.onVisibility)
     window.removeEventListener('online', this.onOnline)
+    window.removeEventListener('offline', this.onOffline)
     for (const name of [...this.timers.keys()]) this.clear(name)
     for (const id of [...this.buys.keys()]) {
       this.settle(id)?.reject(new Refused(code === 'left' ? 'no-answer' : code, code === 'left' ? 0 : 409))
@@ -280,6 +282,11 @@ export class RoomSocket {
 
   private readonly onVisibility = (): void => {
     if (this.welcomed) this.beat()
+  }
+
+  /** A line without a network is dead, and its socket would not say so for minutes. */
+  private readonly onOffline = (): void => {
+    if (this.socket) this.drop()
   }
 
   private readonly onOnline = (): void => {
