@@ -129,7 +129,7 @@ async def _play(settings: Settings, server: ServerBeside, *, fans: int, shows: i
             await _until_picture(url, on_air[0], server)
         say(f"{fans} simulated fans are on their way")
         for number in range(1, fans + 1):
-            group.create_task(Fan(url, number + 1 if number < len(FAN_NAMES) else 1, on_air).run())
+            group.create_task(Fan(url, number + 1 if number < len(FAN_NAMES) else 1).run())
         _show_addresses(settings, on_air[0] if on_air else None, time.monotonic() - began)
         group.create_task(_watch(server))
 
@@ -210,18 +210,19 @@ async def _watch(server: ServerBeside) -> None:
 
 def _show_addresses(settings: Settings, show_id: str | None, seconds: float) -> None:
     base = settings.base_url
-    places = Table.grid(padding=(0, 2))
-    places.add_row("the room, as on a phone", f"[bold]{base}/shows/{show_id}[/]" if show_id else f"[bold]{base}/[/]")
-    places.add_row("the market", f"{base}/")
-    places.add_row("the console", f"{base}/console")
-    places.add_row("the API", f"{base}/openapi.json")
+    console.rule(f"[green]Laotie is live after {seconds:.0f} s")
+    for name, place in (
+        ("the room", f"{base}/shows/{show_id}" if show_id else f"{base}/"),
+        ("the market", f"{base}/"),
+        ("the console", f"{base}/console"),
+        ("the API", f"{base}/openapi.json"),
+    ):
+        console.print(f"  {name:<12} [bold]{place}[/]", soft_wrap=True, highlight=False)
     people = Table("role", "sign in as", "password", box=None, padding=(0, 2))
     people.add_row("viewer", VIEWER, PASSWORD)
     people.add_row("streamer", f"{PERSONAS[0].handle} or {PERSONAS[1].handle}", PASSWORD)
     people.add_row("shop staff", STAFF, PASSWORD)
     people.add_row("operator", OPERATOR, PASSWORD)
-    console.print(Panel(places, title=f"Laotie is live after {seconds:.0f} s", border_style="green"))
     console.print(people)
-    console.print(
-        f"[dim]The market is made up and labelled so. Log: {settings.data_path / 'server.log'}. Ctrl-C stops everything.[/]"
-    )
+    console.print("[dim]The market is made up and labelled so. Ctrl-C stops everything; the data stays.[/]")
+    console.print(f"[dim]Log: {settings.data_path / 'server.log'}[/]", soft_wrap=True)

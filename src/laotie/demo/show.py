@@ -11,7 +11,7 @@ import httpx
 
 from laotie.base.logs import log
 from laotie.demo.client import Person, RequestRefused, Seat
-from laotie.demo.goods import CHAT, Persona
+from laotie.demo.goods import CHAT, PERSONAS, Persona
 from laotie.demo.market import PASSWORD, demo_id, show_price
 from laotie.media import Scene, TestCard, broadcast
 
@@ -120,11 +120,12 @@ class Streamer:
 class Fan:
     """One simulated fan, with a temper of their own: finds the show in the feed, watches, talks, likes, follows, buys."""
 
-    def __init__(self, url: str, number: int, streamers: list[str]) -> None:
+    def __init__(self, url: str, number: int) -> None:
         self._url = url
         self._handle = f"fan{number}"
-        self._streamers = streamers
         self._chance = random.Random(number)  # noqa: S311  (a simulation, repeatable)
+        self._handles = {str(demo_id("account", persona.handle)): persona.handle for persona in PERSONAS}
+        self._words = CHAT[""]
         self._cart: dict[str, dict[str, Any]] = {}
         self._pinned: str | None = None
         self._placed: list[str] = []
@@ -155,6 +156,7 @@ class Fan:
         card = self._chance.choices(feed["items"], weights)[0]
         seat = await person.enter(card["show_id"], card["entry"], self._hear)
         try:
+            self._words = CHAT[""] + CHAT.get(self._handles.get(card["streamer"]["id"], ""), ())
             await self._take_part(person, seat, card["streamer"]["id"], stay_s=self._chance.uniform(60, 300))
         finally:
             seat.leave()
@@ -165,7 +167,7 @@ class Fan:
             await asyncio.sleep(self._chance.uniform(2, 9))
             dice = self._chance.random()
             if dice < 0.30:
-                seat.send({"t": "chat", "id": str(uuid4()), "text": self._chance.choice(CHAT)})
+                seat.send({"t": "chat", "id": str(uuid4()), "text": self._chance.choice(self._words)})
             elif dice < 0.65:
                 seat.send({"t": "like", "n": self._chance.randint(1, 8)})
             elif dice < 0.72:
