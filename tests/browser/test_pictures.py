@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -16,6 +17,7 @@ from PIL import Image
 from playwright.async_api import Page, expect
 
 from laotie.bench.server import ServerUnderTest
+from laotie.demo.client import Person as Streaming
 from laotie.demo.goods import PERSONAS
 from laotie.demo.market import PASSWORD, VIEWER
 from laotie.demo.show import Fan
@@ -24,7 +26,7 @@ SHOTS = ROOT / "build" / "screenshots"
 README = ROOT / "docs" / "pictures"
 README_BYTES_MAX = 350_000
 KEEP = os.environ.get("KEEP_PICTURES") == "1"
-LIVELY_S = 240
+LIVELY_S = 200
 """How long the fans have the show to themselves before its pictures are taken: the desk's curve is a minute a point."""
 
 
@@ -43,7 +45,7 @@ async def test_room_and_desk_look_like_a_show(cinema: Cinema, lively: str) -> No
     desk = await cinema.desk(f"/shows/{lively}", await cinema.known(PERSONAS[0].handle, PASSWORD))
     await in_room(room)
     await until(room, "() => document.querySelector('[data-testid=video]').currentTime > 3")
-    await expect(room.get_by_test_id("chat-line").nth(3)).to_be_visible()
+    await expect(room.get_by_test_id("chat-line").nth(4 if KEEP else 0)).to_be_visible()
     await expect(room.get_by_test_id("pinned")).to_be_visible()
     await expect(room.get_by_test_id("status")).to_have_count(0)
     await until(desk, "() => document.querySelector('[data-testid=preview]').currentTime > 1")
@@ -102,13 +104,40 @@ async def test_every_page_in_every_form(
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def lively(server: ServerUnderTest, on_air: str) -> AsyncIterator[str]:
     """The show on the air with fans in it, who talk, like, follow, buy and pay."""
-    fans = [asyncio.create_task(Fan(server.url, number, [on_air]).run()) for number in range(2, 18 if KEEP else 8)]
+    await _has_been_here(server.url, on_air)
+    fans = [asyncio.create_task(Fan(server.url, number).run()) for number in range(2, 18 if KEEP else 8)]
     if KEEP:
-        await asyncio.sleep(LIVELY_S)
+        await _present(server.url, on_air)
     yield on_air
     for fan in fans:
         fan.cancel()
     await asyncio.gather(*fans, return_exceptions=True)
+
+
+async def _has_been_here(url: str, show_id: str) -> None:
+    """The viewer of the pictures follows the streamer and has an order that waits for payment."""
+    async with Streaming(url) as viewer:
+        await viewer.sign_in(VIEWER, PASSWORD)
+        show = await viewer.call("GET", f"/api/shows/{show_id}")
+        await viewer.call("PUT", f"/api/follows/{show['streamer']['id']}", {})
+        item = (await viewer.call("GET", f"/api/shows/{show_id}/cart"))["items"][1]
+        line = {"sku_id": item["skus"][0]["sku_id"], "cart_item_id": item["id"], "quantity": 1}
+        line["unit_price"] = item["skus"][0]["price"]
+        await viewer.call("POST", "/api/orders", {"id": str(uuid4()), "show_id": show_id, "lines": [line]})
+
+
+async def _present(url: str, show_id: str) -> None:
+    """The streamer talks for a while and explains one thing after the other, ending with the first."""
+    persona = PERSONAS[0]
+    async with Streaming(url) as streamer:
+        await streamer.sign_in(persona.handle, PASSWORD)
+        seat = await streamer.enter(show_id, None, lambda _: None)
+        items = (await streamer.call("GET", f"/api/shows/{show_id}/cart"))["items"]
+        for line, item in zip(persona.lines, [*reversed(items[: len(persona.lines)])], strict=True):
+            await streamer.call("PUT", f"/api/shows/{show_id}/pin", {"item_id": item["id"]})
+            await asyncio.sleep(LIVELY_S / len(persona.lines))
+            seat.send({"t": "chat", "id": str(uuid4()), "text": line})
+        seat.leave()
 
 
 async def shoot(page: Page, path: Path) -> Path:

@@ -76,7 +76,7 @@ def open_house(market: Market, tmp_path: Path) -> OpenHouse:
         )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve(sockets=[listening]))
-        while not server.started:  # noqa: ASYNC110 (uvicorn tells nobody)
+        while not server.started:
             await asyncio.sleep(0.01)
         url, own_url = f"ws://127.0.0.1:{port}/ws", f"ws://127.0.0.1:{own_port}/ws"
         try:

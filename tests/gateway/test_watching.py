@@ -41,7 +41,7 @@ async def leave(house: House, client: Client) -> None:
     """Close, and wait until the other end has noticed."""
     await client.close()
     async with asyncio.timeout(5):
-        while house.gateway.sockets:  # noqa: ASYNC110 (nobody tells)
+        while house.gateway.sockets:
             await asyncio.sleep(0.01)
 
 

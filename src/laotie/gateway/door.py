@@ -118,7 +118,7 @@ class Gateway:
         for socket in list(self.sockets):
             socket.bye("restarting", "the service restarts; come back in a moment", WSCloseCode.SERVICE_RESTART)
         deadline = self.now() + STOP_WAIT_S
-        while self.sockets and self.now() < deadline:  # noqa: ASYNC110 (the last one to close tells nobody)
+        while self.sockets and self.now() < deadline:
             await asyncio.sleep(0.02)
         for socket in list(self.sockets):
             socket.underlying.abort()
