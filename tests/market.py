@@ -271,7 +271,7 @@ async def open_market(db: Database, signer: Signer, **changes: Any) -> AsyncIter
     house = House(db=db, settings=settings, signer=signer, bus=bus, till=till)
     server = uvicorn.Server(uvicorn.Config(_open_door(house), log_config=None, lifespan="off", ws="none"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
+    while not server.started:
         await asyncio.sleep(0.005)
     try:
         yield await furnish(house)

@@ -155,7 +155,6 @@ class Cinema:
             device_scale_factor=scale,
             has_touch=touch,
             locale=locale,
-            timezone_id="Asia/Shanghai",
             color_scheme=theme,
         )
         self.contexts.append(context)

@@ -124,7 +124,8 @@ class Room:
         self._viewers[viewer_id] = count + 1
         self._names[viewer_id] = name
         if count == 0:
-            self._joined = (name, self._joined[1] + 1 if self._joined else 1)
+            if not staff:  # the shop's own people come to work, which is no news
+                self._joined = (name, self._joined[1] + 1 if self._joined else 1)
             self._counts_stale = True
             self._flush_soon()
 
