@@ -28,8 +28,6 @@ PHONE, TABLET, DESK = (390, 844), (768, 1024), (1440, 900)
 WAIT_MS = 45_000
 """Longer than anything takes, also on a machine that does other things."""
 
-NO_PICTURE = r"404 .*/ingest\)"
-"""The desk asks what arrives from the encoder, and nothing does."""
 ADDRESS = {"name": "老客", "phone": "13800000000", "country": "CN", "city": "大连市", "street": "海边路 1 号"}
 
 expect.set_options(timeout=WAIT_MS)

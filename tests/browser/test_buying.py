@@ -1,6 +1,6 @@
 """From the video to the paid order, and what the streamer sees of it."""
 
-from cinema import NO_PICTURE, Cinema, Show, in_room, say, sign_in, until
+from cinema import Cinema, Show, in_room, say, sign_in, until
 from playwright.async_api import Page, expect
 
 from laotie.demo.goods import PERSONAS
@@ -90,7 +90,6 @@ async def test_a_returning_buyer_needs_two_taps_and_may_pay_again_when_declined(
 
 
 async def test_pin_and_price_set_at_the_desk_reach_the_viewer(cinema: Cinema, show: Show) -> None:
-    cinema.tolerate(NO_PICTURE)
     page = await cinema.phone(f"/shows/{show.id}", await cinema.person("桃子"))
     desk = await cinema.desk(f"/shows/{show.id}", show.streamer)
     await expect(page.get_by_test_id("pinned")).to_contain_text("即食海参")
@@ -110,7 +109,6 @@ async def test_pin_and_price_set_at_the_desk_reach_the_viewer(cinema: Cinema, sh
 
 
 async def test_the_streamer_ends_the_show_at_the_desk(cinema: Cinema, show: Show) -> None:
-    cinema.tolerate(NO_PICTURE)
     desk = await cinema.desk(f"/shows/{show.id}", show.streamer)
     page = await cinema.phone(f"/shows/{show.id}")
     await in_room(page)

@@ -1,7 +1,7 @@
 """What a viewer sees of a show: picture, words, news of the cart, its end."""
 
 import pytest
-from cinema import NO_PICTURE, Cinema, Goods, Relay, Show, in_room, open_show, say, until
+from cinema import Cinema, Goods, Relay, Show, in_room, open_show, say, until
 from playwright.async_api import Page, expect
 
 from people import Browser as Person
@@ -138,7 +138,6 @@ async def _miss_something(page: Page, other: Page, show: Show, buyer: Person) ->
     ],
 )
 async def test_script_in_words_names_and_titles_is_only_text(cinema: Cinema, mischief: str) -> None:
-    cinema.tolerate(NO_PICTURE)
     name = mischief[:40]
     show = await open_show(cinema, Goods(mischief), name=name, title=mischief)
     page = await cinema.phone(f"/shows/{show.id}", await cinema.person(name))

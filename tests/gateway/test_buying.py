@@ -9,7 +9,7 @@ from scene import House, OpenHouse, make_account
 from laotie import live
 from laotie.base.ids import OrderId, new_id
 from laotie.base.outbox import list_waiting
-from laotie.events.orders import OrderCancelled, OrderPaid, OrderRefunded
+from laotie.events.orders import OrderCancelled, OrderPaid, OrderPlaced, OrderRefunded, PlacedLine
 from laotie.gateway import Limits
 
 
@@ -99,8 +99,54 @@ async def test_staff_hear_of_every_sale_and_viewers_of_none(house: House) -> Non
     assert sale["id"] == order["order"]["id"]
     assert sale["total"] == {"amount": 9900, "currency": "CNY"}
     assert sale["lines"][0]["title"] == "Sea cucumber"
-    assert sale["buyer"] == "小**"
+    assert sale["buyer"] == "小明"
+    assert (await buyer.until("bought"))["name"] == "小**"
     assert not buyer.heard("sale")
+
+
+async def test_staff_hear_who_bought_from_outside_the_room_before_they_hear_that_it_is_paid(house: House) -> None:
+    market = house.market
+    staff = await house.enter(scopes=frozenset({"orders"}))
+    outsider = await make_account(market.db, "outsider")
+    assert outsider.account_id is not None
+    now = market.db.clock.now()
+    about: dict[str, Any] = {
+        "buyer_id": outsider.account_id,
+        "shop_id": market.shop_id,
+        "show_id": market.show_id,
+        "currency": "CNY",
+        "total_amount": 9900,
+    }
+    hub, orders = house.gateway.hub, [OrderId(new_id()) for _ in range(3)]
+    item = market.items[0]
+    line = PlacedLine(
+        sku_id=item.skus[0].sku_id,
+        product_id=item.product_id,
+        cart_item_id=item.id,
+        quantity=1,
+        unit_price_amount=9900,
+        title=item.title,
+    )
+    for order_id in orders:
+        hub._order_placed(
+            OrderPlaced(
+                **about,
+                order_id=order_id,
+                client_id=new_id(),
+                lines=(line,),
+                source="direct",
+                placement="direct",
+                visit_id=None,
+                placed_at=now,
+                pay_by=now,
+            )
+        )
+        hub._order_paid(OrderPaid(**about, order_id=order_id, paid_at=now))
+    await staff.until(lambda frame: frame["t"] == "sale_paid" and frame["order"] == str(orders[-1]))
+    assert [sale["order"]["buyer"] for sale in staff.heard("sale")] == ["outsider"] * 3
+    told = [frame["t"] for frame in staff.frames if frame["t"].startswith("sale")]
+    assert told == ["sale", "sale_paid"] * 3
+    assert not hub._sales
 
 
 async def test_a_burst_of_sales_reaches_staff_bounded(open_house: OpenHouse) -> None:

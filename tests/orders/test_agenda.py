@@ -21,7 +21,7 @@ async def test_the_sweep_never_passes_an_order_that_commits_late(market: Market)
     async with market.db.tx() as till:
         facts = await _read_facts(till, [ask], market.settings.payment_timeout_s)
         outcome = decide([ask], facts)
-        await _write(till, outcome, facts)
+        await _write(till, outcome, facts, finish=False)
         late_id = outcome.taken[0].placed.id
         order_id = await market.place(buyer, item)
         assert late_id < order_id
@@ -46,7 +46,7 @@ async def test_a_till_that_has_its_locks_but_no_ids_yet_gets_ids_beyond_the_swee
         await market.settle()
         assert (await market.order(buyer, before)).state is OrderState.cancelled
         outcome = decide([ask], facts)
-        await _write(till, outcome, facts)
+        await _write(till, outcome, facts, finish=False)
     market.db.clock.advance(seconds=market.settings.payment_timeout_s + 1)
     await market.settle()
     assert (await market.order(slow_buyer, outcome.taken[0].placed.id)).state is OrderState.cancelled

@@ -44,8 +44,6 @@ SEAT = rule(
     rest="absent", anonymous="unknown", guest="unknown", staff="ok", staff_without="forbidden", token="forbidden"
 )
 
-SEAT_OFF_AIR = Rule(SEAT.answers | {"staff": "absent"})
-"""The seat lets in, but nothing is being broadcast here."""
 OWN_ROOM = rule(rest="absent", anonymous="unknown", guest="unknown", streamer="ok", token="forbidden")
 
 
@@ -208,7 +206,7 @@ TABLE: dict[str, Row] = {
     "PATCH /api/shows/{show_id}": seat(Scope.show, body=body(title="今天")),
     "POST /api/shows/{show_id}/start": seat(Scope.show, path=_spare_show),
     "POST /api/shows/{show_id}/end": seat(Scope.show, path=_spare_show),
-    "GET /api/shows/{show_id}/ingest": Row(SEAT_OFF_AIR, scope=Scope.show),
+    "GET /api/shows/{show_id}/ingest": seat(Scope.show),
     "GET /api/shows/{show_id}/cart": Row(EVERYBODY),
     "POST /api/shows/{show_id}/cart": seat(Scope.show, body=_item_of_spare),
     "PATCH /api/cart-items/{item_id}": seat(Scope.show, body=body(limit_per_person=5)),
@@ -217,6 +215,7 @@ TABLE: dict[str, Row] = {
     "POST /api/shows/{show_id}/tickets": Row(EVERYBODY, body=body(entry=None)),
     "POST /api/shows/{show_id}/share-links": Row(EVERYBODY),
     "GET /media/{show_id}/{name}": Row(EVERYBODY),
+    "GET /media/{show_id}/poster.jpg": Row(EVERYBODY),
     # fans and traffic
     "PUT /api/follows/{streamer_id}": Row(KNOWN, body=body()),
     "DELETE /api/follows/{streamer_id}": Row(KNOWN),

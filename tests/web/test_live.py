@@ -116,7 +116,17 @@ async def test_a_show_is_planned_changed_started_and_ended(people: People, db: D
     ended = await anna.post(f"/api/shows/{show_id}/end", json={})
     assert ended.json()["state"] == "ended"
     assert refused(await anna.post(f"/api/shows/{show_id}/start")) == "show-ended"
-    assert refused(await anna.get(f"/api/shows/{show_id}/ingest")) == "not-found"
+    assert (await anna.get(f"/api/shows/{show_id}/ingest")).json() == {
+        "state": "idle",
+        "bits_per_s": 0,
+        "frames_per_s": 0.0,
+        "width": 0,
+        "height": 0,
+        "codecs": "",
+        "last_packet_age_s": None,
+        "interruptions": 0,
+        "live_since": None,
+    }
 
 
 async def test_the_cart_is_filled_changed_pinned_and_emptied(people: People, db: Database) -> None:

@@ -17,6 +17,7 @@ Ask = TypeVar("Ask")
 Answer = TypeVar("Answer")
 
 BATCHES_IN_FLIGHT_MAX = 2
+BUSY_SIZE = 8
 
 
 class Batcher(Generic[Ask, Answer]):
@@ -47,6 +48,11 @@ class Batcher(Generic[Ask, Answer]):
     def waiting(self) -> int:
         """How many asks wait for their batch."""
         return len(self._waiting)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether asks come faster than one at a time: some wait, or a batch of several is being decided."""
+        return bool(self._waiting) or (bool(self._running) and self._last_size >= BUSY_SIZE)
 
     def submit(self, ask: Ask, reply: Callable[[Answer | BaseException], None]) -> None:
         """Queue an ask; `reply` is called once, with the answer or with the exception that stands for it."""

@@ -84,21 +84,32 @@ class Database:
             yield tx
 
     @asynccontextmanager
+    async def tx_on_first_trip(self) -> AsyncIterator["Tx"]:
+        """Like `tx`, but begun together with the first pipeline, for whoever counts round trips (the till).
+
+        Everything inside goes through `pipelined`; `finish` may commit with the last one.
+        """
+        async with self._begin("BEGIN", at_once=False) as tx:
+            yield tx
+
+    @asynccontextmanager
     async def read(self) -> AsyncIterator["Tx"]:
         """One read-only snapshot: every statement sees the same instant."""
         async with self._begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as tx:
             yield tx
 
     @asynccontextmanager
-    async def _begin(self, begin: LiteralString) -> AsyncIterator["Tx"]:
+    async def _begin(self, begin: LiteralString, *, at_once: bool = True) -> AsyncIterator["Tx"]:
         try:
             async with self.pool.connection(timeout=self._wait_s) as connection:
-                tx = Tx(connection, self.clock.now())
-                await connection.execute(begin)
+                tx = Tx(connection, self.clock.now(), begin=None if at_once else begin)
+                if at_once:
+                    await connection.execute(begin)
                 try:
                     yield tx
-                    await tx.flush()
-                    await connection.execute("COMMIT")
+                    if not tx.finished:
+                        await tx.flush()
+                        await connection.execute("COMMIT")
                 except BaseException:
                     if not connection.closed:
                         await _roll_back(connection)
@@ -140,10 +151,14 @@ class Tx:
     (`%(name)s`); they come as keywords.
     """
 
-    __slots__ = ("_connection", "_flushed", "_pipelined", "_request_ids", "cause", "now", "told")
+    __slots__ = ("_begin", "_connection", "_flushed", "_pipelined", "_request_ids", "cause", "finished", "now", "told")
 
-    def __init__(self, connection: AsyncConnection[tuple[Any, ...]], now: datetime) -> None:
+    def __init__(
+        self, connection: AsyncConnection[tuple[Any, ...]], now: datetime, *, begin: LiteralString | None = None
+    ) -> None:
         self._connection = connection
+        self._begin = begin
+        self.finished = False
         self._pipelined = False
         self._flushed = 0
         self.now = now
@@ -182,6 +197,11 @@ class Tx:
         """Rows as bare tuples: the checkout's form of `all`, where making records would cost more than the reading."""
         return await (await self._connection.execute(sql, params)).fetchall()
 
+    async def send(self, sql: LiteralString, **params: Any) -> "Sent":
+        """Inside `pipelined`: ask without waiting; read the answer after the block, when all have come at once."""
+        assert self._pipelined
+        return Sent(await self._connection.execute(sql, params))
+
     def tell(self, event: Event, *, request_id: str | None = None) -> None:
         """Publish a fact with this transaction's commit: written to the outbox just before it.
 
@@ -196,10 +216,20 @@ class Tx:
         """Send the statements inside without waiting for each one's answer; errors surface at the end."""
         async with self._connection.pipeline():
             self._pipelined = True
+            if self._begin is not None:
+                begin, self._begin = self._begin, None
+                await self._connection.execute(begin)
             try:
                 yield
             finally:
                 self._pipelined = False
+
+    async def finish(self) -> None:
+        """Inside the last pipeline of a transaction that one opened oneself: write the news and commit with it."""
+        assert self._pipelined
+        await self.flush()
+        await self._connection.execute("COMMIT")
+        self.finished = True
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -237,6 +267,19 @@ class Tx:
             },
         )
         self._flushed = len(self.told)
+
+
+class Sent:
+    """A statement on its way; `tuples` reads its rows once the pipeline has been left."""
+
+    __slots__ = ("_cursor",)
+
+    def __init__(self, cursor: AsyncCursor[tuple[Any, ...]]) -> None:
+        self._cursor = cursor
+
+    async def tuples(self) -> list[tuple[Any, ...]]:
+        """The rows."""
+        return await self._cursor.fetchall()
 
 
 def _shape(row: type[T], cursor: AsyncCursor[tuple[Any, ...]], found: list[tuple[Any, ...]]) -> list[T]:

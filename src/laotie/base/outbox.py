@@ -26,7 +26,9 @@ E = TypeVar("E", bound=Event)
 
 Reaction = tuple[str, Callable[[Tx, Any], Awaitable[None]]]
 
-TURN_SIZE_MAX = 1_000
+TURN_SIZE_MAX = 500
+TURN_SIZE_URGENT = 50
+STAND_BACK_S = 0.1
 ATTEMPTS_MAX = 20
 PAUSE_MAX_S = 3_600
 
@@ -48,7 +50,17 @@ def on(kind: type[E], handler: Callable[[Tx, E], Awaitable[None]]) -> Reaction:
 class Relay:
     """Carries facts from the outbox to reactions and bus until stopped. Any number may run on one database."""
 
-    def __init__(self, db: Database, bus: Bus, reactions: Iterable[Reaction], *, idle_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        db: Database,
+        bus: Bus,
+        reactions: Iterable[Reaction],
+        *,
+        idle_s: float = 1.0,
+        stand_back: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`stand_back` says that something more urgent is under way: turns become small and rare, never none."""
+        self._stand_back = stand_back
         self._db = db
         self._bus = bus
         self._idle_s = idle_s
@@ -67,12 +79,15 @@ class Relay:
         self._db.on_told(self.wake)
         while True:
             self._wake.clear()
+            urgent = self._stand_back()
             try:
-                carried = await self.turn()
+                carried = await self.turn(TURN_SIZE_URGENT if urgent else TURN_SIZE_MAX)
             except Unavailable:
                 carried = 0
                 await asyncio.sleep(self._idle_s)
-            if carried < TURN_SIZE_MAX // 2:
+            if urgent:
+                await asyncio.sleep(STAND_BACK_S)
+            elif carried < TURN_SIZE_MAX // 2:
                 try:
                     await asyncio.wait_for(self._wake.wait(), self._idle_s)
                     await asyncio.sleep(0.02)
@@ -86,7 +101,7 @@ class Relay:
             total += carried
         return total
 
-    async def turn(self) -> int:
+    async def turn(self, size: int = TURN_SIZE_MAX) -> int:
         """Carry one batch; returns how many facts were taken up."""
         async with self._db.tx() as tx:
             rows = await tx.all(
@@ -96,7 +111,7 @@ class Relay:
                 WHERE due_at <= %(now)s AND NOT parked ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
                 """,
                 now=tx.now,
-                limit=TURN_SIZE_MAX,
+                limit=size,
             )
             if not rows:
                 return 0

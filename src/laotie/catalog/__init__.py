@@ -72,6 +72,7 @@ from laotie.catalog.stock import (
     reserve_many,
     return_many,
     sell_many,
+    send_locks,
     set_many,
     stock_changed,
     tally,
@@ -86,6 +87,6 @@ __all__ = [
     "edit_shop", "edit_sku", "export_sheet", "find_products", "find_shops", "find_shops_named", "find_skus",
     "get_product", "get_shop", "guard", "import_sheet", "list_categories", "list_codes", "list_facts",
     "list_movements", "list_own_products", "list_products", "lock_many", "move_stock", "open_shop", "picture_of",
-    "record_past_sales", "release_many", "reserve_many", "return_many", "sell_many", "set_many", "stock_changed",
+    "record_past_sales", "release_many", "reserve_many", "return_many", "sell_many", "send_locks", "set_many", "stock_changed",
     "sum_facts", "take_in", "tally", "template",
 ]  # fmt: skip

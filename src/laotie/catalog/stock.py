@@ -9,6 +9,8 @@ equal the sums of the movements; no figure ever falls below zero (a `CHECK` stan
 by ascending id. The batch forms are one statement each and serve the till and the life of orders.
 """
 
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +31,14 @@ DIFFERENCES_SHOWN_MAX = 100
 
 async def lock_many(tx: Tx, sku_ids: list[SkuId]) -> dict[SkuId, Shelf]:
     """Lock the SKU rows by ascending id and read what a sale needs to know; unknown ids are left out."""
-    rows = await tx.tuples(
+    async with tx.pipelined():
+        finish = await send_locks(tx, sku_ids)
+    return await finish()
+
+
+async def send_locks(tx: Tx, sku_ids: list[SkuId]) -> Callable[[], Awaitable[dict[SkuId, Shelf]]]:
+    """The same inside a pipeline of the caller's: call what it returns after the block, for the answer."""
+    sent = await tx.send(
         """
         SELECT sku.id, sku.product_id, sku.shop_id, sku.available, sku.price_amount, sku.currency,
                sku.state = 'active' AND product.state = 'listed' AND shop.state = 'open',
@@ -38,13 +47,17 @@ async def lock_many(tx: Tx, sku_ids: list[SkuId]) -> dict[SkuId, Shelf]:
         FROM catalog.sku
         JOIN catalog.product ON product.id = sku.product_id
         JOIN catalog.shop ON shop.id = sku.shop_id
-        WHERE sku.id = ANY(%(ids)s)
+        WHERE sku.id = ANY(%(ids)s::uuid[])
         ORDER BY sku.id
         FOR NO KEY UPDATE OF sku
         """,
         ids=sku_ids,
     )
-    return {row[0]: Shelf._make(row) for row in rows}
+
+    async def finish() -> dict[SkuId, Shelf]:
+        return {row[0]: Shelf._make(row) for row in await sent.tuples()}
+
+    return finish
 
 
 async def reserve_many(tx: Tx, taken: list[Line]) -> None:
@@ -273,10 +286,10 @@ async def set_many(tx: Tx, counted: dict[SkuId, int], *, note: str) -> set[SkuId
     return {row[0] for row in changed}
 
 
-def stock_changed(shelf: Shelf, available: int) -> StockChanged:
+def stock_changed(shelf: Shelf, available: int, *, at: datetime | None = None) -> StockChanged:
     """The news of a SKU's new figure, from what the till read."""
     return StockChanged(
-        sku_id=shelf.sku_id, product_id=shelf.product_id, shop_id=shelf.shop_id, available=available
+        sku_id=shelf.sku_id, product_id=shelf.product_id, shop_id=shelf.shop_id, available=available, at=at
     )
 
 

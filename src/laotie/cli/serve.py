@@ -158,7 +158,7 @@ async def _open_house(
     front.waiting_for = "gateway"
     await gateway.start(db=db, signer=signer, till=till, playback=partial(live.playback_of, media))
     stack.push_async_callback(gateway.stop)
-    worker = Worker(context)
+    worker = Worker(context, stand_back=lambda: till.is_busy)
     worker.start()
     stack.push_async_callback(worker.stop)
     front.app = build_app(House(db=db, settings=settings, signer=signer, bus=bus, till=till, media=media))

@@ -74,9 +74,9 @@ def show_settings(*, document: bool = False) -> None:
 
 def write_openapi(path: Annotated[Path, Parameter()] = Path("openapi.json")) -> None:
     """Write the OpenAPI document that the page's client is generated from."""
-    from laotie.web.app import openapi_document
+    from laotie.web.app import openapi_json
 
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(openapi_document()), indent=1) + b"\n")
+    path.write_bytes(openapi_json())
     print(f"wrote {path}")
 
 

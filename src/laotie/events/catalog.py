@@ -1,5 +1,7 @@
 """What happened to goods: products changed, pieces came and went."""
 
+from datetime import datetime
+
 from laotie.base.events import Event
 from laotie.base.ids import ProductId, ShopId, SkuId
 
@@ -14,9 +16,13 @@ class ProductChanged(Event, tag="catalog.product_changed", frozen=True, kw_only=
 
 
 class StockChanged(Event, tag="catalog.stock_changed", frozen=True, kw_only=True):
-    """This many pieces of a SKU can be bought now: told once a SKU and transaction, an absolute figure."""
+    """This many pieces of a SKU can be bought now: told once a SKU and transaction, an absolute figure.
+
+    Sales say the instant `at` of their batch, so that who hears of several out of order knows the newest.
+    """
 
     sku_id: SkuId
     product_id: ProductId
     shop_id: ShopId
     available: int
+    at: datetime | None = None

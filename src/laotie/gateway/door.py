@@ -103,6 +103,7 @@ class Gateway:
         self.sink = sink or SegmentLog(self.settings.data_path / "behaviour")
         self.hub = Hub(db, self._bus, self.limits, self, origin=self.id, playback=playback)
         self.hub.start()
+        db.on_told(self.hub.hear_at_once)
         self._sweeping = loop.create_task(self._sweep())
         if self.settings.gateway_port is not None:
             await self._listen(self.settings.host, self.settings.gateway_port)

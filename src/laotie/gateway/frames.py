@@ -268,6 +268,10 @@ class SaleBrief(msgspec.Struct, frozen=True, kw_only=True):
     placed_at: datetime
 
 
+class Pulse(Down, frozen=True, kw_only=True, tag="beat"):
+    """Your beat was heard: the line lives, however quiet the room is."""
+
+
 class Sale(Down, frozen=True, kw_only=True, tag="sale"):
     """For staff: an order was placed in this show."""
 
@@ -294,7 +298,7 @@ class Bye(Down, frozen=True, kw_only=True, tag="bye"):
 
 
 Downstream = (
-    Welcome | Batch | Order | Refused | Paid | OrderMoved | Sent | Sale | SalesMore | SalePaid | Bye
+    Welcome | Batch | Order | Refused | Paid | OrderMoved | Sent | Pulse | Sale | SalesMore | SalePaid | Bye
 )
 
 encode = msgspec.json.Encoder().encode

@@ -7,6 +7,7 @@ as the fact they follow. Snapshots for joins are read once and shared for a mome
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
@@ -14,7 +15,7 @@ from uuid import UUID
 import msgspec
 from picows import WSCloseCode
 
-from laotie import catalog, live
+from laotie import catalog, identity, live
 from laotie.base.bus import Bus, Subscription
 from laotie.base.db import Database
 from laotie.base.events import Event, decode, tag_of
@@ -34,6 +35,9 @@ READ_AGAIN_S = 0.5
 READS_MAX = 20
 ROOMS_MAX = 20_000
 SAID_ABROAD_MAX = 1_000
+STOCK_REMEMBERED_MAX = 100_000
+SALES_WAITING_MAX = 500
+"""Sales of one show that wait for their buyers' names; more are told with what is known."""
 STOCK_RESTS_S = 2.0
 """Several relays may carry two changes of one SKU in the wrong order: once it rests, the shelf itself is asked."""
 
@@ -95,7 +99,9 @@ class Hub:
         self._by_sku: dict[SkuId, set[ShowId]] = {}
         self._entering: dict[ShowId, list[tuple[Guest, int | None]]] = {}
         self._dirty: dict[ShowId, set[CartItemId]] = {}
+        self._sales: dict[ShowId, list[sales.OrderPlaced | sales.OrderPaid]] = {}
         self._stock: dict[SkuId, tuple[int, float]] = {}
+        self._stock_at: dict[SkuId, datetime] = {}
         self._subscriptions: list[Subscription] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -189,8 +195,9 @@ class Hub:
         assert mark is not None
         for item in snapshot.cart:
             self._index(room, item.id, frozenset(sku.sku_id for sku in item.skus))
+        cover, playback = self._look(snapshot.show)
         show = msgspec.structs.replace(
-            snapshot.show, viewer_count=room.viewer_count, like_count=room.likes, playback=self._playback(snapshot.show)
+            snapshot.show, viewer_count=room.viewer_count, like_count=room.likes, cover=cover, playback=playback
         )
         room.paint(mark, frames.encode(show), frames.encode(snapshot.cart))
 
@@ -236,9 +243,21 @@ class Hub:
 
         return listen
 
+    def hear_at_once(self, told: list[Event]) -> None:
+        """What this process has just committed: a sale's stock is shown without waiting for the relay."""
+        for event in told:
+            if type(event) is goods.StockChanged:
+                self._stock_changed(event)
+
     def _stock_changed(self, event: goods.StockChanged) -> None:
         if event.sku_id not in self._by_sku:
             return
+        if event.at is not None:
+            if event.at < self._stock_at.get(event.sku_id, event.at):
+                return  # the relay brings again, later, what was heard at once
+            if len(self._stock_at) >= STOCK_REMEMBERED_MAX:
+                self._stock_at.clear()
+            self._stock_at[event.sku_id] = event.at
         self._stock[event.sku_id] = (event.available, self._loop.time())
         self._show_stock(event.sku_id, event.available)
 
@@ -281,16 +300,14 @@ class Hub:
         room = self.rooms.get(event.show_id) if event.show_id is not None else None
         if room is None:
             return
-        name = _initial(room.name_of(event.buyer_id))
-        room.notice_purchase(name, event.lines[0].title)
-        if room.staff:
-            room.tell_staff(frames.encode(frames.Sale(order=_brief(event, name))))
+        room.notice_purchase(_initial(room.name_of(event.buyer_id)), event.lines[0].title)
+        self._tell_staff_soon(room, event)
 
     def _order_paid(self, event: sales.OrderPaid) -> None:
         self._tell_buyer(event.buyer_id, frames.Paid(order=event.order_id))
         room = self.rooms.get(event.show_id) if event.show_id is not None else None
-        if room is not None and room.staff:
-            room.tell_staff(frames.encode(frames.SalePaid(order=event.order_id)))
+        if room is not None:
+            self._tell_staff_soon(room, event)
 
     def _order_cancelled(self, event: sales.OrderCancelled) -> None:
         self._tell_buyer(event.buyer_id, frames.OrderMoved(order=event.order_id, state="cancelled"))
@@ -310,7 +327,42 @@ class Hub:
         for socket in self._crowd.sockets_of(event.account_id):
             socket.bye("rights-changed", "your sign-in or your rights have changed; come back with a new ticket")
 
+    def _tell_staff_soon(self, room: Room, event: sales.OrderPlaced | sales.OrderPaid) -> None:
+        """In the order of the facts: what comes during a look-up waits for it."""
+        if not room.staff:
+            return
+        waiting = self._sales.get(room.show_id)
+        if waiting is None:
+            self._sales[room.show_id] = [event]
+            self._spawn(self._tell_staff(room))
+        elif len(waiting) < SALES_WAITING_MAX:
+            waiting.append(event)
+        else:
+            room.tell_staff(_as_told(room, event, {}))
+
     # What a fact alone does not say.
+
+    async def _tell_staff(self, room: Room) -> None:
+        """Tell what waits. Who is not in the room is looked up, all of them in one query."""
+        try:
+            while events := self._sales[room.show_id]:
+                self._sales[room.show_id] = []
+                buyers = {event.buyer_id for event in events if isinstance(event, sales.OrderPlaced)}
+                names = await self._find_names({buyer for buyer in buyers if room.name_of(buyer) is None})
+                for event in events:
+                    room.tell_staff(_as_told(room, event, names))
+        finally:
+            del self._sales[room.show_id]
+
+    async def _find_names(self, account_ids: set[AccountId]) -> dict[AccountId, str]:
+        if not account_ids:
+            return {}
+        try:
+            async with self._db.read() as tx:
+                profiles = await identity.find_profiles(tx, account_ids)
+        except Unavailable:  # a sale is news without a name, too
+            return {}
+        return {profile.id: profile.name for profile in profiles.values()}
 
     def _read_item_soon(self, show_id: ShowId, item_id: CartItemId) -> None:
         if show_id not in self.rooms:
@@ -357,15 +409,15 @@ class Hub:
         show = await self._again(read)
         room = self.rooms.get(show_id)
         if room is not None:
-            room.put(
-                ("show", None),
-                frames.encode(
-                    frames.ShowState(
-                        state=show.state, title=show.title, cover=show.cover, playback=self._playback(show)
-                    )
-                ),
-            )
+            cover, playback = self._look(show)
+            state = frames.ShowState(state=show.state, title=show.title, cover=cover, playback=playback)
+            room.put(("show", None), frames.encode(state))
             room.picture = None
+
+    def _look(self, show: live.Show) -> tuple[str | None, live.Playback | None]:
+        """Cover and picture of a show: on air, a frame of the picture stands in for a cover."""
+        playback = self._playback(show)
+        return show.cover if show.cover or playback is None else live.poster_of(show.id), playback
 
     async def _again(self, read: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         for _ in range(READS_MAX):
@@ -426,6 +478,15 @@ class Hub:
 def _initial(name: str | None) -> str:
     """Enough of a name to be a person, too little to know which."""
     return f"{name[0]}**" if name else "**"
+
+
+def _as_told(
+    room: Room, event: sales.OrderPlaced | sales.OrderPaid, names: dict[AccountId, str]
+) -> bytes:
+    if isinstance(event, sales.OrderPaid):
+        return frames.encode(frames.SalePaid(order=event.order_id))
+    name = room.name_of(event.buyer_id) or names.get(event.buyer_id, "")
+    return frames.encode(frames.Sale(order=_brief(event, name)))
 
 
 def _brief(event: sales.OrderPlaced, name: str) -> frames.SaleBrief:

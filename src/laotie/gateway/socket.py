@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from laotie.gateway.door import Gateway
 
 SAID_KEPT = 4
+PULSE = frames.wrap(frames.encode(frames.Pulse()))
 
 
 class HelloFirst(Conflict, code="hello-first"):
@@ -193,8 +194,10 @@ class RoomSocket(WSListener):
 
     def send(self, payload: bytes) -> None:
         """A personal frame, at once."""
+        self._write_now(frames.wrap(payload))
+
+    def _write_now(self, frame: bytes) -> None:
         metrics.FRAMES_SENT.inc()
-        frame = frames.wrap(payload)
         if self.lean:
             self.write_lean(frame)
         else:
@@ -351,6 +354,7 @@ class RoomSocket(WSListener):
         self.beat_at = now
         self.visible = frame.visible
         self.sent_then = room.version
+        self._write_now(PULSE)
 
     def _watched(self, watched_ms: int) -> None:
         self.watched_ms += watched_ms

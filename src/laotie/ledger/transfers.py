@@ -15,6 +15,7 @@ class _Settled(msgspec.Struct, frozen=True):
     debit_id: UUID
     credit_id: UUID
     amount: int
+    currency: str
 
 
 async def hold_many(tx: Tx, transfers: list[Transfer]) -> None:
@@ -68,7 +69,7 @@ async def _insert(tx: Tx, transfers: list[Transfer], phase: Phase) -> None:
     await _add_deltas(
         tx,
         [
-            (debit, credit, one.amount, column)
+            (debit, credit, one.amount, column, one.debit.currency)
             for debit, credit, one in zip(debit_ids, credit_ids, transfers, strict=True)
         ],
     )
@@ -100,7 +101,7 @@ async def _settle(tx: Tx, hold_ids: list[TransferId], phase: Phase, reason: str)
         FROM unnest(%(ids)s::uuid[], %(holds)s::uuid[]) AS asked (id, hold_id)
         JOIN ledger.transfer AS held ON held.id = asked.hold_id AND held.phase = 'pending'
         ON CONFLICT (settles_id) WHERE settles_id IS NOT NULL DO NOTHING
-        RETURNING settles_id, debit_id, credit_id, amount
+        RETURNING settles_id, debit_id, credit_id, amount, currency
         """,
         ids=[new_id() for _ in hold_ids],
         holds=hold_ids,
@@ -111,27 +112,29 @@ async def _settle(tx: Tx, hold_ids: list[TransferId], phase: Phase, reason: str)
     missing = set(hold_ids) - {TransferId(row.settles_id) for row in settled}
     if missing:
         raise HoldNotOpen(transfer_ids=sorted(missing))
-    moved = [(row.debit_id, row.credit_id, -row.amount, 0) for row in settled]
+    moved = [(row.debit_id, row.credit_id, -row.amount, 0, row.currency) for row in settled]
     if phase is Phase.posted:
-        moved += [(row.debit_id, row.credit_id, row.amount, 2) for row in settled]
+        moved += [(row.debit_id, row.credit_id, row.amount, 2, row.currency) for row in settled]
     await _add_deltas(tx, moved)
 
 
-async def _add_deltas(tx: Tx, moved: list[tuple[UUID, UUID, int, int]]) -> None:
+async def _add_deltas(tx: Tx, moved: list[tuple[UUID, UUID, int, int, str]]) -> None:
     """One row an account for the whole transaction: (debits pending, credits pending, debits posted, credits posted)."""
-    sums: dict[int, list[int]] = {}
-    for debit, credit, amount, column in moved:
-        sums.setdefault(debit.int, [0, 0, 0, 0])[column] += amount
-        sums.setdefault(credit.int, [0, 0, 0, 0])[column + 1] += amount
+    sums: dict[tuple[int, str], list[int]] = {}
+    for debit, credit, amount, column, currency in moved:
+        sums.setdefault((debit.int, currency), [0, 0, 0, 0])[column] += amount
+        sums.setdefault((credit.int, currency), [0, 0, 0, 0])[column + 1] += amount
     accounts = sorted(sums)
     await tx.run(
         """
-        INSERT INTO ledger.delta (id, account_id, debits_pending, credits_pending, debits_posted, credits_posted)
-        SELECT * FROM unnest(%(ids)s::uuid[], %(accounts)s::uuid[], %(a)s::bigint[], %(b)s::bigint[],
-                             %(c)s::bigint[], %(d)s::bigint[])
+        INSERT INTO ledger.delta
+            (id, account_id, currency, debits_pending, credits_pending, debits_posted, credits_posted)
+        SELECT * FROM unnest(%(ids)s::uuid[], %(accounts)s::uuid[], %(currencies)s::text[], %(a)s::bigint[],
+                             %(b)s::bigint[], %(c)s::bigint[], %(d)s::bigint[])
         """,
         ids=[new_id() for _ in accounts],
-        accounts=[UUID(int=account) for account in accounts],
+        accounts=[UUID(int=account) for account, _ in accounts],
+        currencies=[currency for _, currency in accounts],
         a=[sums[account][0] for account in accounts],
         b=[sums[account][1] for account in accounts],
         c=[sums[account][2] for account in accounts],

@@ -52,7 +52,7 @@ from laotie.live.model import (
     StreamRefused,
     Ticket,
 )
-from laotie.live.offer import quote_many
+from laotie.live.offer import quote_many, send_quotes
 from laotie.live.rooms import (
     authorize,
     change_room,
@@ -66,6 +66,7 @@ from laotie.live.shows import change_show, end_show, plan_show, start_show
 from laotie.live.stage import (
     cart_item_view,
     count_shows,
+    cover_of,
     find_cards,
     find_hosts,
     find_people,
@@ -77,6 +78,7 @@ from laotie.live.stage import (
     list_on_air,
     list_shows,
     playback_of,
+    poster_of,
     snapshot,
 )
 from laotie.live.ticket import issue_ticket, read_ticket
@@ -128,6 +130,7 @@ __all__ = [
     "change_show",
     "count_audience",
     "count_shows",
+    "cover_of",
     "end_show",
     "find_cards",
     "find_hosts",
@@ -147,10 +150,12 @@ __all__ = [
     "pin_item",
     "plan_show",
     "playback_of",
+    "poster_of",
     "quote_many",
     "read_ticket",
     "remove_item",
     "rotate_ingest_key",
+    "send_quotes",
     "snapshot",
     "start_show",
 ]

@@ -4,40 +4,45 @@ Locks, in this order: the gates of the shows (shared, by key), the cart items by
 person are judged under them). Console acts take the same in the same order: gate, show, cart items.
 """
 
-from datetime import datetime
+from collections.abc import Awaitable, Callable
 
 from laotie.base.db import Tx
 from laotie.base.ids import CartItemId, ShowId, SkuId
 from laotie.live.model import Quote, ShowQuote
 from laotie.live.shows import gate_key
 
+Quotes = tuple[dict[ShowId, ShowQuote], dict[tuple[CartItemId, SkuId], Quote]]
 
-async def quote_many(
+
+async def quote_many(tx: Tx, show_ids: list[ShowId], pairs: list[tuple[CartItemId, SkuId]]) -> Quotes:
+    """Read and hold what is asked about; what there is not is not in the answer."""
+    async with tx.pipelined():
+        finish = await send_quotes(tx, show_ids, pairs)
+    return await finish()
+
+
+async def send_quotes(
     tx: Tx, show_ids: list[ShowId], pairs: list[tuple[CartItemId, SkuId]]
-) -> tuple[dict[ShowId, ShowQuote], dict[tuple[CartItemId, SkuId], Quote]]:
-    """Read and hold what is asked about; what there is not is not in the answer.
+) -> Callable[[], Awaitable[Quotes]]:
+    """The same inside a pipeline of the caller's: call what it returns after the block, for the answer.
 
     Prices and states are read by statements of their own, after the locks: a statement that waits for a lock sees the
     locked row afresh, but everything beside it as of before the wait.
     """
-    items: dict[CartItemId, tuple[ShowId, bool, int | None, datetime | None]] = {}
-    async with tx.pipelined():
-        if show_ids:
-            await tx.run(
-                "SELECT pg_advisory_xact_lock_shared(key) FROM unnest(%(keys)s::bigint[]) AS gate (key)",
-                keys=sorted({gate_key(show_id) for show_id in show_ids}),
-            )
-        if pairs:
-            rows = await tx.tuples(
-                """
-                SELECT id, show_id, on_shelf, limit_per_person, sale_ends_at FROM live.cart_item
-                WHERE id = ANY(%(ids)s) ORDER BY id FOR NO KEY UPDATE
-                """,
-                ids=list({item_id for item_id, _ in pairs}),
-            )
-            items = {row[0]: row[1:] for row in rows}
     wanted = list(dict.fromkeys(pairs))
-    found = await tx.tuples(
+    if show_ids:
+        await tx.run(
+            "SELECT pg_advisory_xact_lock_shared(key) FROM unnest(%(keys)s::bigint[]) AS gate (key)",
+            keys=sorted({gate_key(show_id) for show_id in show_ids}),
+        )
+    held = await tx.send(
+        """
+        SELECT id, show_id, on_shelf, limit_per_person, sale_ends_at FROM live.cart_item
+        WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id FOR NO KEY UPDATE
+        """,
+        ids=list({item_id for item_id, _ in wanted}),
+    )
+    found = await tx.send(
         """
         SELECT price.item_id, price.sku_id, price.price_amount, price.currency
         FROM unnest(%(item_ids)s::uuid[], %(sku_ids)s::uuid[]) AS wanted (item_id, sku_id)
@@ -49,12 +54,17 @@ async def quote_many(
         sku_ids=[sku_id for _, sku_id in wanted],
         show_ids=list(set(show_ids)),
     )
-    shows: dict[ShowId, ShowQuote] = {}
-    quotes: dict[tuple[CartItemId, SkuId], Quote] = {}
-    for subject_id, sku_id, amount, word in found:
-        if sku_id is None:
-            shows[subject_id] = ShowQuote(word)
-        elif subject_id in items:
-            show_id, on_shelf, limit, ends_at = items[subject_id]
-            quotes[subject_id, sku_id] = Quote(show_id, on_shelf, amount, word, limit, ends_at)
-    return shows, quotes
+
+    async def finish() -> Quotes:
+        items = {row[0]: row[1:] for row in await held.tuples()}
+        shows: dict[ShowId, ShowQuote] = {}
+        quotes: dict[tuple[CartItemId, SkuId], Quote] = {}
+        for subject_id, sku_id, amount, word in await found.tuples():
+            if sku_id is None:
+                shows[subject_id] = ShowQuote(word)
+            elif subject_id in items:
+                show_id, on_shelf, limit, ends_at = items[subject_id]
+                quotes[subject_id, sku_id] = Quote(show_id, on_shelf, amount, word, limit, ends_at)
+        return shows, quotes
+
+    return finish

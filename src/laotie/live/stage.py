@@ -112,8 +112,21 @@ async def find_shows(tx: Tx, show_ids: list[ShowId]) -> dict[ShowId, Show]:
 
 def playback_of(media: MediaServer | None, show: Show) -> Playback | None:
     """Where the show's picture is, while this process has one (also while the encoder is expected back)."""
-    state = media.find_state(ChannelId(show.id)) if media is not None and show.state is ShowState.live else None
-    return Playback(hls=f"/media/{show.id}/master.m3u8") if state in (State.LIVE, State.AWAY) else None
+    on_air = show.state is ShowState.live and _has_picture(media, show.id)
+    return Playback(hls=f"/media/{show.id}/master.m3u8") if on_air else None
+
+
+def cover_of(media: MediaServer | None, show: Show | ShowCard) -> str | None:
+    """The show's cover; one that has none and is on air here is shown by a frame of its own picture."""
+    show_id = show.id if isinstance(show, Show) else show.show_id
+    if show.cover is not None or show.state is not ShowState.live or not _has_picture(media, show_id):
+        return show.cover
+    return poster_of(show_id)
+
+
+def poster_of(show_id: ShowId) -> str:
+    """Where a frame of the picture of a show on air is."""
+    return f"/media/{show_id}/poster.jpg"
 
 
 async def list_shows(
@@ -327,6 +340,10 @@ async def count_shows(tx: Tx) -> ShowCounts:
         FROM live.show
         """,
     )
+
+
+def _has_picture(media: MediaServer | None, show_id: ShowId) -> bool:
+    return media is not None and media.find_state(ChannelId(show_id)) in (State.LIVE, State.AWAY)
 
 
 def _person(account_id: AccountId, profile: identity.Profile | None) -> Person:

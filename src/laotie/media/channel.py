@@ -11,6 +11,7 @@ from laotie.media.feed import Feed, Timeline
 from laotie.media.model import Answer, Change, ChannelBusy, ChannelId, Limits, News, State, Stats
 from laotie.media.packager import Packager
 from laotie.media.playlist import Player, Waiters
+from laotie.media.poster import Poster, Studio
 
 
 class Channel:
@@ -21,7 +22,12 @@ class Channel:
     """
 
     def __init__(
-        self, channel_id: ChannelId, limits: Limits, waiters: Waiters, listener: Callable[[Change], None]
+        self,
+        channel_id: ChannelId,
+        limits: Limits,
+        waiters: Waiters,
+        studio: Studio,
+        listener: Callable[[Change], None],
     ) -> None:
         self.channel_id = channel_id
         self.state = State.IDLE
@@ -32,6 +38,7 @@ class Channel:
         self._timeline = Timeline()
         self._packager = Packager(limits, datetime.now(UTC), on_part=self._on_part)
         self._player = Player(self._packager, limits, waiters)
+        self.poster = Poster(self._packager, studio, limits)
         self._feed: Feed | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._restarts = self._dropped = 0

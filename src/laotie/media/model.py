@@ -116,6 +116,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     waiters_max: int = 20_000
     """Blocking requests held at once, over all channels."""
 
+    poster_fresh_s: float = 15.0
+    """How long a channel's poster is shown before another is made."""
+    poster_width_max: int = 540
+    poster_bytes_max: int = 512 * 1024
+    poster_s_max: float = 5.0
+    """A poster is made by then or not at all."""
+    posters_at_once_max: int = 2
+
     memory_bytes_max: int = 1536 * 1024 * 1024
     """Address space of one ffmpeg (a copying one takes 0.4 GB of it, mostly mapped program)."""
     cpu_share_max: float = 0.5

@@ -12,6 +12,7 @@ from laotie.media.encoder import find_ffmpeg
 from laotie.media.feed import Feed
 from laotie.media.model import Answer, Change, ChannelId, ChannelUnknown, Limits, News, ServerFull, State, Stats
 from laotie.media.playlist import Waiters, missing
+from laotie.media.poster import Studio
 
 Listener = Callable[[Change], Awaitable[None]]
 """Told of every change, one at a time and in order; what it raises is logged."""
@@ -26,6 +27,7 @@ class MediaServer:
         self._feeds: set[Feed] = set()
         self._channels: dict[ChannelId, Channel] = {}
         self._waiters = Waiters(self.limits.waiters_max)
+        self._studio = Studio(self.limits)
         self._changes: asyncio.Queue[Change] = asyncio.Queue()
         self._teller: asyncio.Task[None] | None = None
 
@@ -42,7 +44,8 @@ class MediaServer:
         """End every channel and tell so; no ffmpeg is left when this returns."""
         for channel in list(self._channels.values()):
             channel.end("the server closes")
-        await asyncio.gather(*(feed.close() for feed in self._feeds))
+        posters = [channel.poster.close() for channel in self._channels.values()]
+        await asyncio.gather(*posters, *(feed.close() for feed in self._feeds))
         if self._teller is not None:
             await self._changes.join()
             self._teller.cancel()
@@ -65,7 +68,9 @@ class MediaServer:
         if channel is None or channel.state == State.ENDED:
             if len(self._channels) - (channel is not None) >= self.limits.channels_max:
                 raise ServerFull()
-            channel = self._channels[channel_id] = Channel(channel_id, self.limits, self._waiters, self._changed)
+            channel = self._channels[channel_id] = Channel(
+                channel_id, self.limits, self._waiters, self._studio, self._changed
+            )
         feed = channel.admit(on_cut)
         self._feeds.add(feed)
         return feed
@@ -95,6 +100,15 @@ class MediaServer:
         metrics.ANSWERS.labels(answer.status).inc()
         metrics.ANSWER_BYTES.inc(len(answer.body))
         return answer
+
+    async def poster(self, channel_id: ChannelId) -> bytes:
+        """A frame of what is on air, as a JPEG at most `poster_fresh_s` old; refuses with `ChannelUnknown`."""
+        channel = self._channels.get(channel_id)
+        on_air = channel is not None and channel.state in (State.LIVE, State.AWAY)
+        picture = await channel.poster.find() if channel is not None and on_air else None
+        if picture is None:
+            raise ChannelUnknown()
+        return picture
 
     def find_state(self, channel_id: ChannelId) -> State | None:
         """The channel's state; nothing when there is no such channel."""

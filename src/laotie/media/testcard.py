@@ -78,7 +78,7 @@ def _arguments(card: TestCard, picture: Path, sound: Path, limits: Limits) -> li
     # Tenths of a second, so that latency can be read from a screenshot.
     label = "".join(letter for letter in card.label if letter.isalnum() or letter in " -")[:16]
     ink = "fontfile=clock.ttf:fontsize=22:fontcolor=white@0.95:box=1:boxcolor=black@0.22:boxborderw=9|14"
-    clock = rf"drawtext={ink}:x=(w-tw)/2:y=h*0.1:text='{label}  %{{localtime\:%T.%1N}}'"
+    clock = rf"drawtext={ink}:x=(w-tw)/2:y=h*0.17:text='{label}  %{{localtime\:%T.%1N}}'"
     return [
         *(find_ffmpeg(limits.ffmpeg), "-hide_banner", "-nostdin", "-loglevel", "error"),
         *("-protocol_whitelist", "file,pipe", "-threads", "1"),

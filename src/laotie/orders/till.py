@@ -7,17 +7,18 @@ answers. Sockets and HTTP use the same till; any number of processes may have on
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from psycopg.errors import UniqueViolation
 
 from laotie import catalog, ledger, live
 from laotie.base import metrics
 from laotie.base.batch import Batcher
-from laotie.base.db import Database, Tx, retried
+from laotie.base.db import Database, Sent, Tx, retried
 from laotie.base.ids import CartItemId, ShopId, TransferId
 from laotie.base.refusals import Refusal
 from laotie.events.orders import OrderPlaced, PlacedLine
-from laotie.orders.decide import AskKey, Bought, Facts, Known, Outcome, Taken, check_form, decide, pay_by
+from laotie.orders.decide import AskKey, Facts, Known, Outcome, Taken, check_form, decide, pay_by
 from laotie.orders.model import Ask, OrderState, Placed
 
 RACES_MAX = 3
@@ -35,6 +36,11 @@ class Till:
     def waiting(self) -> int:
         """Purchases that wait for their batch."""
         return self._batcher.waiting
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a sale is under way: a good moment for other work to stand back."""
+        return self._batcher.is_busy
 
     def submit(self, ask: Ask, reply: Callable[[Placed | BaseException], None]) -> None:
         """Queue a purchase; `reply` is called once, after the commit, with the order or the exception."""
@@ -66,7 +72,7 @@ class Till:
         return answers
 
     async def _decide_once(self, asks: list[Ask]) -> list[Placed | Refusal]:
-        async with self._db.tx() as tx:
+        async with self._db.tx_on_first_trip() as tx:
             facts = await _read_facts(tx, asks, self._payment_timeout_s)
             outcome = decide(asks, facts)
             if outcome.taken:
@@ -75,7 +81,10 @@ class Till:
 
 
 async def _read_facts(tx: Tx, asks: list[Ask], payment_timeout_s: int) -> Facts:
-    """Take the locks in the order of the house (show, cart item, SKU), then read."""
+    """Take the locks in the order of the house (gate, cart item, SKU), then read: one round trip.
+
+    While the rows are held every turn of the loop counts: other work of this process runs in each.
+    """
     show_ids = {ask.show_id.int: ask.show_id for ask in asks if ask.show_id is not None}
     lines = {
         (line.cart_item_id.int if line.cart_item_id is not None else 0, line.sku_id.int): line
@@ -83,22 +92,28 @@ async def _read_facts(tx: Tx, asks: list[Ask], payment_timeout_s: int) -> Facts:
         for line in ask.lines
     }
     pairs = [(line.cart_item_id, line.sku_id) for line in lines.values() if line.cart_item_id is not None]
-    shows, quotes = await live.quote_many(tx, sorted(show_ids.values()), pairs)
-    shelves = await catalog.lock_many(tx, sorted({line.sku_id for line in lines.values()}))
-    limited = sorted({item_id for (item_id, _), quote in quotes.items() if quote.limit_per_person is not None})
+    items = [item_id for item_id, _ in pairs]
+    async with tx.pipelined():
+        quotes_sent = await live.send_quotes(tx, sorted(show_ids.values()), pairs)
+        shelves_sent = await catalog.send_locks(tx, sorted({line.sku_id for line in lines.values()}))
+        known_sent = await _send_known(tx, asks)
+        bought_sent = await _send_bought(tx, asks, items) if items else None
+    shows, quotes = await quotes_sent()
+    shelves = await shelves_sent()
     return Facts(
         shelves={sku_id.int: shelf for sku_id, shelf in shelves.items()},
         shows={show_id.int: show for show_id, show in shows.items()},
         quotes={(item_id.int, sku_id.int): quote for (item_id, sku_id), quote in quotes.items()},
-        known=await _find_known(tx, asks),
-        bought=await _count_bought(tx, asks, limited) if limited else {},
+        known=_known_of(await known_sent.tuples()),
+        bought={(row[0].int, row[1].int): row[2] for row in await bought_sent.tuples()} if bought_sent else {},
         now=tx.now,
         pay_by=pay_by(tx.now, payment_timeout_s),
     )
 
 
-async def _find_known(tx: Tx, asks: list[Ask]) -> dict[AskKey, Known]:
-    rows = await tx.tuples(
+async def _send_known(tx: Tx, asks: list[Ask]) -> Sent:
+    """Orders that already bear one of these ids."""
+    return await tx.send(
         """
         SELECT buyer_id, client_id, digest, id, state, currency, total_amount, placed_at, pay_by
         FROM orders."order"
@@ -107,6 +122,9 @@ async def _find_known(tx: Tx, asks: list[Ask]) -> dict[AskKey, Known]:
         buyers=[ask.buyer_id for ask in asks],
         clients=[ask.client_id for ask in asks],
     )
+
+
+def _known_of(rows: list[tuple[Any, ...]]) -> dict[AskKey, Known]:
     return {
         (buyer_id.int, client_id.int): Known(
             Placed(id_, client_id, OrderState(state), currency, total, placed_at, deadline, again=True), digest
@@ -115,28 +133,27 @@ async def _find_known(tx: Tx, asks: list[Ask]) -> dict[AskKey, Known]:
     }
 
 
-async def _count_bought(tx: Tx, asks: list[Ask], items: list[CartItemId]) -> Bought:
-    """How many pieces each buyer has of each limited item; cancelled orders do not count."""
-    rows = await tx.tuples(
+async def _send_bought(tx: Tx, asks: list[Ask], items: list[CartItemId]) -> Sent:
+    """How many pieces each buyer has of each item with a limit; cancelled orders do not count."""
+    return await tx.send(
         """
         SELECT buyer_id, cart_item_id, quantity FROM orders.bought
-        WHERE cart_item_id = ANY(%(items)s) AND buyer_id = ANY(%(buyers)s)
+        WHERE cart_item_id = ANY(%(items)s::uuid[]) AND buyer_id = ANY(%(buyers)s::uuid[])
         """,
         buyers=[ask.buyer_id for ask in asks],
         items=items,
     )
-    return {(buyer_id.int, item_id.int): quantity for buyer_id, item_id, quantity in rows}
 
 
-async def _write(tx: Tx, outcome: Outcome, facts: Facts) -> None:
-    """Every room writes its own rows, one statement each, sent without waiting in between."""
+async def _write(tx: Tx, outcome: Outcome, facts: Facts, *, finish: bool = True) -> None:
+    """Every room writes its own rows, one statement each; to `finish` commits with them, in one round trip."""
     taken = outcome.taken
     holds = _holds(taken, facts)
     await ledger.open_for(tx, holds)
     for one in taken:
         tx.tell(_news(one, facts), request_id=one.ask.request_id)
     for sku, available in outcome.left.items():
-        tx.tell(catalog.stock_changed(facts.shelves[sku], available))
+        tx.tell(catalog.stock_changed(facts.shelves[sku], available, at=facts.now))
     async with tx.pipelined():
         await _insert_orders(tx, taken, facts)
         await _insert_lines(tx, taken, facts)
@@ -150,7 +167,8 @@ async def _write(tx: Tx, outcome: Outcome, facts: Facts) -> None:
             ],
         )
         await ledger.hold_many(tx, holds)
-        await tx.flush()
+        if finish:
+            await tx.finish()
 
 
 def _shop_of(one: Taken, facts: Facts) -> ShopId:

@@ -12,7 +12,6 @@ from litestar.params import QueryParameter
 from laotie import identity, live, traffic
 from laotie.base.db import Database
 from laotie.base.ids import AccountId, CartItemId, RoomId, ShopId, ShowId
-from laotie.base.refusals import NotFound
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
 from laotie.catalog import Store
@@ -28,7 +27,7 @@ from laotie.live import (
     ShowDraft,
     ShowState,
 )
-from laotie.media import ChannelId, MediaServer
+from laotie.media import ChannelId, MediaServer, State, Stats
 from laotie.web.catalog import ShopView, view_shop
 from laotie.web.given import FromPath, Given, JSONBody
 from laotie.web.paging import LIMIT_DEFAULT, After, Limit, Page
@@ -192,7 +191,11 @@ async def show_room(room_id: FromPath[UUID], db: Given[Database]) -> RoomView:
 
 @get("/api/streamers/{streamer_id:uuid}")
 async def show_streamer(
-    streamer_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], signer: Given[Signer]
+    streamer_id: FromPath[UUID],
+    actor: Given[Actor],
+    db: Given[Database],
+    signer: Given[Signer],
+    media: Given[MediaServer | None],
 ) -> StreamerView:
     """A streamer's page."""
     async with db.read() as tx:
@@ -208,7 +211,7 @@ async def show_streamer(
         stores=page.shop.stores,
         follower_count=page.follower_count,
         following=page.following,
-        live_show=page.live_show,
+        live_show=None if page.live_show is None else with_cover(page.live_show, media),
         next_show=page.next_show,
         past_shows=page.past_shows,
     )
@@ -287,13 +290,14 @@ async def end_show(
 async def show_ingest(
     show_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], media: Given[MediaServer | None]
 ) -> IngestStats:
-    """What arrives from the encoder; absent while nothing does."""
+    """What arrives from the encoder; idle and zeros while nothing does."""
     async with db.read() as tx:
         show = await live.get_show(tx, ShowId(show_id))
         await identity.require_seat(tx, actor, show.shop_id, Scope.show)
-    if media is None:
-        raise NotFound()
-    stats = media.stats(ChannelId(show_id))
+    channel_id = ChannelId(show_id)
+    stats = Stats(channel_id=channel_id, state=State.IDLE)
+    if media is not None and media.find_state(channel_id) is not None:
+        stats = media.stats(channel_id)
     return IngestStats(**{name: getattr(stats, name) for name in IngestStats.__struct_fields__})
 
 
@@ -365,6 +369,11 @@ async def share_show(
         return await traffic.share(tx, signer, actor, ShowId(show_id))
 
 
+def with_cover(card: ShowCard, media: MediaServer | None) -> ShowCard:
+    """The card with the picture that stands for the show now."""
+    return msgspec.structs.replace(card, cover=live.cover_of(media, card))
+
+
 def _own_room(room: live.Room, settings: Settings) -> OwnRoom:
     return OwnRoom(
         id=room.id,
@@ -382,7 +391,7 @@ def _own_room(room: live.Room, settings: Settings) -> OwnRoom:
 
 
 def _with_playback(show: Show, media: MediaServer | None) -> Show:
-    return msgspec.structs.replace(show, playback=live.playback_of(media, show))
+    return msgspec.structs.replace(show, playback=live.playback_of(media, show), cover=live.cover_of(media, show))
 
 
 def _rtmp_url(settings: Settings) -> str:

@@ -27,4 +27,14 @@ async def play_show(
     return Response(answer.body, status_code=answer.status, headers=headers, media_type=kind)
 
 
-ROUTES = [play_show]
+@get("/media/{show_id:uuid}/poster.jpg", include_in_schema=False)
+async def show_poster(show_id: FromPath[UUID], media: Given[MediaServer | None]) -> Response[bytes]:
+    """A frame of the show's own picture, for its cards; absent while there is none."""
+    if media is None:
+        raise NotFound()
+    picture = await media.poster(ChannelId(show_id))
+    headers = {"cache-control": f"public, max-age={media.limits.poster_fresh_s:.0f}"}
+    return Response(picture, headers=headers, media_type="image/jpeg")
+
+
+ROUTES = [play_show, show_poster]

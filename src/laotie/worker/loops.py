@@ -26,6 +26,8 @@ MEASURE_EVERY_S = 5.0
 JOBS_AT_ONCE = 4
 RESCUE_EVERY_S = 15.0
 RETRY_AFTER_S = 2.0
+STAND_BACK_S = 0.25
+STAND_BACK_S_MAX = 5.0
 
 
 def all_reactions() -> list[Reaction]:
@@ -41,10 +43,12 @@ def all_reactions() -> list[Reaction]:
 class Worker:
     """Relay, deadlines, fold and jobs; `start` returns at once, `stop` lets work in hand finish."""
 
-    def __init__(self, context: jobs.Context) -> None:
+    def __init__(self, context: jobs.Context, *, stand_back: Callable[[], bool] = lambda: False) -> None:
+        """`stand_back` says that a sale is under way in this process, whose tail the folds would be."""
         self._context = context
         self._db = context.db
-        self.relay = Relay(context.db, context.bus, all_reactions())
+        self._stand_back = stand_back
+        self.relay = Relay(context.db, context.bus, all_reactions(), stand_back=stand_back)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
@@ -83,7 +87,13 @@ class Worker:
 
     async def _every(self, seconds: float, act: Callable[[], Awaitable[int]]) -> None:
         """Again at once while there is work, otherwise after a pause."""
+        stood_back_s = 0.0
         while True:
+            if self._stand_back() and stood_back_s < STAND_BACK_S_MAX:
+                stood_back_s += STAND_BACK_S
+                await asyncio.sleep(STAND_BACK_S)
+                continue
+            stood_back_s = 0.0
             if not await act():
                 await asyncio.sleep(seconds)
 

@@ -25,8 +25,3 @@ export function writeAmount(money: Money): string {
 export function formatSum({ amount, currency }: Money): string {
   return new Intl.NumberFormat(currentLocale(), { style: 'currency', currency, currencyDisplay: 'narrowSymbol' }).format(amount / minorUnits(currency))
 }
-
-/** The tail of an order's id, as people read it out. */
-export function orderNumber(id: string): string {
-  return id.replaceAll('-', '').slice(-10).toUpperCase()
-}

@@ -64,7 +64,7 @@ export const changeShow = (id: string, body: { title?: string; cover?: string | 
   ask<Show>('patch', '/api/shows/{id}', { path: { id }, body })
 export const startShow = (id: string) => ask<Show>('post', '/api/shows/{id}/start', { path: { id }, body: {} })
 export const endShow = (id: string) => ask<Show>('post', '/api/shows/{id}/end', { path: { id }, body: {} })
-export const getIngest = (id: string) => maybe(ask<IngestStats>('get', '/api/shows/{id}/ingest', { path: { id } }))
+export const getIngest = (id: string) => ask<IngestStats>('get', '/api/shows/{id}/ingest', { path: { id } })
 export const getSales = (id: string) => ask<Sales>('get', '/api/shows/{id}/sales', { path: { id } })
 export const getTicket = (id: string) => ask<Ticket>('post', '/api/shows/{id}/tickets', { path: { id }, body: { entry: null } })
 

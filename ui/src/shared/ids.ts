@@ -1,3 +1,8 @@
+/** The tail of an order's id, as people read it out: the same on the buyer's phone and in the shop's console. */
+export function orderNumber(id: string): string {
+  return id.replaceAll('-', '').slice(-10).toUpperCase()
+}
+
 /** A UUIDv7 made here: what a client creates carries the client's id, and that id is the idempotency key. */
 export function newId(now: number = Date.now()): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16))

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { orderNumber, readAmount, writeAmount } from '@/console/amounts'
+import { readAmount, writeAmount } from '@/console/amounts'
+import { orderNumber } from '@/shared/ids'
 import { toCsv } from '@/console/csv'
 import { actOf } from '@/console/desk/shortcuts'
 import { addressLines } from '@/console/orders/words'

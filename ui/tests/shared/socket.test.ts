@@ -176,6 +176,43 @@ describe('a lost line', () => {
     expect(room.ticket).toHaveBeenCalledTimes(2)
   })
 
+  it('is given up when nothing is heard on it any more, and taken up again', async () => {
+    const room = setUp()
+    await enter(room)
+    await vi.advanceTimersByTimeAsync(24_500)
+    expect(room.links.at(-1)).toBe('open')
+    await vi.advanceTimersByTimeAsync(1_500)
+    expect(Line.all).toHaveLength(2)
+    Line.last.open()
+    expect(Line.last.heard[0]).toEqual({ t: 'hello', ticket: 'T', resume: { v: 10 } })
+  })
+
+  it('lives through a quiet hour as long as its beats are answered', async () => {
+    const room = setUp()
+    await enter(room)
+    for (let beat = 0; beat < 360; beat++) {
+      await vi.advanceTimersByTimeAsync(10_000)
+      Line.last.say({ t: 'beat' })
+    }
+    expect(Line.all).toHaveLength(1)
+    expect(room.links.at(-1)).toBe('open')
+  })
+
+  it('is not judged while the page is hidden, and anew when it is seen again', async () => {
+    const room = setUp()
+    const visibility = vi.spyOn(document, 'visibilityState', 'get').mockReturnValue('hidden')
+    await enter(room)
+    await vi.advanceTimersByTimeAsync(120_000)
+    expect(room.links.at(-1)).toBe('open')
+    visibility.mockReturnValue('visible')
+    document.dispatchEvent(new Event('visibilitychange'))
+    await vi.advanceTimersByTimeAsync(24_000)
+    expect(room.links.at(-1)).toBe('open')
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(room.ticket).toHaveBeenCalledTimes(2)
+    visibility.mockRestore()
+  })
+
   it('is not taken up again after a final goodbye', async () => {
     const room = setUp()
     await enter(room)

@@ -41,6 +41,13 @@ describe('a room', () => {
     expect(room.cart.map((item) => item.id)).toEqual(['c', 'a'])
   })
 
+  it('remembers the most there was of everything, so that what is sold can be seen', () => {
+    advance(room, [{ t: 'stock', sku: 'k-a', available: 2 }, { t: 'stock', sku: 'k-b', available: 9 }, { t: 'item', ...item('c', 0) }])
+    expect(room.most).toEqual({ 'k-a': 5, 'k-b': 9, 'k-c': 5 })
+    welcome(room, frame({ cart: [item('a', 1, { skus: [{ ...item('a', 1).skus[0]!, available: 1 }] })] }))
+    expect(room.most['k-a']).toBe(5)
+  })
+
   it('does not go back to an older version of an item', () => {
     advance(room, [{ t: 'item', ...item('a', 1, { version: 3, title: 'new' }) }, { t: 'item', ...item('a', 1, { version: 2, title: 'old' }) }])
     expect(room.cart.find((item) => item.id === 'a')!.title).toBe('new')

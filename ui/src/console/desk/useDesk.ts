@@ -188,7 +188,7 @@ export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
     } catch (cause) {
       flags.stats = !(cause instanceof Refused && cause.status >= 400 && cause.status < 500)
     }
-    if (flags.stats && !flags.closed) later('stats', stats.value ? STATS_EVERY_MS : NO_STATS_EVERY_MS, () => void readStats())
+    if (flags.stats && !flags.closed) later('stats', stats.value?.state === 'live' ? STATS_EVERY_MS : NO_STATS_EVERY_MS, () => void readStats())
     if (stats.value?.state === 'live' && live.value && !show.value?.playback) void refresh()
   }
 

@@ -761,7 +761,7 @@ export interface paths {
         };
         /**
          * The shop's orders, newest first, for its staff
-         * @description The shop's orders, newest first, for its staff.
+         * @description The shop's orders, newest first, for its staff. Addresses are in each order's own answer alone.
          */
         get: operations["list_shop_orders"];
         put?: never;
@@ -780,8 +780,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * One of the shop's orders, for its staff
-         * @description One of the shop's orders, for its staff.
+         * One of the shop's orders, for its staff, with the buyer's address; that it was read is on record
+         * @description One of the shop's orders, for its staff, with the buyer's address; that it was read is on record.
          */
         get: operations["get_shop_order"];
         put?: never;
@@ -1000,8 +1000,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What arrives from the encoder; absent while nothing does
-         * @description What arrives from the encoder; absent while nothing does.
+         * What arrives from the encoder; idle and zeros while nothing does
+         * @description What arrives from the encoder; idle and zeros while nothing does.
          */
         get: operations["show_ingest"];
         put?: never;

@@ -34,12 +34,14 @@ export type PersonalFrame =
   | { t: 'sent'; re: string }
   | { t: 'sale'; order: Record<string, unknown> }
   | { t: 'sales_more'; n: number }
-  | { t: 'sales_more'; n: number }
   | { t: 'sale_paid'; order: string }
 
 export interface ByeFrame { t: 'bye'; code: string; reason?: string }
 
-export type ServerFrame = WelcomeFrame | BatchFrame | PersonalFrame | ByeFrame
+/** A beat was heard: the line lives. */
+export interface BeatFrame { t: 'beat' }
+
+export type ServerFrame = WelcomeFrame | BatchFrame | PersonalFrame | BeatFrame | ByeFrame
 
 // client → server
 export interface BuyLine { sku: string; item: string | null; qty: number; price: number }

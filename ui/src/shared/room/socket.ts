@@ -1,7 +1,8 @@
 /**
  * The room's socket: ticket → hello → welcome → batches by version → resync on a gap.
  *
- * It promises its callers: a lost connection comes back by itself (jittered backoff, resuming from the last version); a
+ * It promises its callers: a lost connection comes back by itself (jittered backoff, resuming from the last version),
+ * also one that has fallen silent; a
  * buy or a chat line that was under way is sent again with the same id, so it happens once; a buy's promise always
  * settles, with the order or with a `Refused`; what the server takes back for good (`bye`) ends the socket with its code.
  * What the frames mean to the screen is left to `state.ts`.
@@ -31,6 +32,8 @@ const WELCOME_WAIT_MS = 10_000
 const ANSWER_WAIT_MS = 5_000
 /** After this long the buyer is told; the order id stays good for another try. */
 const BUY_WAIT_MS = 30_000
+/** The server answers every beat. A line that is silent for so many of them is dead, whatever the browser thinks. */
+const SILENT_BEATS_MAX = 2.5
 const LIKE_FLUSH_MS = 400
 const LIKES_PER_FRAME_MAX = 50
 const UNSENT_CHAT_MAX = 20
@@ -132,7 +135,11 @@ export class RoomSocket {
       this.post(JSON.stringify({ t: 'hello', ticket: ticket.ticket, resume }))
       this.later('welcome', WELCOME_WAIT_MS, () => socket.close())
     }
-    socket.onmessage = (event) => this.receive(JSON.parse(String(event.data)) as ServerFrame)
+    socket.onmessage = (event) => {
+      if (this.socket !== socket) return
+      this.receive(JSON.parse(String(event.data)) as ServerFrame)
+      if (this.socket === socket) this.heard()
+    }
     socket.onclose = () => {
       if (this.socket === socket) this.again()
     }
@@ -161,6 +168,8 @@ export class RoomSocket {
       case 'sent':
         this.chats.delete(frame.re)
         break
+      case 'beat':
+        return
     }
     this.options.onPersonal?.(frame)
   }
@@ -204,7 +213,7 @@ export class RoomSocket {
   private again(): void {
     this.socket = null
     this.welcomed = false
-    for (const name of ['welcome', 'beat', 'answer']) this.clear(name)
+    for (const name of ['welcome', 'beat', 'answer', 'silence']) this.clear(name)
     if (this.stopped) return
     this.options.onLink(this.version === null ? 'connecting' : 'reconnecting')
     const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.attempts++)
@@ -230,6 +239,13 @@ export class RoomSocket {
   private beat(): void {
     this.post(JSON.stringify({ t: 'beat', visible: document.visibilityState === 'visible', v: this.version }))
     this.later('beat', this.beatMs, () => this.beat())
+  }
+
+  /** Silence counts only while somebody looks: a hidden page is put to sleep by its browser and hears late. */
+  private heard(): void {
+    this.later('silence', SILENT_BEATS_MAX * this.beatMs, () => {
+      if (document.visibilityState === 'visible') this.drop()
+    })
   }
 
   private flushLikes(): void {
@@ -281,7 +297,9 @@ export class RoomSocket {
   }
 
   private readonly onVisibility = (): void => {
-    if (this.welcomed) this.beat()
+    if (!this.welcomed) return
+    this.beat()
+    this.heard()
   }
 
   /** A line without a network is dead, and its socket would not say so for minutes. */

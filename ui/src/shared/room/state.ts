@@ -15,13 +15,15 @@ export interface RoomState {
   you: WelcomeFrame['you'] | null
   show: Show | null
   cart: CartItem[]
+  /** By SKU the most pieces seen since the room was opened. */
+  most: Record<string, number>
   lines: Line[]
   viewers: number
   likes: number
 }
 
 export function newRoomState(): RoomState {
-  return reactive({ you: null, show: null, cart: [], lines: [], viewers: 0, likes: 0 })
+  return reactive({ you: null, show: null, cart: [], most: {}, lines: [], viewers: 0, likes: 0 })
 }
 
 let notices = 0
@@ -33,6 +35,7 @@ export function welcome(room: RoomState, frame: WelcomeFrame): void {
   room.you = frame.you
   room.show = frame.show
   room.cart = [...frame.cart].sort(byPosition)
+  for (const item of room.cart) count(room, item)
   room.lines = [...frame.chat.map((line) => ({ kind: 'chat' as const, ...line })), ...own]
   room.viewers = frame.counts.viewers
   room.likes = frame.counts.likes
@@ -81,6 +84,7 @@ function step(room: RoomState, frame: RoomFrame): void {
       for (const item of room.cart) {
         for (const sku of item.skus) if (sku.sku_id === frame.sku) sku.available = frame.available
       }
+      if (frame.sku in room.most) room.most[frame.sku] = Math.max(room.most[frame.sku]!, frame.available)
       break
     case 'item': {
       const { t: _, ...item } = frame
@@ -88,6 +92,7 @@ function step(room: RoomState, frame: RoomFrame): void {
       if (index < 0) room.cart.push(item)
       else if (item.version >= room.cart[index]!.version) room.cart[index] = item
       room.cart.sort(byPosition)
+      count(room, item)
       break
     }
     case 'gone':
@@ -105,6 +110,10 @@ function step(room: RoomState, frame: RoomFrame): void {
       if (frame.playback !== undefined) room.show.playback = frame.playback
       break
   }
+}
+
+function count(room: RoomState, item: CartItem): void {
+  for (const sku of item.skus) room.most[sku.sku_id] = Math.max(room.most[sku.sku_id] ?? 0, sku.available)
 }
 
 function pin(room: RoomState, item: string | null): void {
