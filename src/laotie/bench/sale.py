@@ -269,7 +269,8 @@ INSERT INTO base.outbox (id, tag, body, told_at, request_id)
 UPDATE catalog.sku SET available = available - {orders}, reserved = reserved + {orders} WHERE id = '{sale.sku_id}'
   AND available >= {orders};
 INSERT INTO ledger.delta (id, account_id, currency, debits_pending, credits_pending, debits_posted, credits_posted)
-  VALUES (uuidv7(), '{sale.debit_id}', 'CNY', {sale.price * orders}, 0, 0, 0), (uuidv7(), '{sale.credit_id}', 'CNY', 0, {sale.price * orders}, 0, 0);
+  VALUES (uuidv7(), '{sale.debit_id}', 'CNY', {sale.price * orders}, 0, 0, 0),
+    (uuidv7(), '{sale.credit_id}', 'CNY', 0, {sale.price * orders}, 0, 0);
 INSERT INTO base.outbox (id, tag, body, told_at)
   VALUES (uuidv7(), 'catalog.stock_changed', '\\x{sale.stock_news_example.hex()}', now());
 COMMIT;
