@@ -9,14 +9,25 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 
 from laotie.base.clock import Clock
 from laotie.base.db import Database
+from laotie.base.logs import log
 from laotie.base.migrate import migrate
 from laotie.base.postgres import EmbeddedPostgres
 from laotie.base.signer import Signer
 
 VERSION = int(os.environ.get("TEST_POSTGRES", "18"))
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """A test that sets the logs up as a program does leaves no trace for the next one, which may listen to them."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+    log.__dict__.pop("bind", None)  # where structlog keeps the logger of its first use
 
 
 @pytest.fixture(scope="session")
