@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 import psycopg
-from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from laotie import audit
 from laotie.base.db import Database
@@ -33,6 +33,7 @@ class Shopper(WSListener):
         self._open = set(self._asks)
         self.contradictions: list[str] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.seated: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.transport: WSTransport | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -43,11 +44,17 @@ class Shopper(WSListener):
         if frame.msg_type is not WSMsgType.TEXT:
             return
         answer = msgspec.json.decode(frame.get_payload_as_bytes())
-        if answer["t"] == "welcome":
-            for ask in self._asks.values():
-                transport.send(WSMsgType.TEXT, self._sale.buy_frame(ask.client_id, quantity=ask.quantity))
+        if answer["t"] == "welcome" and not self.seated.done():
+            self.seated.set_result(None)
         elif answer["t"] in ("order", "refused") and answer.get("re") in self._asks:
             self._hear(self._asks[answer["re"]], answer)
+
+    def start(self) -> None:
+        """Everyone is in: now all at once."""
+        if self.transport is None or self.done.done():
+            return
+        for ask in self._asks.values():
+            self.transport.send(WSMsgType.TEXT, self._sale.buy_frame(ask.client_id, quantity=ask.quantity))
 
     def _hear(self, ask: Ask, answer: dict[str, object]) -> None:
         if answer["t"] == "order":
@@ -63,8 +70,9 @@ class Shopper(WSListener):
             self.done.set_result(None)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
+        for waited in (self.seated, self.done):
+            if not waited.done():
+                waited.set_result(None)
 
 
 def make_asks(*, buyers: int, each: int, quantity: int = 1) -> list[Ask]:
@@ -83,11 +91,11 @@ async def send_all(servers: list[ServerUnderTest], sale: HotSale, asks: list[Ask
         server = servers[number % len(servers)]
         ticket = ticket_for(server.signer, sale, account_id=AccountId(buyer_id))
         shopper = Shopper(sale, ticket, own)
-        try:
-            await ws_connect(lambda one=shopper: one, f"ws://127.0.0.1:{server.port}/ws")
-        except (OSError, WSError):
-            break  # the server died while people were still coming in
+        await ws_connect(lambda one=shopper: one, f"ws://127.0.0.1:{server.port}/ws")
         shoppers.append(shopper)
+    await asyncio.wait([shopper.seated for shopper in shoppers], timeout=wait_s)
+    for shopper in shoppers:
+        shopper.start()
     await asyncio.wait([shopper.done for shopper in shoppers], timeout=wait_s)
     for shopper in shoppers:
         if shopper.transport is not None:
