@@ -85,6 +85,11 @@ class ServerUnderTest:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Until `/healthz` says that all is ready; raises with the log's end when it does not come to that."""
+        assert self._process is not None
         deadline = time.monotonic() + READY_WAIT_S
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
