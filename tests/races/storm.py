@@ -1,9 +1,13 @@
 """A storm of purchases over sockets, and what must hold after any fault."""
 
 import asyncio
+import contextlib
+import os
+import signal
 from uuid import UUID
 
 import msgspec
+import psutil
 import psycopg
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
@@ -101,6 +105,15 @@ async def send_all(servers: list[ServerUnderTest], sale: HotSale, asks: list[Ask
         if shopper.transport is not None:
             shopper.transport.disconnect(graceful=False)
     return shoppers
+
+
+def kill_postgres(server: ServerUnderTest) -> None:
+    """SIGKILL to PostgreSQL and all its processes."""
+    postmaster = psutil.Process(server.postgres.pid)
+    for process in [postmaster, *postmaster.children(recursive=True)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+    psutil.wait_procs([postmaster], timeout=10)
 
 
 def check_books(url: str, sale: HotSale, asks: list[Ask], *, received: int) -> dict[str, int]:

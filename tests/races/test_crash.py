@@ -3,16 +3,14 @@
 import asyncio
 import os
 import random
-import signal
 import time
 
-import psutil
 import pytest
 
 from laotie.base.db import Database
 from laotie.bench.market import HotSale, open_sale
 from laotie.bench.server import ServerUnderTest
-from tests.races.storm import Ask, Shopper, audit_finds_nothing, check_books, make_asks, send_all
+from tests.races.storm import Ask, Shopper, audit_finds_nothing, check_books, kill_postgres, make_asks, send_all
 
 ASKS = 5_000
 BUYERS = 50
@@ -52,11 +50,8 @@ class Kill:
     def __call__(self, server: ServerUnderTest) -> None:
         if self.whom == "server":
             server.kill()
-            return
-        postmaster = psutil.Process(server.postgres.pid)
-        for process in [postmaster, *postmaster.children(recursive=True)]:
-            os.kill(process.pid, signal.SIGKILL)
-        psutil.wait_procs([postmaster], timeout=10)
+        else:
+            kill_postgres(server)
 
 
 @pytest.mark.parametrize("whom", ["server", "postgres"])

@@ -1,34 +1,23 @@
 """The database gone, the disk full: the product says so, loses nothing, and recovers by itself."""
 
 import asyncio
-import contextlib
 import os
-import signal
 import time
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from laotie.bench.server import ServerUnderTest
-from tests.races.storm import audit_finds_nothing, check_books, make_asks, send_all
+from tests.races.storm import audit_finds_nothing, check_books, kill_postgres, make_asks, send_all
 from tests.races.test_crash import open_hot_sale
-
-
-def stop_postgres_at_once(server: ServerUnderTest) -> None:
-    postmaster = psutil.Process(server.postgres.pid)
-    for process in [postmaster, *postmaster.children(recursive=True)]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
-    psutil.wait_procs([postmaster], timeout=10)
 
 
 async def keep_away(server: ServerUnderTest) -> None:
     """Kill the database, and again each time that the server has started it anew."""
     while True:
         if server.postgres.is_running:
-            stop_postgres_at_once(server)
+            kill_postgres(server)
         await asyncio.sleep(0.1)
 
 

@@ -187,11 +187,10 @@ async def _run_closed_loop(people: list[Any], results: Results, seconds: float) 
     results.ended = time.perf_counter()
     for person in people:
         person.buying = False
-    done, late = await asyncio.wait([asyncio.ensure_future(person.idle.wait()) for person in people], timeout=20)
+    _, late = await asyncio.wait([asyncio.ensure_future(person.idle.wait()) for person in people], timeout=20)
     results.unanswered += len(late)
     for waiter in late:
         waiter.cancel()
-    del done
     results.ended = max(results.ended, time.perf_counter()) if len(results.accepted) < len(people) else results.ended
 
 
@@ -311,10 +310,9 @@ def main(
 
 
 def _raise_file_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536) if hard > 0 else 65_536, hard))
-    del soft
 
 
 async def _measure(*, rounds: int, seconds: float) -> dict[str, Any]:
