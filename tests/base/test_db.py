@@ -69,3 +69,17 @@ async def test_a_number_beyond_64_bits_is_refused_by_name(db: Database) -> None:
     with pytest.raises(psycopg.DataError):
         async with db.tx() as tx:
             await tx.all(int, "SELECT * FROM unnest(%(column)s::bigint[])", column=[2**63])
+
+
+async def test_a_pipeline_that_broke_off_leaves_no_half_prepared_statement(db: Database) -> None:
+    small = await Database.open(db.url, pool_max=1)
+    try:
+        for _ in range(8):  # psycopg prepares a statement after its third use, here behind one that fails
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                async with small.tx() as tx, tx.pipelined():
+                    await tx.run("SELECT 1 / %(no)s", no=0)
+                    await tx.run("SELECT %(a)s::int + 1", a=1)
+            async with small.tx() as tx:
+                assert await tx.one(int, "SELECT %(a)s::int + 1", a=1) == 2
+    finally:
+        await small.close()

@@ -23,7 +23,7 @@ from laotie.base.clock import Clock
 from laotie.base.events import Event, tag_of
 from laotie.base.ids import new_id
 from laotie.base.logs import log
-from laotie.base.refusals import Unavailable
+from laotie.base.refusals import Refusal, Unavailable
 
 T = TypeVar("T")
 
@@ -111,9 +111,11 @@ class Database:
                         await tx.flush()
                         await connection.execute("COMMIT")
                 except BaseException:
-                    if not connection.closed:
-                        await _roll_back(connection)
+                    await _roll_back(connection)
                     raise
+                finally:
+                    if tx.broke_off:
+                        await connection.close()  # the pool opens another
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, psycopg.errors.DiskFull) as cause:
             self._mend()
             log.warning("database unavailable", error=str(cause).strip()[:300], kind=type(cause).__name__)
@@ -138,6 +140,8 @@ async def _configure(connection: AsyncConnection[Any]) -> None:
 
 
 async def _roll_back(connection: AsyncConnection[Any]) -> None:
+    if connection.closed:
+        return
     try:
         await connection.execute("ROLLBACK")
     except psycopg.Error:
@@ -151,7 +155,18 @@ class Tx:
     (`%(name)s`); they come as keywords.
     """
 
-    __slots__ = ("_begin", "_connection", "_flushed", "_pipelined", "_request_ids", "cause", "finished", "now", "told")
+    __slots__ = (
+        "_begin",
+        "_connection",
+        "_flushed",
+        "_pipelined",
+        "_request_ids",
+        "broke_off",
+        "cause",
+        "finished",
+        "now",
+        "told",
+    )
 
     def __init__(
         self, connection: AsyncConnection[tuple[Any, ...]], now: datetime, *, begin: LiteralString | None = None
@@ -159,6 +174,7 @@ class Tx:
         self._connection = connection
         self._begin = begin
         self.finished = False
+        self.broke_off = False
         self._pipelined = False
         self._flushed = 0
         self.now = now
@@ -213,16 +229,23 @@ class Tx:
 
     @asynccontextmanager
     async def pipelined(self) -> AsyncIterator[None]:
-        """Send the statements inside without waiting for each one's answer; errors surface at the end."""
-        async with self._connection.pipeline():
-            self._pipelined = True
-            if self._begin is not None:
-                begin, self._begin = self._begin, None
-                await self._connection.execute(begin)
-            try:
+        """Send the statements inside without waiting for each one's answer; errors surface at the end.
+
+        A pipeline that breaks off leaves the connection's count of prepared statements wrong (the server skipped some
+        that the client takes for made), so `broke_off` tells whoever ends the transaction not to use it again.
+        """
+        try:
+            async with self._connection.pipeline():
+                self._pipelined = True
+                if self._begin is not None:
+                    begin, self._begin = self._begin, None
+                    await self._connection.execute(begin)
                 yield
-            finally:
-                self._pipelined = False
+        except BaseException as error:
+            self.broke_off = self.broke_off or not isinstance(error, Refusal)
+            raise
+        finally:
+            self._pipelined = False
 
     async def finish(self) -> None:
         """Inside the last pipeline of a transaction that one opened oneself: write the news and commit with it."""
