@@ -157,6 +157,14 @@ def mp4(flv: bytes) -> Iterator[bytes]:
     yield fragmented(flv, ALL)
 
 
+@pytest.mark.parametrize("byte", [0x01, 0x7F, 0xFF])
+def test_a_fragment_out_of_all_time_is_refused(mp4: bytes, byte: int) -> None:
+    where = mp4.index(b"tfdt") + 8  # after version and flags: the highest byte of a 64-bit decode time
+    assert mp4[where - 4] == 1, "ffmpeg writes long decode times"
+    with pytest.raises(MediaBroken):
+        filled(mp4[:where] + bytes([byte]) + mp4[where + 1 :], ALL)
+
+
 def test_a_box_too_large_is_refused() -> None:
     with pytest.raises(MediaBroken):
         list(boxes.BoxReader().feed(b"\x7f\xff\xff\xffmdat"))

@@ -14,6 +14,8 @@ import msgspec
 from laotie.media import boxes
 from laotie.media.model import Limits, MediaBroken
 
+MEDIA_S_MAX = 60 * 24 * 3600
+"""No broadcast is longer; a fragment beyond is damaged."""
 LISTED_SEGMENTS_MIN = 3
 LISTED_SHARE = 0.6
 """Of the window, in the playlist; the rest stays fetchable for players that are behind."""
@@ -193,6 +195,8 @@ class Packager:
         lead = (pictures or runs)[0]
         timescale = self._tracks[lead.track_id].timescale or 1
         begin_s, duration_s = lead.decode_time / timescale, lead.duration / timescale
+        if begin_s > MEDIA_S_MAX or duration_s > self._limits.segment_s_max * 2:
+            raise MediaBroken(reason="a fragment lies out of all time")
         independent = lead.sync and (bool(pictures) or not has_picture_track)
         data = bytes(moof) + bytes(mdat)
 
