@@ -156,6 +156,18 @@ class Market:
         await self.settle()
         return payment_id
 
+    async def start_and_pay(self, buyer: identity.Actor, order_id: OrderId) -> None:
+        """Pay, and nothing but what the payment needs: no fold, no sweep."""
+        await self.decide(buyer, await self.start_payment(buyer, order_id))
+        for _ in range(TURNS_MAX):
+            if not await self.run_jobs() + await self.relay.drain() + await orders.work_agenda(self.db):
+                return
+
+    async def fold(self) -> None:
+        """Everything folded."""
+        while await orders.fold_orders(self.db, skew_s=0):
+            continue
+
     async def cancel(self, buyer: identity.Actor, order_id: OrderId) -> None:
         async with self.db.tx() as tx:
             await orders.cancel(tx, buyer, order_id)

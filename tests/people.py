@@ -48,7 +48,7 @@ class People:
 
     def __init__(self, app: Door, db: Database) -> None:
         self._app = app
-        self._db = db
+        self.db = self._db = db
         self._open: list[httpx.AsyncClient] = []
 
     def stranger(self) -> Browser:

@@ -13,7 +13,10 @@ from laotie.base.refusals import Refusal
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "laotie"
-ROOMS = ("identity", "ledger", "catalog", "live", "fans", "traffic", "payments", "orders", "media", "audit")
+ROOMS = (
+    "identity", "ledger", "catalog", "live", "fans", "traffic", "payments", "orders",
+    "fun", "media", "audit", "uploads", "videos",
+)
 SCHEMAS = ("base", *ROOMS)
 LINES_MAX = 650
 FRONT_DOOR_LINES_MAX = 170

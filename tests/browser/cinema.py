@@ -30,6 +30,20 @@ WAIT_MS = 45_000
 
 ADDRESS = {"name": "老客", "phone": "13800000000", "country": "CN", "city": "大连市", "street": "海边路 1 号"}
 
+MOVING = """() => {
+  const video = document.querySelector('[data-testid=video]')
+  if (!(video?.readyState >= 2)) return null
+  const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 64 })
+  const pen = canvas.getContext('2d')
+  pen.drawImage(video, 0, 0, 64, 64)
+  const bytes = pen.getImageData(0, 0, 64, 64).data
+  const light = Array.from({ length: 64 * 64 }, (_, at) => (bytes[at * 4] + bytes[at * 4 + 1] + bytes[at * 4 + 2]) / 3)
+  const mean = light.reduce((sum, one) => sum + one, 0) / light.length
+  const spread = Math.sqrt(light.reduce((sum, one) => sum + (one - mean) ** 2, 0) / light.length)
+  return { at: video.currentTime, mean, spread, width: video.videoWidth, height: video.videoHeight }
+}"""
+"""What the room's picture shows at this moment: its time, light and size; nothing before there is one."""
+
 expect.set_options(timeout=WAIT_MS)
 numbers = itertools.count(1)
 

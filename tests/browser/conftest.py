@@ -38,6 +38,7 @@ FLAGS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-device-for-media-stream",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 PICTURE_WAIT_S = 120
@@ -56,7 +57,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def server() -> Iterator[ServerUnderTest]:
     """The product, started for these tests on ports of its own."""
-    with ServerUnderTest(rtmp_port=str(free_port()), registrations_per_hour="10000") as server:
+    with ServerUnderTest(
+        rtmp_port=str(free_port()), registrations_per_hour="10000", push_private="true", recording_reserve_mb="1"
+    ) as server:
         yield server
 
 

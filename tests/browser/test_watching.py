@@ -1,25 +1,12 @@
 """What a viewer sees of a show: picture, words, news of the cart, its end."""
 
 import pytest
-from cinema import Cinema, Goods, Relay, Show, in_room, open_show, say, until
+from cinema import MOVING, Cinema, Goods, Relay, Show, in_room, open_show, say, until
 from playwright.async_api import Page, expect
 
 from people import Browser as Person
 
 GOODS = (Goods("海虾米 淡晒", prices=(4_500,)),)
-
-MOVING = """() => {
-  const video = document.querySelector('[data-testid=video]')
-  if (!(video?.readyState >= 2)) return null
-  const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 64 })
-  const pen = canvas.getContext('2d')
-  pen.drawImage(video, 0, 0, 64, 64)
-  const bytes = pen.getImageData(0, 0, 64, 64).data
-  const light = Array.from({ length: 64 * 64 }, (_, at) => (bytes[at * 4] + bytes[at * 4 + 1] + bytes[at * 4 + 2]) / 3)
-  const mean = light.reduce((sum, one) => sum + one, 0) / light.length
-  const spread = Math.sqrt(light.reduce((sum, one) => sum + (one - mean) ** 2, 0) / light.length)
-  return { at: video.currentTime, mean, spread, width: video.videoWidth, height: video.videoHeight }
-}"""
 
 
 async def test_the_picture_moves_and_shows_something(cinema: Cinema, on_air: str) -> None:

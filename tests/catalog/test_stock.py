@@ -34,17 +34,17 @@ async def test_an_order_takes_pieces_through_reserved_to_sold_and_back(db: Datab
         shelf = (await catalog.lock_many(tx, [sku.id]))[sku.id]
         assert (shelf.available, shelf.sellable, shelf.price_amount) == (10, True, 9900)
         assert shelf.image == f"/media/pictures/{sku.product_id}.svg"
-        await catalog.reserve_many(tx, [(sku.id, 3, order_id), (sku.id, 2, OrderId(new_id()))])
+        await catalog.reserve_many(tx, [(sku.id, 3, order_id, None), (sku.id, 2, OrderId(new_id()), None)])
     assert await figures(db, sku.id) == (5, 5, 0, 10)
     async with db.tx() as tx:
-        await catalog.release_many(tx, [(sku.id, 2, order_id)])
+        await catalog.release_many(tx, [(sku.id, 2, order_id, None)])
         assert tx.told == [
             StockChanged(sku_id=sku.id, product_id=sku.product_id, shop_id=sku.shop_id, available=7)
         ]
-        await catalog.sell_many(tx, [(sku.id, 3, order_id)])
+        await catalog.sell_many(tx, [(sku.id, 3, order_id, None)])
     assert await figures(db, sku.id) == (7, 0, 3, 10)
     async with db.tx() as tx:
-        await catalog.return_many(tx, [(sku.id, 1, order_id)])
+        await catalog.return_many(tx, [(sku.id, 1, order_id, None)])
     assert await figures(db, sku.id) == (8, 0, 2, 10)
 
 
@@ -52,7 +52,7 @@ async def test_more_than_there_is_cannot_be_reserved_even_by_a_bug(db: Database,
     sku = await add_sku(stock=2)
     with pytest.raises(CheckViolation):
         async with db.tx() as tx:
-            await catalog.reserve_many(tx, [(sku.id, 3, OrderId(new_id()))])
+            await catalog.reserve_many(tx, [(sku.id, 3, OrderId(new_id()), None)])
     assert await figures(db, sku.id) == (2, 0, 0, 2)
 
 
@@ -61,7 +61,7 @@ async def test_reserving_is_fit_for_a_pipeline(db: Database, add_sku: Add) -> No
     async with db.tx() as tx:
         await catalog.lock_many(tx, [sku.id])
         async with tx.pipelined():
-            await catalog.reserve_many(tx, [(sku.id, 4, OrderId(new_id()))])
+            await catalog.reserve_many(tx, [(sku.id, 4, OrderId(new_id()), None)])
     assert await figures(db, sku.id) == (5, 4, 0, 9)
 
 
@@ -145,7 +145,7 @@ async def test_batches_in_any_order_of_lines_never_deadlock_or_lose_a_piece(db: 
 
     async def cycle(turn: int) -> None:
         order_id = OrderId(new_id())
-        lines = [(sku.id, 1, order_id) for sku in (skus if turn % 2 else skus[::-1])]
+        lines: list[catalog.Line] = [(sku.id, 1, order_id, None) for sku in (skus if turn % 2 else skus[::-1])]
         async with db.tx() as tx:
             await catalog.lock_many(tx, [sku.id for sku in skus])
             await catalog.reserve_many(tx, lines)
@@ -198,7 +198,7 @@ async def test_any_history_agrees_with_a_plain_model(
         try:
             async with db.tx() as tx:
                 if move is not None:
-                    await move(tx, [(sku.id, quantity, order_id)])
+                    await move(tx, [(sku.id, quantity, order_id, None)])
                 else:
                     kind = catalog.MovementKind.received if act == "receive" else catalog.MovementKind.corrected
                     await catalog.move_stock(tx, seller.owner, sku.id, new_id(), kind=kind, quantity=quantity)

@@ -53,8 +53,10 @@ def open_house(market: Market, tmp_path: Path) -> OpenHouse:
     """Opens the door with the limits that a test wants."""
 
     @asynccontextmanager
-    async def opened(limits: Limits | None = None, **settings: Any) -> AsyncIterator[House]:
-        bus = LocalBus()
+    async def opened(
+        limits: Limits | None = None, bus: LocalBus | None = None, **settings: Any
+    ) -> AsyncIterator[House]:
+        bus = bus or LocalBus()
         own_port = free_port()
         told = Settings(data_dir=str(tmp_path), gateway_port=own_port, **settings)
         gateway = Gateway(settings=told, bus=bus, clock=market.db.clock, limits=limits)

@@ -22,6 +22,7 @@ class RoomState:
         self.cart: dict[str, dict[str, Any]] = {}
         self.chat: list[dict[str, Any]] = []
         self.counts: dict[str, int] = {}
+        self.activities: dict[str, dict[str, Any]] = {}
         self.gaps = 0
 
     def apply(self, frame: dict[str, Any]) -> None:
@@ -30,6 +31,7 @@ class RoomState:
             self.v = frame["v"]
             self.show = frame["show"]
             self.cart = {item["id"]: item for item in frame["cart"]}
+            self.activities = {one["id"]: one for one in frame["activities"]}
             self.chat = list(frame["chat"])
             self.counts = {key: frame["counts"][key] for key in ("viewers", "likes")}
         elif frame["t"] == "batch":
@@ -65,6 +67,10 @@ class RoomState:
                 self.show["pinned_item_id"] = body["item"]
                 for item in self.cart.values():
                     item["pinned"] = item["id"] == body["item"]
+            case "activity":
+                held = self.activities.get(body["id"])
+                if held is None or held["version"] <= body["version"]:
+                    self.activities[body["id"]] = body
             case "show":
                 self.show.update(body)
 

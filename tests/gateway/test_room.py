@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -28,11 +29,15 @@ class Reader:
 
     def __init__(self) -> None:
         self.lean = False
+        self.moderates = False
         self.frames: list[bytes] = []
         self.write: Callable[[bytes], None] = self.frames.append
 
     def write_lean(self, frame: bytes) -> None:
         self.write(frame)
+
+    def regulate(self) -> None:
+        return
 
     @property
     def batches(self) -> list[dict[str, Any]]:
@@ -320,4 +325,26 @@ async def _live_through(steps: list[Any], short: bool) -> None:
         assert state.v == room.version
         assert state.cart == fresh.cart == {item["id"]: item for item in truth.cart()}
         assert state.show == fresh.show
+    room.close()
+
+
+async def test_who_talks_all_the_time_crowds_out_nobody_but_themselves() -> None:
+    room = Room(ShowId(new_id()), Limits(chats_per_window_max=5, chats_per_sender_max=3, window_s=0.01))
+    reader = _join(room)
+    loud, quiet = [new_id() for _ in range(50)], new_id()
+
+    def speak(viewer_id: UUID, text: str) -> None:
+        who = frames.Speaker(id=ViewerId(viewer_id), name="x")
+        said = frames.Said(id=new_id(), from_=who, text=text, at=datetime.now(UTC))
+        room.say(viewer_id, frames.encode(said), said=said)
+
+    for viewer_id in loud:
+        speak(viewer_id, "first")
+    await _quiet()
+    for turn in range(3):
+        for viewer_id in loud:
+            speak(viewer_id, f"again {turn}")
+    speak(quiet, "may I ask")
+    await _quiet()
+    assert "may I ask" in [one["text"] for batch in reader.batches for one in batch["f"] if one["t"] == "chat"]
     room.close()

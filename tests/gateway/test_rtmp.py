@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -108,15 +109,55 @@ async def test_room_and_key_may_be_given_apart() -> None:
         assert stage.asked == [("publish", "room-7", "127.0.0.1")]
 
 
-@pytest.mark.parametrize("codec", ["flv1", "libx265"])
-async def test_what_is_not_h264_is_refused_by_name(codec: str) -> None:
-    video = ("-c:v", codec, "-b:v", "200k", *(("-preset", "ultrafast") if codec == "libx265" else ()))
-    with structlog.testing.capture_logs() as lines:
-        async with on_stage() as stage, pushing(stage.url(), video=video) as encoder:
-            await until(lambda: encoder.poll() is not None)
-            assert stage.news == []
-    refused = [line["reason"] for line in lines if line["event"] == "rtmp.refused"]
-    assert refused and "H.264" in refused[0]
+FOREIGN = {
+    "hevc": (
+        "-c:v",
+        "libx265",
+        "-preset",
+        "ultrafast",
+        "-x265-params",
+        "keyint=25:log-level=none:pools=1",
+        "-b:v",
+        "200k",
+    ),
+    "h263": ("-c:v", "flv1", "-g", "25", "-b:v", "200k"),
+    "vp9": ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "25", "-b:v", "200k"),
+    "av1": ("-c:v", "libsvtav1", "-preset", "12", "-g", "25", "-svtav1-params", "lp=1:pred-struct=1"),
+    "h264-422": ("-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-profile:v", "high422", "-pix_fmt", "yuv422p"),
+}
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [codec if codec in ("hevc", "h264-422") else pytest.param(codec, marks=pytest.mark.prove) for codec in FOREIGN],
+)
+async def test_what_phones_do_not_play_is_transcoded(codec: str) -> None:
+    """Enhanced RTMP (HEVC, AV1, VP9), Flash's H.263, H.264 in a profile for studios."""
+    async with on_stage() as stage, pushing(stage.url(), video=FOREIGN[codec]):
+        await until(lambda: stage.news == ["live"])
+        master = (await stage.get("master.m3u8")).decode()
+        assert re.search(r'CODECS="avc1\.64[0-9a-f]{4},mp4a\.40\.2",RESOLUTION=180x320', master)
+        assert stage.media.stats(stage.channel_id).transcoding
+
+
+@pytest.mark.parametrize("sound", ["libmp3lame", "libopus"])
+async def test_sound_that_is_not_aac_is_transcoded_and_the_picture_copied(sound: str) -> None:
+    async with on_stage() as stage, pushing(stage.url(), sound=sound):
+        await until(lambda: stage.news == ["live"])
+        assert 'mp4a.40.2"' in (await stage.get("master.m3u8")).decode()
+        assert not stage.media.stats(stage.channel_id).transcoding
+
+
+async def test_what_nothing_here_can_read_is_refused_by_name() -> None:
+    """Codec 12: some encoders' own idea of HEVC in FLV."""
+    async with on_stage() as stage:
+        reader, writer = await shake(stage.door.port)
+        writer.write(opening() + ChunkWriter().message(9, b"\x1c\0\0\0\0" + bytes(40), stream_id=1))
+        answers = [rtmp.command(one) for one in ChunkReader().feed(await closed(reader)) if one.kind == Kind.COMMAND]
+        assert answers[-1].member(1, "code") == "NetStream.Publish.Failed"
+        assert "codec-unsupported" in answers[-1].member(1, "description")
+        assert "hevc" in answers[-1].member(1, "description")
+        writer.close()
 
 
 async def test_a_revoked_key_sends_the_encoder_away_at_once() -> None:

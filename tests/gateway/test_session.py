@@ -31,6 +31,10 @@ async def test_a_viewer_enters_and_sees_the_room(house: House, own_port: bool) -
         "staff": False,
         "follows": False,
         "muted": False,
+        "muted_until": None,
+        "mute_reason": "",
+        "followed_at": None,
+        "rights": [],
     }
     assert welcome["beat_s"] == 10
     assert await client.until("counts") == {"t": "counts", "viewers": 1, "likes": 0}
@@ -261,5 +265,5 @@ async def test_the_room_hears_when_the_picture_comes_and_goes(house: House) -> N
         picture[0] = now
         news = b'{"channel_id":"%b","news":"live","at":"2026-01-01T00:00:00Z"}' % str(house.market.show_id).encode()
         await house.bus.publish("events.media.channel_live", news)
-        wanted = {"hls": now.hls} if now else None
+        wanted = {"hls": now.hls, "away_since": None} if now else None
         await client.settle(lambda room, wanted=wanted: room.show["playback"] == wanted)  # type: ignore[misc]

@@ -46,7 +46,7 @@ async def leave(house: House, client: Client) -> None:
 
 
 def watched_s(house: House) -> float:
-    acts = list(house.gateway.sink.recent)  # type: ignore[attr-defined]
+    acts = list(house.gateway.minutes.sink.recent)  # type: ignore[attr-defined]
     return round(sum(act.watched_ms for act in acts if isinstance(act, behaviour.Watched)) / 1000)
 
 
@@ -58,7 +58,7 @@ async def test_visible_acknowledged_time_counts(house: House, hands: Hands) -> N
         await beat(client)
     assert watched_s(house) == 30
     await leave(house, client)
-    left = next(act for act in house.gateway.sink.recent if isinstance(act, behaviour.Left))  # type: ignore[attr-defined]
+    left = next(act for act in house.gateway.minutes.sink.recent if isinstance(act, behaviour.Left))  # type: ignore[attr-defined]
     assert round(left.watched_ms / 1000) == 30
 
 
@@ -123,6 +123,6 @@ async def test_a_stay_is_told_to_the_behaviour_log(house: House) -> None:
     client.send({"t": "like", "n": 4})
     await client.settle(lambda room: room.counts["likes"] == 4)
     await leave(house, client)
-    acts = list(house.gateway.sink.recent)  # type: ignore[attr-defined]
+    acts = list(house.gateway.minutes.sink.recent)  # type: ignore[attr-defined]
     assert [type(act).__name__ for act in acts] == ["Entered", "Chatted", "Clicked", "Liked", "Left"]
     assert len({act.visit_id for act in acts}) == 1

@@ -77,9 +77,10 @@ async def pushing(
     size: str = "180x320",
     video: tuple[str, ...] = (),
     audio: bool = True,
+    sound: str = "aac",
 ) -> AsyncIterator[subprocess.Popen[bytes]]:
     """ffmpeg sending a test picture in real time, as any encoder would."""
-    sound = ["-re", "-f", "lavfi", "-i", f"sine=440:r=48000:d={seconds}"] if audio else []
+    tone = ["-re", "-f", "lavfi", "-i", f"sine=440:r=48000:d={seconds}"] if audio else []
     codec = video or (
         "-c:v",
         "libx264",
@@ -95,8 +96,9 @@ async def pushing(
     process = subprocess.Popen(
         [
             *(find_ffmpeg(), "-v", "error", "-nostdin", "-threads", "1"),
-            *("-re", "-f", "lavfi", "-i", f"testsrc2=s={size}:r={rate}:d={seconds}", *sound),
-            *(*codec, "-pix_fmt", "yuv420p", *(["-c:a", "aac"] if audio else []), "-f", "flv", url),
+            *("-re", "-f", "lavfi", "-i", f"testsrc2=s={size}:r={rate}:d={seconds}", *tone),
+            *(*([] if "-pix_fmt" in codec else ["-pix_fmt", "yuv420p"]), *codec),
+            *(*(["-c:a", sound] if audio else []), "-f", "flv", url),
         ],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

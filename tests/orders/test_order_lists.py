@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from laotie import identity, live, orders
-from laotie.base.ids import OrderId
+from laotie.base.ids import OrderId, ShowId, new_id
 from laotie.base.refusals import Forbidden, NotFound, Unauthenticated
 from laotie.orders import OrderState
 from market import Market, make_account
@@ -110,3 +110,31 @@ async def test_a_shop_s_orders_are_for_its_staff(market: Market) -> None:
         order = await orders.get_of_shop(tx, market.owner, market.shop_id, order_id)
     assert order.id == order_id
     assert order.shop_name == "海边人家"
+
+
+async def test_staff_find_orders_by_number_title_buyer_and_show(market: Market) -> None:
+    item, other = await market.add_item("海参 500g"), await market.add_item("Wool Coat")
+    anna, bob = await market.buyer(), await market.buyer()
+    first, second = await market.place(anna, item), await market.place(bob, other)
+    async with market.db.tx() as tx:
+        await tx.run("UPDATE identity.account SET name = '陈小明' WHERE id = %(id)s", id=anna.account_id)
+    await market.fold()
+    third = await market.place(bob, item, other)
+    for words, expected in (
+        ("海参", [third, first]),
+        ("wool coat", [third, second]),
+        ("小明", [first]),
+        (second.hex[-8:], [second]),
+        (str(second).upper(), [second]),
+        ("nothing like it", []),
+        ("%", []),
+        ("", [third, second, first]),
+    ):
+        assert await _shop_ids(market, q=words) == expected, words
+        assert await _shop_ids(market, q=words, show_id=market.show_id) == expected, words
+    assert await _shop_ids(market, q="海参", state=OrderState.paid) == []
+    async with market.db.tx() as tx:
+        await live.end_show(tx, market.owner, market.show_id)
+        later = await live.plan_show(tx, market.owner, live.ShowDraft(id=ShowId(new_id()), title="明天"))
+    assert await _shop_ids(market, show_id=later.id) == []
+    assert await _shop_ids(market, show_id=market.show_id) == [third, second, first]

@@ -161,8 +161,10 @@ async def test_a_ticket_is_signed_for_a_minute_and_says_who_comes(db: Database, 
         visit=ticket.visit,
         scopes=frozenset(),
         follows=True,
+        followed_at=ticket.followed_at,
         fan_level=0,
     )
+    assert ticket.followed_at is not None
     assert live.read_ticket(signer, second.ticket).jti != ticket.jti
     with pytest.raises(TokenInvalid):
         live.read_ticket(signer, first.visit)

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -33,9 +34,9 @@ def bus() -> LocalBus:
 
 
 @pytest.fixture
-def settings() -> Settings:
+def settings(tmp_path: Path) -> Settings:
     """Settings as they come, but registrations are not what most tests are about."""
-    return Settings(registrations_per_hour=10_000)
+    return Settings(registrations_per_hour=10_000, data_dir=str(tmp_path))
 
 
 @pytest.fixture

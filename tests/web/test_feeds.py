@@ -19,7 +19,7 @@ async def test_following_credits_the_visit_and_fills_the_follow_page(people: Peo
     person = {"id": str(one.id), "name": "host", "avatar": None}
     follows = (await fan.get("/api/me/follows")).json()
     since = follows["items"][0]["since"]
-    assert follows == {"items": [{"streamer": person, "since": since, "source": "share"}], "next": None}
+    assert follows == {"items": [{"streamer": person, "since": since, "source": "share", "notify": True}], "next": None}
     page = (await fan.get("/api/feed/following")).json()
     card = page["items"][0]["live"]
     assert page == {

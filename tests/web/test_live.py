@@ -61,8 +61,9 @@ async def test_a_room_is_opened_shown_and_its_key_seen_once(people: People, db: 
         **asked,
         "streamer_id": str(anna.account_id),
         "cover": None,
+        "records": True,
         "created_at": room["created_at"],
-        "ingest": {"rtmp_url": "rtmp://127.0.0.1:1935/live", "key": None, "issued_at": None},
+        "ingest": {"rtmp_url": "rtmp://127.0.0.1:1935/live", "key": None, "issued_at": None, "refusals": []},
     }
     assert (await anna.post("/api/rooms/mine", json=asked)).json() == room
     made = await anna.post("/api/rooms/mine/ingest-key", json={})
@@ -118,6 +119,9 @@ async def test_a_show_is_planned_changed_started_and_ended(people: People, db: D
     assert refused(await anna.post(f"/api/shows/{show_id}/start")) == "show-ended"
     assert (await anna.get(f"/api/shows/{show_id}/ingest")).json() == {
         "state": "idle",
+        "door": "",
+        "transcoding": False,
+        "lag_ms": None,
         "bits_per_s": 0,
         "frames_per_s": 0.0,
         "width": 0,
@@ -126,6 +130,10 @@ async def test_a_show_is_planned_changed_started_and_ended(people: People, db: D
         "last_packet_age_s": None,
         "interruptions": 0,
         "live_since": None,
+        "away_since": None,
+        "encoder_restarts": 0,
+        "key_frame_interval_s": None,
+        "refusals": [],
     }
 
 
@@ -161,9 +169,12 @@ async def test_the_cart_is_filled_changed_pinned_and_emptied(people: People, db:
                 "price": {"amount": 6900, "currency": "CNY"},
                 "list_price": {"amount": 9900, "currency": "CNY"},
                 "available": 10,
+                "aside": 0,
             }
         ],
         "version": 1,
+        "wave": None,
+        "promise": None,
     }
     assert (await people.stranger().get(f"/api/shows/{show_id}/cart")).json() == {"items": [item]}
     path = f"/api/cart-items/{item['id']}"
@@ -179,6 +190,90 @@ async def test_the_cart_is_filled_changed_pinned_and_emptied(people: People, db:
     assert (await anna.delete(path)).status_code == 204
     assert (await anna.get(f"/api/shows/{show_id}/cart")).json() == {"items": []}
     assert refused(await anna.get(f"/api/shows/{uuid4()}/cart")) == "not-found"
+
+
+async def test_a_wave_with_a_promise_from_its_plan_to_its_end(people: People, db: Database) -> None:
+    anna, shop_id, show_id = await seller(db, people)
+    host = as_host(anna, shop_id, (await anna.get(f"/api/shows/{show_id}")).json())
+    item = await put_in_cart(db, host, await product(db, host))
+    sku_id = str(item.skus[0].sku_id)
+    asked = {
+        "id": str(new_id()),
+        "skus": [{"sku_id": sku_id, "pieces": 4, "price": {"amount": 5900, "currency": "CNY"}}],
+        "limit_per_person": 2,
+        "lasts_s": 300,
+        "opens": False,
+        "promise": {"id": str(new_id()), "gift": "A brush"},
+    }
+    planned = await anna.post(f"/api/cart-items/{item.id}/waves", json=asked)
+    assert planned.status_code == 201, planned.text
+    wave = planned.json()
+    assert wave == {
+        "id": asked["id"],
+        "show_id": show_id,
+        "item_id": str(item.id),
+        "product_id": str(item.product_id),
+        "no": 1,
+        "state": "ready",
+        "limit_per_person": 2,
+        "lasts_s": 300,
+        "created_at": wave["created_at"],
+        "opened_at": None,
+        "ends_at": None,
+        "ended_at": None,
+        "end_reason": None,
+        "skus": [
+            {
+                "sku_id": sku_id,
+                "price": {"amount": 5900, "currency": "CNY"},
+                "pieces": 4,
+                "remaining": 4,
+                "returned": None,
+            }
+        ],
+    }
+    path = f"/api/waves/{wave['id']}"
+    assert refused(await anna.post(f"{path}/opening")) == "show-ended"
+    assert (await anna.post(f"/api/shows/{show_id}/start")).status_code == 200
+    opened = (await anna.post(f"{path}/opening")).json()
+    shown = (await anna.get(f"/api/shows/{show_id}/cart")).json()["items"][0]
+    assert shown["wave"] == {
+        "id": wave["id"],
+        "no": 1,
+        "state": "open",
+        "limit_per_person": 2,
+        "lasts_s": 300,
+        "opened_at": opened["opened_at"],
+        "ends_at": opened["ends_at"],
+        "pieces": 4,
+    }
+    promise = {
+        "id": asked["promise"]["id"],
+        "show_id": show_id,
+        "item_id": str(item.id),
+        "product_id": str(item.product_id),
+        "wave_id": wave["id"],
+        "version": 1,
+        "price": None,
+        "gift": "A brush",
+        "pieces": None,
+        "guarantee": "",
+        "note": "",
+        "said_at": opened["opened_at"],
+    }
+    assert shown["promise"] == promise
+    assert (await people.stranger().get(f"/api/shows/{show_id}/promises")).json() == {"items": [promise]}
+    short = await anna.post(f"{path}/pieces", json={"id": str(new_id()), "sku_id": sku_id, "pieces": 7})
+    assert (short.status_code, refused(short), short.json()["available"]) == (409, "aside-short", 6)
+    above = {"prices": [{"sku_id": sku_id, "price": {"amount": 7000, "currency": "CNY"}}]}
+    said = {"id": str(new_id()), "price": {"amount": 5000, "currency": "CNY"}}
+    assert (await anna.post(f"{path}/closing")).json()["end_reason"] == "closed"
+    assert (await anna.post(f"/api/cart-items/{item.id}/promises", json=said)).status_code == 201
+    stands = await anna.patch(f"/api/cart-items/{item.id}", json=above)
+    assert (stands.status_code, refused(stands)) == (409, "promise-stands")
+    assert stands.json()["price_max"] == {"amount": 5000, "currency": "CNY"}
+    listed = (await anna.get(f"/api/shows/{show_id}/waves")).json()["items"]
+    assert [(one["state"], one["skus"][0]["returned"]) for one in listed] == [("ended", 4)]
 
 
 async def test_what_is_unknown_or_makes_no_sense_is_refused(people: People, db: Database) -> None:

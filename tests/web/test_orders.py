@@ -101,6 +101,7 @@ async def test_a_purchase_from_the_ask_to_the_paid_order(people: People, market:
     assert paying.json() == {
         "id": payment_id,
         "order_id": order_id,
+        "purpose": "order",
         "state": "pending",
         "amount": {"amount": 19800, "currency": "CNY"},
         "next": {"kind": "redirect", "url": f"/sandbox-pay/{payment_id}"},
@@ -132,10 +133,12 @@ async def test_a_purchase_from_the_ask_to_the_paid_order(people: People, market:
                 "options": {},
                 "quantity": 2,
                 "unit_price": {"amount": 9900, "currency": "CNY"},
+                "promise": None,
             }
         ],
         "total": {"amount": 19800, "currency": "CNY"},
         "source": "direct",
+        "placement": "direct",
         "note": "轻拿轻放",
         "address": {"id": address_id, "region": "", "district": "", "postcode": "", "is_default": True, **ADDRESS},
         "payment": {"id": payment_id, "state": "captured"},

@@ -152,5 +152,5 @@ async def test_the_books_are_public_and_sound(people: People, market: Market) ->
     assert tallies["sound"] is True
     assert tallies["in_flight"] == 0
     assert all(one["found"] == 0 and one["sound"] for one in tallies["tallies"])
-    assert len(tallies["tallies"]) == 11
+    assert len(tallies["tallies"]) == 15
     assert UUID(str(payment_id)).hex not in str(tallies)

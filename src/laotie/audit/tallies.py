@@ -8,10 +8,11 @@ a chance of about 2^-64 a bucket; where sums differ, the bucket's facts are list
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
-from laotie import catalog, ledger, orders, payments
+from laotie import catalog, fun, ledger, orders, payments
 from laotie.base.db import Database, Tx
 from laotie.base.ids import OrderId
 from laotie.base.outbox import list_waiting, measure_backlog
@@ -94,7 +95,7 @@ async def check_books(tx: Tx) -> Report:
     findings: list[Finding] = []
     in_flight = await _find_in_flight(tx)
     tallied = [
-        await _check_stock(tx, findings),
+        *(await _check_stock(tx, findings)),
         await _check_ledger(tx, findings),
         await _check_payments(tx, findings),
         *(await _check_orders(tx, findings)),
@@ -108,6 +109,7 @@ async def check_books(tx: Tx) -> Report:
             for order_id, ours, theirs in differing
         ]
         tallied.append(Tally(name=name, checked=order_count, found=len(differing)))
+    tallied += await _check_fun(tx, findings)
     tallied.append(await _check_news(tx, findings))
     return Report(checked_at=tx.now, in_flight=len(in_flight), tallies=tallied, findings=findings[:FINDINGS_MAX])
 
@@ -119,26 +121,41 @@ async def _find_in_flight(tx: Tx) -> set[OrderId]:
     return told | await orders.find_in_flight(tx)
 
 
-async def _check_stock(tx: Tx, findings: list[Finding]) -> Tally:
-    name = "stock: received = available + reserved + sold, and each is the sum of its movements"
+async def _check_stock(tx: Tx, findings: list[Finding]) -> list[Tally]:
+    name = "stock: received = available + aside + reserved + sold, and each is the sum of its movements"
+    aside_name = "stock: what is set aside for each wave is the sum of its movements"
     tally = await catalog.tally(tx)
     findings += [
         Finding(
             tally=name,
             subject=str(one.sku_id),
-            expected=f"{one.available_moved} {one.reserved_moved} {one.sold_moved} of {one.received_moved}",
-            found=f"{one.available} {one.reserved} {one.sold} of {one.received}",
+            expected=f"{one.available_moved} {one.aside_moved} {one.reserved_moved} {one.sold_moved}"
+            f" of {one.received_moved}",
+            found=f"{one.available} {one.aside} {one.reserved} {one.sold} of {one.received}",
         )
         for one in tally.differences
+    ]
+    findings += [
+        Finding(
+            tally=aside_name,
+            subject=f"{one.sku_id} {one.aside_id or 'all'}",
+            expected=str(one.remaining_moved),
+            found=str(one.remaining),
+        )
+        for one in tally.asides_off
     ]
     facts = {
         "received": tally.received,
         "available": tally.available,
+        "aside": tally.aside,
         "reserved": tally.reserved,
         "sold": tally.sold,
         "movements": tally.movement_count,
     }
-    return Tally(name=name, checked=tally.sku_count, found=tally.difference_count, facts=facts)
+    return [
+        Tally(name=name, checked=tally.sku_count, found=tally.difference_count, facts=facts),
+        Tally(name=aside_name, checked=tally.aside_count, found=len(tally.asides_off)),
+    ]
 
 
 async def _check_ledger(tx: Tx, findings: list[Finding]) -> Tally:
@@ -181,6 +198,48 @@ async def _check_orders(tx: Tx, findings: list[Finding]) -> list[Tally]:
         Tally(name=name, checked=tally.orders, found=len(order_ids), facts=tally.by_state)
         for name, (order_ids, _) in checks.items()
     ]
+
+
+async def _check_fun(tx: Tx, findings: list[Finding]) -> list[Tally]:
+    """Escrows hold what their activities have not given, and nothing else; wallets hold the rest of what came in."""
+    tally = await fun.tally(tx)
+    escrows = await ledger.list_balances(tx, ledger.AccountKind.escrow)
+    held: dict[UUID | None, int] = {account.owner_id: amount for account, amount in escrows.items()}
+    kept: dict[UUID | None, int] = dict(tally.kept.items())
+    name = "fun: each escrow holds what its activity has still to give; of one that has ended, nothing"
+    off = {key for key in held.keys() | kept.keys() if held.get(key) != kept.get(key)}
+    findings += [
+        Finding(tally=name, subject=str(key), expected=str(kept.get(key, 0)), found=str(held.get(key, 0)))
+        for key in sorted(off, key=str)
+    ]
+    wrong = {
+        **{f"paid of {one}": 1 for one in tally.paid_off},
+        **{f"entries of {one}": 1 for one in tally.count_off},
+        **{f"deadline of {one}": 1 for one in tally.overdue},
+    }
+    checks = "fun: entries are counted and paid as written, deadlines have acted"
+    return [
+        Tally(name=name, checked=tally.activities, found=len(off), facts={"escrows_open": len(tally.kept)}),
+        _count_wrong(checks, tally.entries, wrong, findings),
+        await _check_wallets(tx, escrows, findings),
+    ]
+
+
+async def _check_wallets(tx: Tx, escrows: dict[ledger.Account, int], findings: list[Finding]) -> Tally:
+    name = "ledger: wallets and escrows together hold what was paid into wallets, and no wallet is below zero"
+    wallets = await ledger.list_balances(tx, ledger.AccountKind.wallet)
+    expected = await payments.sum_topups(tx)
+    for one in await list_waiting(tx, limit=WAITING_MAX):
+        if isinstance(one.event, PaymentCaptured) and one.event.purpose == payments.Purpose.topup:
+            expected[one.event.currency] = expected.get(one.event.currency, 0) - one.event.amount
+    found: dict[str, int] = {}
+    for account, amount in [*wallets.items(), *escrows.items()]:
+        found[account.currency] = found.get(account.currency, 0) + amount
+    wrong = {
+        **{f"in {key}": found.get(key, 0) - expected.get(key, 0) for key in found.keys() | expected.keys()},
+        **{f"wallet {account.owner_id}": amount for account, amount in wallets.items() if amount < 0},
+    }
+    return _count_wrong(name, len(wallets), wrong, findings)
 
 
 async def _check_news(tx: Tx, findings: list[Finding]) -> Tally:

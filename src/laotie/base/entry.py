@@ -36,7 +36,7 @@ BEARER_SOURCES = frozenset({Source.share})
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One placement shown to one viewer (or, for a share link, to whoever opens it).
 
-    `subject` is the show that the placement leads to; without one it leads to any.
+    `subject` is the show (or the surface, `clip:…`) that the placement leads to; without one it leads to any.
     """
 
     source: Source
@@ -50,11 +50,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Visit(msgspec.Struct, frozen=True, kw_only=True):
-    """One stay of one viewer in one show, with where they came from."""
+    """One stay of one viewer in one show, or on a surface beside it, with where they came from.
+
+    On a surface `placement` names it (`clip:…`), and there need not be a show.
+    """
 
     id: VisitId
     viewer_id: ViewerId
-    show_id: ShowId
+    show_id: ShowId | None
     source: Source
     placement: str
     at: datetime
@@ -111,6 +114,11 @@ def open_visit(
         position=entry.position,
         sharer_id=entry.sharer_id,
     )
+
+
+def is_of_surface(placement: str) -> bool:
+    """Whether a visit's placement names a surface beside the live room."""
+    return ":" in placement
 
 
 def sign_visit(signer: Signer, visit: Visit) -> str:

@@ -25,6 +25,12 @@ TILL_BATCH_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
 )
+DESK_BATCH_SECONDS = Histogram(
+    "laotie_desk_batch_seconds",
+    "Time of one transaction of entries to activities.",
+    registry=REGISTRY,
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
+)
 SOCKETS = Gauge("laotie_sockets", "Open room sockets.", registry=REGISTRY)
 SOCKETS_CLOSED = Counter(
     "laotie_sockets_closed_total", "Room sockets that the server closed, by reason.", ["code"], registry=REGISTRY
@@ -32,8 +38,15 @@ SOCKETS_CLOSED = Counter(
 CHAT_SAMPLED_OUT = Counter(
     "laotie_chat_sampled_out_total", "Chat texts not shown because more was said than fits.", registry=REGISTRY
 )
+SAYINGS_LOST = Counter(
+    "laotie_sayings_lost_total", "Chat texts that were shown but could not be kept.", registry=REGISTRY
+)
+CHAT_REFUSED = Counter(
+    "laotie_chat_refused_total", "Chat texts that a room's rules refused or held.", ["code"], registry=REGISTRY
+)
 FRAMES_SENT = Counter("laotie_frames_sent_total", "Frames written to room sockets.", registry=REGISTRY)
 FRAMES_READ = Counter("laotie_frames_read_total", "Frames read from room sockets.", ["kind"], registry=REGISTRY)
+PUSHES = Counter("laotie_pushes_total", "Web pushes sent, by what came of them.", ["outcome"], registry=REGISTRY)
 OUTBOX_WAITING = Gauge("laotie_outbox_waiting", "Facts not carried yet.", registry=REGISTRY)
 OUTBOX_PARKED = Gauge("laotie_outbox_parked", "Facts whose reactions keep failing.", registry=REGISTRY)
 

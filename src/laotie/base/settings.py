@@ -83,6 +83,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     payment_timeout_s: Annotated[
         int, about("How long stock is kept for an unpaid order (seconds).", ge=10, le=86_400)
     ] = 900
+    fun_spend_per_day_max: Annotated[
+        int,
+        about("Most money one streamer's activities may give away in 24 hours (minor units of the currency).", ge=0),
+    ] = 2_000_000
     till_batch_max: Annotated[int, about("Most purchases decided in one transaction.", ge=1, le=4096)] = 512
     till_waiting_max: Annotated[
         int, about("Most purchases waiting in one process; beyond it the answer is `too-busy`.", ge=1)
@@ -103,8 +107,53 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     registrations_per_hour: Annotated[
         int, about("How many accounts one network address may open in an hour, per process.", ge=1)
     ] = 60
+    vapid_subject: Annotated[
+        str | None,
+        about("Whom a push service may write to about our web pushes (`mailto:…` or `https://…`); unset: `public_url`."),
+    ] = None
+    vapid_key: Annotated[
+        str | None,
+        about("Private key of web push (P-256, base64url), for several hosts; unset: one is made in the data directory."),
+    ] = None
+    push_private: Annotated[
+        bool, about("Let web push call private addresses and plain HTTP: for tests and push services of your own network.")
+    ] = False
     log_level: Annotated[str, about("`debug`, `info`, `warning` or `error`.")] = "info"
     log_form: Annotated[str, about("`json`, `text`, or `auto`: text on a terminal, JSON otherwise.")] = "auto"
+    recording_days: Annotated[
+        int,
+        about(
+            "How long a show's recording is kept (days); it cannot be removed earlier. The law may ask for three years.",
+            ge=1,
+            le=36_500,
+        ),
+    ] = 1095
+    recording_reserve_mb: Annotated[
+        int,
+        about("Room that recordings leave free on their disk (MB); below it they pause and say so, the show goes on.", ge=0),
+    ] = 1024
+    video_bytes_max: Annotated[int, about("Largest video file that may be brought (bytes).", ge=1024**2)] = 512 * 1024**2
+    video_seconds_max: Annotated[int, about("Longest video (seconds).", ge=5, le=7_200)] = 600
+    video_side_max: Annotated[int, about("Most pixels along the longer side of a video.", ge=320, le=8_192)] = 4_096
+    video_kbits_max: Annotated[
+        int, about("Bit rate (kbit/s) above which a video is encoded anew, and the ceiling then.", ge=500, le=50_000)
+    ] = 8_000
+    video_cpu_s_max: Annotated[int, about("Processor time that preparing one video may take (seconds).", ge=30)] = 1_800
+    video_jobs_max: Annotated[int, about("Videos prepared at once, over all processes.", ge=1, le=64)] = 1
+    picture_bytes_max: Annotated[int, about("Largest picture file that may be brought (bytes).", ge=100_000)] = 16 * 1024**2
+    picture_pixels_max: Annotated[
+        int, about("Most pixels of a picture that is brought; more is not decoded.", ge=1_000_000, le=200_000_000)
+    ] = 50_000_000
+    media_grace_s: Annotated[
+        int, about("How long a lost encoder may stay away and still return to its show (seconds).", ge=5, le=3600)
+    ] = 60
+    media_external_hls_url: Annotated[
+        str | None,
+        about("Where players find the HLS of nginx-rtmp (`laotie media nginx-config`), without the slash at the end."),
+    ] = None
+    media_external_rtmp_url: Annotated[
+        str | None, about("The RTMP address shown to streamers instead of the built-in listener's, e.g. nginx's.")
+    ] = None
     ffmpeg: Annotated[str | None, about("Path of an ffmpeg to use instead of the one in the wheel.")] = None
 
     @property

@@ -34,6 +34,7 @@ TITLE = "大连即食海参 500g 礼盒装"
 class HotSale(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a buyer or the peer needs to know."""
 
+    owner_id: AccountId
     shop_id: ShopId
     show_id: ShowId
     item_id: CartItemId
@@ -94,7 +95,9 @@ class HotSale(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-async def open_sale(db: Database, *, stock: int, limit: int | None, http_buyers: int) -> HotSale:
+async def open_sale(
+    db: Database, *, stock: int, limit: int | None, http_buyers: int, password_hash: str = NOBODYS
+) -> HotSale:
     """A shop with one listed product, a live show that sells it, and accounts with tokens for HTTP."""
     owner = AccountId(new_id())
     shop_id, room_id, show_id = ShopId(new_id()), RoomId(new_id()), ShowId(new_id())
@@ -103,7 +106,7 @@ async def open_sale(db: Database, *, stock: int, limit: int | None, http_buyers:
         viewer_id=ViewerId(owner), account_id=owner, seat_holder_id=owner, roles=frozenset(identity.Role)
     )
     async with db.tx() as tx:
-        await identity.create_account(tx, owner, handle=f"owner{owner.hex}", password_hash=NOBODYS, name="Bench")
+        await identity.create_account(tx, owner, handle=f"owner{owner.hex}", password_hash=password_hash, name="Bench")
         await catalog.open_shop(tx, owner, shop_id, catalog.ShopDraft(name="Bench", currency="CNY"))
         await catalog.add_product(tx, actor, shop_id, product_id, catalog.ProductDraft(title=TITLE))
         price = Money(PRICE, "CNY")
@@ -127,7 +130,7 @@ async def open_sale(db: Database, *, stock: int, limit: int | None, http_buyers:
         await ledger.open_many(tx, accounts)
     tokens = [await _make_buyer(db) for _ in range(http_buyers)]
     return HotSale(
-        shop_id=shop_id, show_id=show_id, item_id=item_id, product_id=product_id, sku_id=sku_id, price=PRICE,
+        owner_id=owner, shop_id=shop_id, show_id=show_id, item_id=item_id, product_id=product_id, sku_id=sku_id, price=PRICE,
         title=TITLE, tokens=tokens, debit_id=str(accounts[0].id), credit_id=str(accounts[1].id),
     )  # fmt: skip
 

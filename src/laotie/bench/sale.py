@@ -256,7 +256,7 @@ INSERT INTO orders.line (order_id, no, sku_id, product_id, cart_item_id, quantit
   VALUES (:id, 1, '{sale.sku_id}', '{sale.product_id}', '{sale.item_id}', 1, {sale.price}, '{sale.title}', '{{}}');
 INSERT INTO orders.bought (cart_item_id, buyer_id, quantity)
   VALUES ('{sale.item_id}', lpad(to_hex(:buyer::bigint), 32, '0')::uuid, 1)
-  ON CONFLICT (cart_item_id, buyer_id) DO UPDATE SET quantity = orders.bought.quantity + 1;
+  ON CONFLICT (cart_item_id, buyer_id, wave_id) DO UPDATE SET quantity = orders.bought.quantity + 1;
 INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, order_id, moved_at)
   VALUES (uuidv7(), '{sale.sku_id}', 'reserved', 1, :id, now());
 INSERT INTO ledger.transfer (id, debit_id, credit_id, amount, currency, phase, reason, subject_id, made_at)

@@ -192,6 +192,7 @@ class _Plan:
                 currency=self.shop.currency,
                 state=row.sku_state or SkuState.active,
                 available=stock,
+                aside=0,
                 reserved=0,
                 sold=0,
                 received=stock,

@@ -144,7 +144,7 @@ async def find_skus(tx: Tx, sku_ids: list[SkuId]) -> dict[SkuId, Sku]:
         Sku,
         """
         SELECT id, product_id, shop_id, code, options, price_amount, list_price_amount, currency, state, available,
-               reserved, sold, received
+               aside, reserved, sold, received
         FROM catalog.sku WHERE id = ANY(%(ids)s)
         """,
         ids=sku_ids,
@@ -225,7 +225,7 @@ async def _with_skus(tx: Tx, rows: list[_Row]) -> list[Product]:
         Sku,
         """
         SELECT id, product_id, shop_id, code, options, price_amount, list_price_amount, currency, state, available,
-               reserved, sold, received
+               aside, reserved, sold, received
         FROM catalog.sku WHERE product_id = ANY(%(ids)s) ORDER BY id
         """,
         ids=[row.id for row in rows],

@@ -66,6 +66,8 @@ class MovementKind(StrEnum):
     sold = "sold"
     returned = "returned"
     corrected = "corrected"
+    set_aside = "set_aside"
+    put_back = "put_back"
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
@@ -109,6 +111,7 @@ class Sku(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     state: SkuState
     available: int
+    aside: int
     reserved: int
     sold: int
     received: int
@@ -258,6 +261,13 @@ class StateRefused(Conflict, code="state-refused"):
 class StockShort(Conflict, code="stock-short"):
     """Fewer pieces are available than the correction takes away."""
 
+    available: int
+
+
+class AsideShort(Conflict, code="aside-short"):
+    """Fewer pieces are on the shelf than are to be set aside."""
+
+    sku_id: SkuId
     available: int
 
 

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
-from laotie import identity
+from laotie import identity, uploads
 from laotie.base.db import Tx
 from laotie.base.ids import ProductId, ShopId, SkuId, new_id
 from laotie.base.refusals import IdReused, NotFound
@@ -81,6 +81,7 @@ async def add_product(
             raise IdReused()
     product = await _reread(tx, product_id)
     if fresh:
+        await uploads.show_pictures(tx, f"product:{product_id}", product.images)
         _tell(tx, product)
     return product
 
@@ -129,6 +130,8 @@ async def edit_product(tx: Tx, actor: identity.Actor, product_id: ProductId, cha
         )
     except UniqueViolation:
         raise CodeTaken(sku_code=edited.code or "") from None
+    if edited.images != product.images:
+        await uploads.show_pictures(tx, f"product:{product_id}", edited.images)
     return _tell(tx, await _reread(tx, product_id))
 
 

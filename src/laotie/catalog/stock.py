@@ -1,11 +1,11 @@
 """Stock: an append-only ledger of movements, and beside it a guarded balance on the SKU's row.
 
-    received, corrected   into (out of) available     reserved   available → reserved
-    sold                  reserved → sold             released   reserved → available
-    returned              sold → available
+    received, corrected   into (out of) available     reserved   available (or aside) → reserved
+    sold                  reserved → sold             released   reserved → available (or aside)
+    returned              sold → available            set_aside  available → aside, and put_back: see `catalog.aside`
 
-Every statement writes the movements and the balance together, so `received = available + reserved + sold`, and both
-equal the sums of the movements; no figure ever falls below zero (a `CHECK` stands behind the guards). Rows are locked
+Every statement writes the movements and the balance together, so `received = available + aside + reserved + sold`, and
+all equal the sums of the movements; no figure ever falls below zero (a `CHECK` stands behind the guards). Rows are locked
 by ascending id. The batch forms are one statement each and serve the till and the life of orders.
 """
 
@@ -21,10 +21,10 @@ from laotie.base.db import Tx
 from laotie.base.ids import OrderId, ShopId, SkuId, new_id
 from laotie.base.refusals import IdReused, NotFound
 from laotie.catalog.model import STOCK_MAX, Movement, MovementKind, MovementRefused, Shelf, Sku, StockShort, clean_text
-from laotie.events.catalog import StockChanged
+from laotie.events.catalog import AsideChanged, StockChanged
 
-Line = tuple[SkuId, int, OrderId]
-"""Pieces of a SKU for an order."""
+Line = tuple[SkuId, int, OrderId, UUID | None]
+"""Pieces of a SKU for an order, and the aside that they were sold from, if not from the shelf."""
 
 DIFFERENCES_SHOWN_MAX = 100
 
@@ -61,42 +61,80 @@ async def send_locks(tx: Tx, sku_ids: list[SkuId]) -> Callable[[], Awaitable[dic
 
 
 async def reserve_many(tx: Tx, taken: list[Line]) -> None:
-    """Put pieces aside for orders. The caller holds the rows (`lock_many`), has decided, and tells `stock_changed`."""
+    """Keep pieces for orders, from the shelf or from asides.
+
+    The caller holds the rows (`lock_many`), has decided, and tells `stock_changed` and `aside_changed`.
+    """
     await tx.run(
         """
         WITH line AS (
-            SELECT * FROM unnest(%(ids)s::uuid[], %(skus)s::uuid[], %(quantities)s::bigint[], %(orders)s::uuid[])
-              AS line (id, sku_id, quantity, order_id)
+            SELECT * FROM unnest(%(ids)s::uuid[], %(skus)s::uuid[], %(quantities)s::bigint[], %(orders)s::uuid[],
+                                 %(asides)s::uuid[])
+              AS line (id, sku_id, quantity, order_id, aside_id)
         ), moved AS (
-            UPDATE catalog.sku SET available = available - taken.quantity, reserved = reserved + taken.quantity
-            FROM (SELECT sku_id, sum(quantity)::bigint AS quantity FROM line GROUP BY sku_id) AS taken
+            UPDATE catalog.sku
+            SET available = available - (taken.quantity - taken.of_aside), aside = aside - taken.of_aside,
+                reserved = reserved + taken.quantity
+            FROM (
+                SELECT sku_id, sum(quantity)::bigint AS quantity,
+                       coalesce(sum(quantity) FILTER (WHERE aside_id IS NOT NULL), 0)::bigint AS of_aside
+                FROM line GROUP BY sku_id
+            ) AS taken
             WHERE sku.id = taken.sku_id
         )
-        INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, order_id, moved_at)
-        SELECT id, sku_id, 'reserved', quantity, order_id, %(now)s FROM line
+        INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, order_id, aside_id, moved_at)
+        SELECT id, sku_id, 'reserved', quantity, order_id, aside_id, %(now)s FROM line
         """,
         **_arrays(taken),
         now=tx.now,
     )
+    of_asides = [line for line in taken if line[3] is not None]
+    if of_asides:
+        await tx.run(
+            """
+            UPDATE catalog.aside SET remaining = remaining - taken.quantity
+            FROM (
+                SELECT aside_id, sku_id, sum(quantity)::bigint AS quantity
+                FROM unnest(%(asides)s::uuid[], %(skus)s::uuid[], %(quantities)s::bigint[])
+                  AS line (aside_id, sku_id, quantity)
+                GROUP BY aside_id, sku_id
+            ) AS taken
+            WHERE aside.id = taken.aside_id AND aside.sku_id = taken.sku_id
+            """,
+            asides=[line[3] for line in of_asides],
+            skus=[line[0] for line in of_asides],
+            quantities=[line[1] for line in of_asides],
+        )
 
 
 async def release_many(tx: Tx, lines: list[Line]) -> None:
-    """Give back what was put aside for orders that ended unpaid, and tell the new figures."""
+    """Give back what was kept for orders that ended unpaid, and tell the new figures.
+
+    To the aside that it came from while that is open, else to the shelf. Locks the SKUs by id.
+    """
+    lines = await _to_open_asides(tx, lines)
     _tell(
         tx,
         await tx.tuples(
             """
             WITH line AS (
-                SELECT * FROM unnest(%(ids)s::uuid[], %(skus)s::uuid[], %(quantities)s::bigint[], %(orders)s::uuid[])
-                  AS line (id, sku_id, quantity, order_id)
+                SELECT * FROM unnest(%(ids)s::uuid[], %(skus)s::uuid[], %(quantities)s::bigint[], %(orders)s::uuid[],
+                                     %(asides)s::uuid[])
+                  AS line (id, sku_id, quantity, order_id, aside_id)
             ), held AS MATERIALIZED (
                 SELECT id FROM catalog.sku WHERE id = ANY(%(skus)s) ORDER BY id FOR NO KEY UPDATE
             ), written AS (
-                INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, order_id, moved_at)
-                SELECT id, sku_id, 'released', quantity, order_id, %(now)s FROM line
+                INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, order_id, aside_id, moved_at)
+                SELECT id, sku_id, 'released', quantity, order_id, aside_id, %(now)s FROM line
             )
-            UPDATE catalog.sku SET available = available + given.quantity, reserved = reserved - given.quantity
-            FROM (SELECT sku_id, sum(quantity)::bigint AS quantity FROM line GROUP BY sku_id) AS given
+            UPDATE catalog.sku
+            SET available = available + (given.quantity - given.to_aside), aside = aside + given.to_aside,
+                reserved = reserved - given.quantity
+            FROM (
+                SELECT sku_id, sum(quantity)::bigint AS quantity,
+                       coalesce(sum(quantity) FILTER (WHERE aside_id IS NOT NULL), 0)::bigint AS to_aside
+                FROM line GROUP BY sku_id
+            ) AS given
             JOIN held ON held.id = given.sku_id
             WHERE sku.id = held.id
             RETURNING sku.id, sku.product_id, sku.shop_id, sku.available
@@ -105,6 +143,38 @@ async def release_many(tx: Tx, lines: list[Line]) -> None:
             now=tx.now,
         ),
     )
+    to_asides = [line for line in lines if line[3] is not None]
+    if to_asides:
+        for aside_id, sku_id, remaining in await tx.tuples(
+            """
+            UPDATE catalog.aside SET remaining = remaining + given.quantity
+            FROM (
+                SELECT aside_id, sku_id, sum(quantity)::bigint AS quantity
+                FROM unnest(%(asides)s::uuid[], %(skus)s::uuid[], %(quantities)s::bigint[])
+                  AS line (aside_id, sku_id, quantity)
+                GROUP BY aside_id, sku_id
+            ) AS given
+            WHERE aside.id = given.aside_id AND aside.sku_id = given.sku_id
+            RETURNING aside.id, aside.sku_id, aside.remaining
+            """,
+            asides=[line[3] for line in to_asides],
+            skus=[line[0] for line in to_asides],
+            quantities=[line[1] for line in to_asides],
+        ):
+            tx.tell(AsideChanged(aside_id=aside_id, sku_id=sku_id, available=remaining))
+
+
+async def _to_open_asides(tx: Tx, lines: list[Line]) -> list[Line]:
+    """The lines with the asides that are open still; under the SKUs' locks, so that none closes meanwhile."""
+    if all(line[3] is None for line in lines):
+        return lines
+    await lock_many(tx, sorted({line[0] for line in lines}))
+    rows = await tx.tuples(
+        "SELECT id, sku_id FROM catalog.aside WHERE id = ANY(%(ids)s) AND returned IS NULL",
+        ids=list({line[3] for line in lines if line[3] is not None}),
+    )
+    there = {(row[0], row[1]) for row in rows}
+    return [(line[0], line[1], line[2], line[3] if (line[3], line[0]) in there else None) for line in lines]
 
 
 async def sell_many(tx: Tx, lines: list[Line]) -> None:
@@ -293,6 +363,11 @@ def stock_changed(shelf: Shelf, available: int, *, at: datetime | None = None) -
     )
 
 
+def aside_changed(aside_id: UUID, sku_id: SkuId, available: int, *, at: datetime | None = None) -> AsideChanged:
+    """The news of an aside's new figure."""
+    return AsideChanged(aside_id=aside_id, sku_id=sku_id, available=available, at=at)
+
+
 def stock_changed_of(sku: Sku) -> StockChanged:
     """The same from a SKU as it is now."""
     return StockChanged(sku_id=sku.id, product_id=sku.product_id, shop_id=sku.shop_id, available=sku.available)
@@ -303,13 +378,24 @@ class Difference(msgspec.Struct, frozen=True):
 
     sku_id: SkuId
     available: int
+    aside: int
     reserved: int
     sold: int
     received: int
     available_moved: int
+    aside_moved: int
     reserved_moved: int
     sold_moved: int
     received_moved: int
+
+
+class AsideDifference(msgspec.Struct, frozen=True):
+    """Pieces set aside that are not what their movements add up to, for one owner and SKU (or all of a SKU's)."""
+
+    sku_id: SkuId
+    aside_id: UUID | None
+    remaining: int
+    remaining_moved: int
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -318,47 +404,58 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     sku_count: int
     movement_count: int
     available: int
+    aside: int
     reserved: int
     sold: int
     received: int
     difference_count: int
     differences: list[Difference]
+    aside_count: int
+    asides_off: list[AsideDifference]
 
 
 async def tally(tx: Tx) -> Tally:
     """Compare every SKU's balance with the sums of its movements (a full read: call it in a snapshot)."""
     totals = await tx.tuples(
         """
-        SELECT count(*), coalesce(sum(available), 0)::bigint, coalesce(sum(reserved), 0)::bigint,
-               coalesce(sum(sold), 0)::bigint, coalesce(sum(received), 0)::bigint,
-               (SELECT count(*) FROM catalog.stock_movement)
+        SELECT count(*), coalesce(sum(available), 0)::bigint, coalesce(sum(aside), 0)::bigint,
+               coalesce(sum(reserved), 0)::bigint, coalesce(sum(sold), 0)::bigint,
+               coalesce(sum(received), 0)::bigint, (SELECT count(*) FROM catalog.stock_movement),
+               (SELECT count(*) FROM catalog.aside)
         FROM catalog.sku
         """
     )
-    sku_count, available, reserved, sold, received, movement_count = totals[0]
+    sku_count, available, aside, reserved, sold, received, movement_count, aside_count = totals[0]
     differing = await tx.tuples(
         """
-        SELECT id, available, reserved, sold, received, available_moved, reserved_moved, sold_moved, received_moved,
-               count(*) OVER ()
+        SELECT id, available, aside, reserved, sold, received, available_moved, aside_moved, reserved_moved,
+               sold_moved, received_moved, count(*) OVER ()
         FROM (
-            SELECT sku.id, sku.available, sku.reserved, sku.sold, sku.received,
-                   coalesce(moved.entered - moved.taken + moved.given + moved.back, 0)::bigint AS available_moved,
-                   coalesce(moved.taken - moved.given - moved.gone, 0)::bigint AS reserved_moved,
+            SELECT sku.id, sku.available, sku.aside, sku.reserved, sku.sold, sku.received,
+                   coalesce(moved.entered - moved.set_off - moved.taken + moved.given + moved.back, 0)::bigint
+                     AS available_moved,
+                   coalesce(moved.set_off - moved.taken_off + moved.given_off, 0)::bigint AS aside_moved,
+                   coalesce(moved.taken + moved.taken_off - moved.given - moved.given_off - moved.gone, 0)::bigint
+                     AS reserved_moved,
                    coalesce(moved.gone - moved.back, 0)::bigint AS sold_moved,
                    coalesce(moved.entered, 0)::bigint AS received_moved
             FROM catalog.sku
             LEFT JOIN (
                 SELECT sku_id,
                        coalesce(sum(quantity) FILTER (WHERE kind IN ('received', 'corrected')), 0) AS entered,
-                       coalesce(sum(quantity) FILTER (WHERE kind = 'reserved'), 0) AS taken,
-                       coalesce(sum(quantity) FILTER (WHERE kind = 'released'), 0) AS given,
+                       coalesce(sum(quantity) FILTER (WHERE kind = 'set_aside'), 0)
+                         - coalesce(sum(quantity) FILTER (WHERE kind = 'put_back'), 0) AS set_off,
+                       coalesce(sum(quantity) FILTER (WHERE kind = 'reserved' AND aside_id IS NULL), 0) AS taken,
+                       coalesce(sum(quantity) FILTER (WHERE kind = 'reserved' AND aside_id IS NOT NULL), 0) AS taken_off,
+                       coalesce(sum(quantity) FILTER (WHERE kind = 'released' AND aside_id IS NULL), 0) AS given,
+                       coalesce(sum(quantity) FILTER (WHERE kind = 'released' AND aside_id IS NOT NULL), 0) AS given_off,
                        coalesce(sum(quantity) FILTER (WHERE kind = 'sold'), 0) AS gone,
                        coalesce(sum(quantity) FILTER (WHERE kind = 'returned'), 0) AS back
                 FROM catalog.stock_movement GROUP BY sku_id
             ) AS moved ON moved.sku_id = sku.id
         ) AS compared
-        WHERE (available, reserved, sold, received)
-              IS DISTINCT FROM (available_moved, reserved_moved, sold_moved, received_moved)
+        WHERE (available, aside, reserved, sold, received)
+              IS DISTINCT FROM (available_moved, aside_moved, reserved_moved, sold_moved, received_moved)
         ORDER BY id LIMIT %(limit)s
         """,
         limit=DIFFERENCES_SHOWN_MAX,
@@ -367,12 +464,42 @@ async def tally(tx: Tx) -> Tally:
         sku_count=sku_count,
         movement_count=movement_count,
         available=available,
+        aside=aside,
         reserved=reserved,
         sold=sold,
         received=received,
-        difference_count=differing[0][9] if differing else 0,
-        differences=[Difference(*row[:9]) for row in differing],
+        difference_count=differing[0][11] if differing else 0,
+        differences=[Difference(*row[:11]) for row in differing],
+        aside_count=aside_count,
+        asides_off=await _list_asides_off(tx),
     )
+
+
+async def _list_asides_off(tx: Tx) -> list[AsideDifference]:
+    """Asides that differ from their movements, and SKUs whose asides do not add up to what they say is aside."""
+    return [
+        AsideDifference(*row)
+        for row in await tx.tuples(
+            """
+            SELECT sku_id, id, remaining, moved FROM (
+                SELECT coalesce(aside.sku_id, movement.sku_id) AS sku_id, coalesce(aside.id, movement.aside_id) AS id,
+                       coalesce(aside.remaining, 0) AS remaining, coalesce(movement.moved, 0)::bigint AS moved
+                FROM catalog.aside
+                FULL JOIN (
+                    SELECT sku_id, aside_id,
+                           sum(CASE WHEN kind IN ('set_aside', 'released') THEN quantity ELSE -quantity END) AS moved
+                    FROM catalog.stock_movement WHERE aside_id IS NOT NULL GROUP BY sku_id, aside_id
+                ) AS movement ON movement.sku_id = aside.sku_id AND movement.aside_id = aside.id
+            ) AS compared WHERE remaining <> moved
+            UNION ALL
+            SELECT sku.id, NULL, sku.aside, coalesce(sum(aside.remaining), 0)::bigint
+            FROM catalog.sku LEFT JOIN catalog.aside ON aside.sku_id = sku.id AND aside.returned IS NULL
+            GROUP BY sku.id HAVING sku.aside <> coalesce(sum(aside.remaining), 0)
+            LIMIT %(limit)s
+            """,
+            limit=DIFFERENCES_SHOWN_MAX,
+        )
+    ]
 
 
 def _arrays(lines: list[Line]) -> dict[str, list[Any]]:
@@ -381,6 +508,8 @@ def _arrays(lines: list[Line]) -> dict[str, list[Any]]:
         "skus": [line[0] for line in lines],
         "quantities": [line[1] for line in lines],
         "orders": [line[2] for line in lines],
+        # A shorter array is padded with nulls: most sales are of the shelf, and sending nothing costs nothing.
+        "asides": [line[3] for line in lines] if any(line[3] is not None for line in lines) else [],
     }
 
 
@@ -394,7 +523,7 @@ async def _hold(tx: Tx, sku_id: SkuId) -> Sku:
         Sku,
         """
         SELECT id, product_id, shop_id, code, options, price_amount, list_price_amount, currency, state, available,
-               reserved, sold, received
+               aside, reserved, sold, received
         FROM catalog.sku WHERE id = %(id)s FOR NO KEY UPDATE
         """,
         id=sku_id,

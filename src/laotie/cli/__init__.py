@@ -1,4 +1,4 @@
-"""The command line: `laotie serve`, `demo`, `import`, `account`, `audit`, `bench`, `migrate`, `settings`, `openapi`.
+"""The command line: `laotie serve`, `demo`, `import`, `account`, `audit`, `verify-draw`, `bench`, `migrate`, `settings`, `openapi`.
 
 Parses words, calls one function, prints. Refusals end with their title and exit code 2.
 """
@@ -24,10 +24,15 @@ app.command("laotie.cli.upkeep:show_settings", name="settings")
 app.command("laotie.cli.upkeep:write_openapi", name="openapi")
 app.command("laotie.cli.upkeep:write_frames", name="frames")
 app.command("laotie.cli.audit:audit", name="audit")
+app.command("laotie.cli.draws:verify_draw", name="verify-draw")
 app.command("laotie.cli.imports:app", name="import")
+app.command("laotie.cli.media:app", name="media")
 app.command("laotie.demo.run:main", name="demo")
 bench.command("laotie.bench.sale:main", name="sale")
 bench.command("laotie.bench.fanout:main", name="fanout")
+bench.command("laotie.bench.soak:main", name="soak")
+bench.command("laotie.bench.flood:main", name="flood")
+bench.command("laotie.bench.media:main", name="media")
 
 
 def main() -> None:

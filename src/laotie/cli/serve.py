@@ -17,7 +17,7 @@ import msgspec
 import psycopg
 import uvicorn
 
-from laotie import live
+from laotie import live, messages
 from laotie.base import logs
 from laotie.base import settings as settings_module
 from laotie.base.bus import LocalBus
@@ -28,29 +28,23 @@ from laotie.base.jobs import Context
 from laotie.base.logs import log
 from laotie.base.migrate import migrate
 from laotie.base.postgres import EmbeddedPostgres
-from laotie.base.refusals import Conflict, Unavailable
+from laotie.base.refusals import Unavailable
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
-from laotie.events.live import ShowEnded
+from laotie.cli.ingest import PortTaken, open_ingest
+from laotie.fun import Desk
 from laotie.gateway import Gateway, upgrade_class
-from laotie.gateway.rtmp import RtmpDoor
-from laotie.media import Action, Change, ChannelId, Grant, MediaServer
+from laotie.media import Change, MediaServer, Recorder, RecordingLimits
 from laotie.media import Limits as MediaLimits
 from laotie.orders import Till
 from laotie.web.app import build_app
 from laotie.web.house import House
 from laotie.worker import Worker
+from laotie.worker.recordings import RecordingKeeper
 
 STOP_WAIT_S = 20
 DATABASE_WAIT_S = 60
 WATCH_EVERY_S = 1.0
-
-
-class PortTaken(Conflict, code="port-taken"):
-    """Another program listens on this address; stop it, or set another port."""
-
-    address: str
-    setting: str
 
 
 def serve() -> None:
@@ -137,6 +131,7 @@ async def _open_house(
     db = await Database.open(url, clock=clock, pool_max=settings.database_pool_max)
     stack.push_async_callback(db.close)
     signer = Signer(settings.signing_keys(), clock)
+    messages.open_vapid(settings)
     front.waiting_for = "till"
     till = Till(
         db,
@@ -145,23 +140,36 @@ async def _open_house(
         waiting_max=settings.till_waiting_max,
     )
     stack.push_async_callback(till.close)
+    desk = Desk(db)
+    stack.push_async_callback(desk.close)
     context = Context(db=db, settings=settings, signer=signer, bus=bus)
     front.waiting_for = "media"
-    media = MediaServer(MediaLimits(ffmpeg=settings.ffmpeg or ""), on_change=partial(_tell_media, bus))
+    media = MediaServer(
+        MediaLimits(
+            ffmpeg=settings.ffmpeg or "",
+            grace_s=settings.media_grace_s,
+            external_hls_url=(settings.media_external_hls_url or "/hls").rstrip("/"),
+        ),
+        on_change=partial(_tell_media, bus),
+        recorder=Recorder(
+            settings.data_path / "recordings",
+            RecordingLimits(reserve_bytes=settings.recording_reserve_mb * 1024 * 1024),
+        ),
+    )
     await media.start()
     stack.push_async_callback(media.stop)
-    bus.subscribe("events.show.ended", partial(_end_picture, media))
-    if settings.rtmp_port:
-        rtmp = RtmpDoor(media, partial(_authorize, db, signer), host=settings.rtmp_host, port=settings.rtmp_port)
-        await _listen_or_refuse(rtmp, settings)
-        stack.push_async_callback(rtmp.stop)
+    gateway.ingest = await open_ingest(settings, stack, db, signer, bus, media)
     front.waiting_for = "gateway"
-    await gateway.start(db=db, signer=signer, till=till, playback=partial(live.playback_of, media))
+    await gateway.start(db=db, signer=signer, till=till, desk=desk, playback=partial(live.playback_of, media))
     stack.push_async_callback(gateway.stop)
     worker = Worker(context, stand_back=lambda: till.is_busy)
     worker.start()
     stack.push_async_callback(worker.stop)
-    front.app = build_app(House(db=db, settings=settings, signer=signer, bus=bus, till=till, media=media))
+    house = House(db=db, settings=settings, signer=signer, bus=bus, till=till, desk=desk, media=media)
+    keeper = RecordingKeeper(db, bus, media, house.archive, keep_days=settings.recording_days)
+    keeper.start()
+    stack.push_async_callback(keeper.stop)
+    front.app = build_app(house)
     _settle_memory()
     log.info("ready", url=settings.base_url)
 
@@ -173,30 +181,9 @@ def _settle_memory() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-async def _authorize(db: Database, signer: Signer, action: Action, room: str, key: str, address: str) -> Grant:
-    """The encoder's key, judged by `live`."""
-    async with db.tx() as tx:
-        permit = await live.authorize(tx, signer, live.StreamAction(action.value), key, address=address)
-    return Grant(ChannelId(permit.show_id))
-
-
 async def _tell_media(bus: LocalBus, change: Change) -> None:
     """What happens to a channel, for the gateway; it is of the moment and not kept."""
     await bus.publish(f"events.media.channel_{change.news}", msgspec.json.encode(change))
-
-
-def _end_picture(media: MediaServer, _subject: str, payload: bytes) -> None:
-    """A show that is over has no picture any more, whatever its encoder still sends."""
-    media.end(ChannelId(msgspec.json.decode(payload, type=ShowEnded).show_id), "the show is over")
-
-
-async def _listen_or_refuse(rtmp: RtmpDoor, settings: Settings) -> None:
-    try:
-        await rtmp.start()
-    except OSError:
-        raise PortTaken(
-            address=f"{settings.rtmp_host}:{settings.rtmp_port} (RTMP)", setting="LAOTIE_RTMP_PORT"
-        ) from None
 
 
 async def _open_http(

@@ -67,7 +67,7 @@ def show_settings(*, document: bool = False) -> None:
     settings = settings_module.load()
     for field in msgspec.structs.fields(type(settings)):
         value = getattr(settings, field.name)
-        if value and field.name in ("secret_keys", "sandbox_secret", "database_url"):
+        if value and field.name in ("secret_keys", "sandbox_secret", "vapid_key", "database_url"):
             value = "(set)"
         print(f"{field.name} = {value!r}")
 

@@ -40,6 +40,15 @@ class Person:
             return content
         raise RequestRefused(answer.status_code, content if isinstance(content, dict) else {})
 
+    async def send_bytes(self, method: str, path: str, data: bytes) -> Any:
+        """A file's bytes; the answer, or `RequestRefused`."""
+        headers = {"content-type": "application/octet-stream", "x-csrf-token": self._csrf}
+        answer = await self._http.request(method, path, content=data, headers=headers)
+        content = msgspec.json.decode(answer.content) if answer.content else None
+        if answer.is_success:
+            return content
+        raise RequestRefused(answer.status_code, content if isinstance(content, dict) else {})
+
     async def sign_in(self, handle: str, password: str) -> dict[str, Any]:
         """Begin a session."""
         me: dict[str, Any] = await self.call("POST", "/api/sessions", {"handle": handle, "password": password})

@@ -11,12 +11,15 @@ import httpx
 
 from laotie.base.logs import log
 from laotie.demo.client import Person, RequestRefused, Seat
+from laotie.demo.games import Player, play
 from laotie.demo.goods import CHAT, PERSONAS, Persona
 from laotie.demo.market import PASSWORD, demo_id, show_price
-from laotie.media import Scene, TestCard, broadcast
+from laotie.demo.videos import bring_videos, watch_videos
+from laotie.media import EncoderFailed, Scene, TestCard, broadcast
 
 PIN_EVERY_S = 40
 LIMIT_PER_PERSON = 3
+VIDEOS_AFTER_S = 5
 LOW_STOCK = 20
 RESTOCK = 80
 
@@ -75,6 +78,16 @@ class Streamer:
             group.create_task(self._keep_picture(person))
             group.create_task(self._explain(person))
             group.create_task(self._talk(person))
+            group.create_task(play(person, self.show_id))
+            group.create_task(self._bring_videos(person))
+
+    async def _bring_videos(self, person: Person) -> None:
+        """A little later, so that the picture of the show comes first."""
+        await asyncio.sleep(VIDEOS_AFTER_S)
+        try:
+            await bring_videos(person, self._persona, self._data)
+        except (RequestRefused, EncoderFailed, httpx.HTTPError) as error:
+            log.warning("no demonstration videos", persona=self._persona.handle, error=str(error)[:160])
 
     async def _keep_picture(self, person: Person) -> None:
         """Push the drawn scene as any encoder would, under a stream key made for this run."""
@@ -129,6 +142,7 @@ class Fan:
         self._cart: dict[str, dict[str, Any]] = {}
         self._pinned: str | None = None
         self._placed: list[str] = []
+        self._player = Player(self._chance)
 
     async def run(self) -> None:
         """Come and go until cancelled."""
@@ -138,6 +152,8 @@ class Fan:
             await self._settle_in(person)
             while True:
                 try:
+                    if self._chance.random() < 0.35:
+                        await watch_videos(person, self._chance)
                     await self._watch_one(person)
                 except (RequestRefused, httpx.HTTPError, OSError) as error:
                     log.info("a demonstration fan paused", fan=self._handle, error=str(error)[:160])
@@ -165,6 +181,7 @@ class Fan:
         deadline = asyncio.get_running_loop().time() + stay_s
         while asyncio.get_running_loop().time() < deadline and not seat.gone.is_set():
             await asyncio.sleep(self._chance.uniform(2, 9))
+            self._player.join_in(seat)
             dice = self._chance.random()
             if dice < 0.30:
                 seat.send({"t": "chat", "id": str(uuid4()), "text": self._chance.choice(self._words)})
@@ -200,6 +217,10 @@ class Fan:
             case "welcome":
                 self._cart = {item["id"]: item for item in frame["cart"]}
                 self._pinned = frame["show"].get("pinned_item_id")
+                for activity in frame["activities"]:
+                    self._player.hear(activity)
+            case "activity":
+                self._player.hear(frame)
             case "item":
                 self._cart[frame["id"]] = frame
             case "gone":

@@ -1,6 +1,7 @@
 """What happened to goods: products changed, pieces came and went."""
 
 from datetime import datetime
+from uuid import UUID
 
 from laotie.base.events import Event
 from laotie.base.ids import ProductId, ShopId, SkuId
@@ -24,5 +25,14 @@ class StockChanged(Event, tag="catalog.stock_changed", frozen=True, kw_only=True
     sku_id: SkuId
     product_id: ProductId
     shop_id: ShopId
+    available: int
+    at: datetime | None = None
+
+
+class AsideChanged(Event, tag="catalog.aside_changed", frozen=True, kw_only=True):
+    """This many pieces of a SKU can be bought from what was set aside under this id: an absolute figure."""
+
+    aside_id: UUID
+    sku_id: SkuId
     available: int
     at: datetime | None = None

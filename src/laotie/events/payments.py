@@ -15,6 +15,9 @@ class PaymentCaptured(Event, tag="payment.captured", frozen=True, kw_only=True):
     amount: int
     currency: str
     captured_at: datetime
+    purpose: str = "order"
+    """`order`, or `topup`: money for the wallet `wallet_id`; then `order_id` is the payment's own id."""
+    wallet_id: UUID | None = None
 
 
 class PaymentFailed(Event, tag="payment.failed", frozen=True, kw_only=True):

@@ -110,6 +110,16 @@ async def is_following(tx: Tx, viewer_id: ViewerId, streamer_id: AccountId) -> b
     return await is_following_many(tx, [(viewer_id, streamer_id)]) == [True]
 
 
+async def find_follow_since(tx: Tx, viewer_id: ViewerId, streamer_id: AccountId) -> datetime | None:
+    """Since when a viewer follows a streamer, if they do."""
+    return await tx.maybe(
+        datetime,
+        "SELECT since FROM fans.follow WHERE viewer_id = %(viewer_id)s AND streamer_id = %(streamer_id)s",
+        viewer_id=viewer_id,
+        streamer_id=streamer_id,
+    )
+
+
 async def is_following_many(tx: Tx, pairs: list[tuple[ViewerId, AccountId]]) -> list[bool]:
     """The same for several, in the order asked."""
     return await tx.all(
@@ -124,6 +134,20 @@ async def is_following_many(tx: Tx, pairs: list[tuple[ViewerId, AccountId]]) -> 
         viewers=[viewer_id for viewer_id, _ in pairs],
         streamers=[streamer_id for _, streamer_id in pairs],
     )
+
+
+async def find_since(tx: Tx, pairs: list[tuple[ViewerId, AccountId]]) -> dict[tuple[ViewerId, AccountId], datetime]:
+    """Since when each of these viewers has followed each streamer; who does not is left out."""
+    rows = await tx.tuples(
+        """
+        SELECT viewer_id, streamer_id, since FROM fans.follow
+        JOIN unnest(%(viewers)s::uuid[], %(streamers)s::uuid[]) AS asked (viewer_id, streamer_id)
+          USING (viewer_id, streamer_id)
+        """,
+        viewers=[viewer_id for viewer_id, _ in pairs],
+        streamers=[streamer_id for _, streamer_id in pairs],
+    )
+    return {(viewer_id, streamer_id): since for viewer_id, streamer_id, since in rows}
 
 
 async def count_followers(tx: Tx, streamer_ids: list[AccountId]) -> dict[AccountId, int]:
@@ -143,7 +167,7 @@ async def list_follows(tx: Tx, viewer_id: ViewerId) -> list[Follow]:
     return await tx.all(
         Follow,
         """
-        SELECT viewer_id, streamer_id, since, source, placement, visit_id FROM fans.follow
+        SELECT viewer_id, streamer_id, since, source, placement, visit_id, notify FROM fans.follow
         WHERE viewer_id = %(viewer_id)s ORDER BY since DESC, streamer_id
         """,
         viewer_id=viewer_id,
@@ -193,12 +217,12 @@ async def merge(tx: Tx, guest_id: ViewerId, account_id: AccountId) -> None:
         """
         WITH brought AS (
             DELETE FROM fans.follow WHERE viewer_id = %(guest_id)s
-            RETURNING viewer_id, streamer_id, since, source, placement, visit_id
+            RETURNING viewer_id, streamer_id, since, source, placement, visit_id, notify
         ), noted AS (
             INSERT INTO fans.follow_change (viewer_id, streamer_id, kind, source, placement, visit_id, changed_at)
             SELECT viewer_id, streamer_id, 'merged_out', source, placement, visit_id, %(now)s FROM brought
         )
-        SELECT viewer_id, streamer_id, since, source, placement, visit_id FROM brought ORDER BY streamer_id
+        SELECT viewer_id, streamer_id, since, source, placement, visit_id, notify FROM brought ORDER BY streamer_id
         """,
         guest_id=guest_id,
         now=tx.now,
@@ -209,8 +233,8 @@ async def merge(tx: Tx, guest_id: ViewerId, account_id: AccountId) -> None:
         """
         WITH brought AS (
             SELECT * FROM unnest(%(streamers)s::uuid[], %(since)s::timestamptz[], %(sources)s::text[],
-                                 %(placements)s::text[], %(visits)s::uuid[])
-              AS brought (streamer_id, since, source, placement, visit_id)
+                                 %(placements)s::text[], %(visits)s::uuid[], %(notify)s::boolean[])
+              AS brought (streamer_id, since, source, placement, visit_id, notify)
         ), earlier AS (
             UPDATE fans.follow AS own
             SET since = brought.since, source = brought.source, placement = brought.placement,
@@ -218,8 +242,8 @@ async def merge(tx: Tx, guest_id: ViewerId, account_id: AccountId) -> None:
             FROM brought
             WHERE own.viewer_id = %(viewer_id)s AND own.streamer_id = brought.streamer_id AND own.since > brought.since
         ), gained AS (
-            INSERT INTO fans.follow (viewer_id, streamer_id, since, source, placement, visit_id)
-            SELECT %(viewer_id)s, streamer_id, since, source, placement, visit_id FROM brought
+            INSERT INTO fans.follow (viewer_id, streamer_id, since, source, placement, visit_id, notify)
+            SELECT %(viewer_id)s, streamer_id, since, source, placement, visit_id, notify FROM brought
             ON CONFLICT DO NOTHING RETURNING viewer_id, streamer_id, source, placement, visit_id
         ), noted AS (
             INSERT INTO fans.follow_change (viewer_id, streamer_id, kind, source, placement, visit_id, changed_at)
@@ -233,6 +257,7 @@ async def merge(tx: Tx, guest_id: ViewerId, account_id: AccountId) -> None:
         sources=[one.source for one in kept],
         placements=[one.placement for one in kept],
         visits=[one.visit_id for one in kept],
+        notify=[one.notify for one in kept],
         now=tx.now,
     )
     await _count(

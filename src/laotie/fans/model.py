@@ -27,7 +27,7 @@ class ChangeKind(StrEnum):
 
 
 class Follow(msgspec.Struct, frozen=True, kw_only=True):
-    """One viewer following one streamer, since when and where it came from."""
+    """One viewer following one streamer, since when and where it came from; `notify`: whether starts are told."""
 
     viewer_id: ViewerId
     streamer_id: AccountId
@@ -35,6 +35,7 @@ class Follow(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     placement: str
     visit_id: VisitId | None
+    notify: bool = True
 
 
 class Bond(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The gateway: the door for room sockets (and, in `rtmp`, for encoders).
+"""The gateway: the door for room sockets (and, in `rtmp` and `ingest`, for encoders and cameras).
 
 Owns connections, rooms as they are shown, frames and their coalescing, watch time. A viewer shows a ticket that `live`
 issued, gets the room as it is and then what changes; purchases go to the till and are answered as soon as they are

@@ -1,21 +1,12 @@
 """Chat: what a text must be to be said, and which texts are shown when more is said than anyone can read."""
 
 import random
-import re
-import unicodedata
 from uuid import UUID
 
-from laotie.base.refusals import Invalid, Refusal
+from laotie.base.refusals import Invalid
+from laotie.base.texts import UNSEEN, plain_line
 
-UNSEEN = re.compile(
-    "[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
-"""Controls, bidirectional overrides and isolates, invisible fillers, tags. Joiners (200C, 200D) stay: scripts and
-emoji need them."""
-BREAKS = "\t\n\r\u2028\u2029"
-MARKS_MAX = 3
-"""Combining marks kept on one letter; more is decoration that climbs over its neighbours."""
+__all__ = ["UNSEEN", "ChatEmpty", "ChatTooLong", "Sample", "clean"]
 
 
 class ChatEmpty(Invalid, code="chat-empty"):
@@ -30,29 +21,12 @@ class ChatTooLong(Invalid, code="chat-too-long"):
 
 def clean(text: str, *, length_max: int) -> str:
     """The text as it is shown: NFC, one line, nothing unseen. Refuses what is empty or too long after that."""
-    seen = UNSEEN.sub(lambda found: " " if found[0] in BREAKS else "", text)
-    joined = " ".join(unicodedata.normalize("NFC", seen).split())
-    cleaned = joined if joined.isascii() else _thin_marks(joined)
+    cleaned = plain_line(text)
     if not cleaned:
         raise ChatEmpty()
     if len(cleaned) > length_max:
         raise ChatTooLong(length_max=length_max)
     return cleaned
-
-
-def _thin_marks(text: str) -> str:
-    kept: list[str] = []
-    marks = 0
-    for letter in text:
-        marks = marks + 1 if unicodedata.combining(letter) else 0
-        if marks <= MARKS_MAX:
-            kept.append(letter)
-    return "".join(kept)
-
-
-def judge(text: str, *, speaker: UUID, show: UUID) -> Refusal | None:
-    """Whether the room's rules let this be said. The one place where moderation comes in."""
-    return None
 
 
 class Sample:

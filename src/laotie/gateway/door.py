@@ -26,9 +26,14 @@ from laotie.base.logs import log
 from laotie.base.refusals import Conflict, Refusal, TooBusy, Unavailable
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
+from laotie.fun import Desk
 from laotie.gateway.behaviour import SegmentLog, Sink
+from laotie.gateway.games import Games
 from laotie.gateway.hub import Hub
-from laotie.gateway.limits import Limits, Pace
+from laotie.gateway.ingest import IngestDoor
+from laotie.gateway.limits import Limits, Pace, is_loopback
+from laotie.gateway.minutes import Minutes
+from laotie.gateway.sayings import SayingStore
 from laotie.gateway.socket import RoomSocket, Viewer
 from laotie.gateway.upgrade import Upgrade
 from laotie.live import Audience, Playback, Show, Ticket
@@ -36,6 +41,8 @@ from laotie.orders import Till
 
 SWEEP_EVERY_S = 1.0
 AUDIENCE_EVERY_S = 10
+MINUTES_EVERY_S = 2
+"""How much of the board a crash may lose."""
 STOP_WAIT_S = 1.5
 TICKET_KEPT_S = 90
 """A little longer than a ticket is good for."""
@@ -70,11 +77,19 @@ class Gateway:
         self.chat_pace = Pace(per_s=limits.chats_per_s, burst=limits.chats_burst)
         self.buy_pace = Pace(per_s=limits.buys_per_s, burst=limits.buys_burst)
         self.like_pace = Pace(per_s=limits.likes_per_s, burst=limits.likes_burst)
+        self.click_pace = Pace(per_s=limits.clicks_per_s, burst=limits.clicks_burst)
+        self.handshake_pace = Pace(per_s=limits.handshakes_per_s, burst=limits.handshakes_burst)
+        self._handshakes: dict[str, float] = {}
         self.resync_pace = Pace(per_s=limits.resyncs_per_s, burst=limits.resyncs_burst)
         self.strike_pace = Pace(per_s=limits.strikes_per_s, burst=limits.strikes_burst)
         self.hub: Hub
+        self.store: SayingStore
+        self.games: Games
         self.till: Till
         self.sink: Sink
+        self.minutes: Minutes
+        self.ingest: IngestDoor | None = None
+        """For browsers that go live, where this process has the media."""
         self.port: int | None = None
         """The port of its own, where there is one."""
         self._bus = bus
@@ -94,14 +109,24 @@ class Gateway:
         signer: Signer,
         till: Till,
         sink: Sink | None = None,
+        desk: Desk | None = None,
         playback: Callable[[Show], Playback | None] | None = None,
     ) -> None:
         """Open for sockets. `playback` tells where a show's picture is, for the welcome."""
         loop = asyncio.get_running_loop()
         self.now = loop.time
         self._db, self._signer, self.till = db, signer, till
-        self.sink = sink or SegmentLog(self.settings.data_path / "behaviour")
-        self.hub = Hub(db, self._bus, self.limits, self, origin=self.id, playback=playback)
+        self.sink = self.minutes = Minutes(
+            sink or SegmentLog(self.settings.data_path / "behaviour"),
+            self.id,
+            find_room=lambda show_id: self.hub.rooms.get(show_id),
+        )
+        self.store = SayingStore(db)
+        self.store.start()
+        self.hub = Hub(db, self._bus, self.limits, self, origin=self.id, store=self.store, playback=playback)
+        self.games = Games(db, self._bus, self.hub.rooms, self, desk or Desk(db))
+        self.hub.games = self.games
+        self.games.start()
         self.hub.start()
         db.on_told(self.hub.hear_at_once)
         self._sweeping = loop.create_task(self._sweep())
@@ -128,7 +153,11 @@ class Gateway:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)
         await self._count_audience()
+        self.minutes.look(self.hub.rooms.values(), self.clock.now())
+        await self.minutes.write(self._db)
+        await self.games.stop()
         await self.hub.stop()
+        await self.store.stop()
         await self.sink.close()
 
     async def _listen(self, host: str, port: int) -> None:
@@ -147,7 +176,13 @@ class Gateway:
         """Whether one more connection from there is welcome."""
         if len(self.sockets) >= self.limits.sockets_max:
             return False
-        return self._addresses[address] < self.limits.sockets_per_address_max or is_loopback(address)
+        if is_loopback(address):
+            return True
+        due = self.handshake_pace.take(self._handshakes.get(address, 0.0), self.now())
+        if due is None or self._addresses[address] >= self.limits.sockets_per_address_max:
+            return False
+        self._handshakes[address] = due
+        return True
 
     def listener(self, address: str) -> RoomSocket:
         """What hears a new connection."""
@@ -206,6 +241,9 @@ class Gateway:
             turns += 1
             try:
                 self.sweep()
+                self.minutes.look(self.hub.rooms.values(), self.clock.now())
+                if turns % MINUTES_EVERY_S == 0:
+                    await self.minutes.write(self._db)
                 if turns % AUDIENCE_EVERY_S == 0:
                     await self._count_audience()
             except Exception:
@@ -229,8 +267,13 @@ class Gateway:
                 break
             del self._spent[jti]
         for viewer_id, viewer in list(self._viewers.items()):
-            if not viewer.sockets and now > max(viewer.gone_at, viewer.chat_due, viewer.buy_due, viewer.like_due):
+            paces = (viewer.chat_due, viewer.buy_due, viewer.like_due, viewer.strikes_due, viewer.out_until)
+            if not viewer.sockets and now > max(
+                viewer.gone_at, viewer.frames_due, viewer.out_until + viewer.penalty_s, *paces
+            ):
                 del self._viewers[viewer_id]
+        for address in [address for address, due in self._handshakes.items() if due < now]:
+            del self._handshakes[address]
         self.hub.sweep(now)
 
     async def _count_audience(self) -> None:
@@ -258,11 +301,6 @@ def limits_of(settings: Settings) -> Limits:
         chats_per_window_max=shown,
         sockets_per_address_max=settings.sockets_per_address_max,
     )
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address is this machine's own."""
-    return address == "::1" or address.startswith("127.")
 
 
 def upgrade_class(gateway: Gateway) -> type[Any]:

@@ -12,10 +12,11 @@ from uuid import UUID
 
 import msgspec
 
+from laotie import fun
 from laotie.base.ids import CartItemId, OrderId, SkuId, ViewerId
 from laotie.base.money import Money
 from laotie.base.refusals import Refusal
-from laotie.live import CartItem, Playback, Show
+from laotie.live import CartItem, ChatRules, Playback, Right, Show
 
 TICKET_LENGTH_MAX = 4096
 CHAT_TEXT_LENGTH_MAX = 2000
@@ -50,6 +51,8 @@ class BuyLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     qty: Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
     price: Annotated[int, msgspec.Meta(ge=0, le=10**15)]
     item: CartItemId | None = None
+    grant: UUID | None = None
+    """A price of one's own (a bargain's), for one piece."""
 
 
 class Buy(Up, frozen=True, tag="buy"):
@@ -89,7 +92,38 @@ class Click(Up, frozen=True, tag="click"):
     item: CartItemId
 
 
-Upstream = Hello | Buy | Chat | Like | Beat | Resync | Click
+class Part(Up, frozen=True, kw_only=True):
+    """Taking part in the activity `id`; `nonce` (of the client's own) is mixed into the draw."""
+
+    id: UUID
+    nonce: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+
+class Grab(Part, frozen=True, kw_only=True, tag="grab"):
+    """A share of a red packet."""
+
+
+class Enter(Part, frozen=True, kw_only=True, tag="enter"):
+    """Into a lottery."""
+
+
+class Vote(Part, frozen=True, kw_only=True, tag="vote"):
+    """For an option of a poll, from 1 on."""
+
+    choice: Annotated[int, msgspec.Meta(ge=0, le=1_000)]
+
+
+class Answer(Part, frozen=True, kw_only=True, tag="answer"):
+    """To a quiz, from 1 on."""
+
+    choice: Annotated[int, msgspec.Meta(ge=0, le=1_000)]
+
+
+class Help(Part, frozen=True, kw_only=True, tag="help"):
+    """With the bargain `id`."""
+
+
+Upstream = Hello | Buy | Chat | Like | Beat | Resync | Click | Grab | Enter | Vote | Answer | Help
 
 read = msgspec.json.Decoder(Upstream).decode
 
@@ -107,6 +141,10 @@ class You(msgspec.Struct, frozen=True, kw_only=True):
     staff: bool
     follows: bool
     muted: bool = False
+    muted_until: datetime | None = None
+    mute_reason: str = ""
+    followed_at: datetime | None = None
+    rights: list[Right] = []
 
 
 class Speaker(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +162,21 @@ class Said(Down, frozen=True, kw_only=True, tag="chat"):
     from_: Speaker = msgspec.field(name="from")
     text: str
     at: datetime
+
+
+class Unsay(Down, frozen=True, kw_only=True, tag="unsay"):
+    """Something that was said is taken back; it goes from every screen."""
+
+    id: UUID
+
+
+class Rules(Down, frozen=True, kw_only=True, tag="rules"):
+    """What the room asks of who wants to speak: seconds between two texts, to follow, for how many minutes already."""
+
+    slow_s: int
+    fans_only: bool
+    followed_min: int
+    review_all: bool
 
 
 class Joined(Down, frozen=True, kw_only=True, tag="join"):
@@ -181,7 +234,11 @@ class ShowState(Down, frozen=True, kw_only=True, tag="show"):
     playback: Playback | None
 
 
-RoomFrame = Said | Joined | Bought | Counts | Stock | Item | Gone | Pin | ShowState
+class Happening(fun.Activity, frozen=True, kw_only=True, tag_field="t", tag="activity"):
+    """An activity appeared, changed or ended, as a whole."""
+
+
+RoomFrame = Said | Unsay | Rules | Joined | Bought | Counts | Stock | Item | Gone | Pin | ShowState | Happening
 
 
 class Welcome(Down, frozen=True, kw_only=True, tag="welcome"):
@@ -192,8 +249,10 @@ class Welcome(Down, frozen=True, kw_only=True, tag="welcome"):
     beat_s: int
     show: Show
     cart: list[CartItem]
+    activities: list[fun.Activity]
     chat: list[Said]
     counts: Counts
+    rules: Rules
 
 
 class Batch(Down, frozen=True, kw_only=True, tag="batch"):
@@ -248,6 +307,48 @@ class Sent(Down, frozen=True, kw_only=True, tag="sent"):
     re: UUID
 
 
+class Held(Down, frozen=True, kw_only=True, tag="held"):
+    """Your chat waits for a moderator; only you see it until then."""
+
+    re: UUID
+
+
+class Reviewed(Down, frozen=True, kw_only=True, tag="reviewed"):
+    """A moderator has looked at your chat: the room sees it now, or nobody does."""
+
+    re: UUID
+    approved: bool
+
+
+class Standing(Down, frozen=True, kw_only=True, tag="standing"):
+    """What you may do in this room has changed."""
+
+    you: You
+
+
+class WaitingText(msgspec.Struct, frozen=True, kw_only=True):
+    """A text that waits for review, and why."""
+
+    id: UUID
+    from_: Speaker = msgspec.field(name="from")
+    text: str
+    why: str
+    at: datetime
+
+
+class Waiting(Down, frozen=True, kw_only=True, tag="waiting"):
+    """For moderators: a text waits for review."""
+
+    saying: WaitingText
+
+
+class Decided(Down, frozen=True, kw_only=True, tag="decided"):
+    """For moderators: a text no longer waits."""
+
+    id: UUID
+    approved: bool
+
+
 class SaleLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a sale."""
 
@@ -290,18 +391,108 @@ class SalePaid(Down, frozen=True, kw_only=True, tag="sale_paid"):
     order: OrderId
 
 
+class IngestRefused(Down, frozen=True, kw_only=True, tag="ingest_refused"):
+    """For staff: somebody who wanted to send this room's picture was refused; the key is masked."""
+
+    door: str
+    code: str
+    title: str
+    key: str
+    address: str
+    at: datetime
+
+
+class Notice(Down, frozen=True, kw_only=True, tag="notice"):
+    """You were told something: `kind` names the words, `facts` fill them in, a tap leads to `link`."""
+
+    id: UUID
+    kind: str
+    facts: dict[str, Any]
+    link: str
+    at: datetime
+
+
+class Entered(Down, frozen=True, kw_only=True, tag="entered"):
+    """You are in the activity `re`, as number `no`. `head` is your receipt: the chain of entries up to you.
+
+    `amount` is what a red packet gave; `again`: you were in already.
+    """
+
+    re: UUID
+    no: int
+    head: str
+    choice: int | None
+    amount: Money | None
+    again: bool
+
+
+class Helped(Down, frozen=True, kw_only=True, tag="helped"):
+    """You took `cut` off the bargain `re`; `price` is what it is now (null when you had helped before)."""
+
+    re: UUID
+    no: int
+    head: str
+    cut: Money
+    price: Money | None
+
+
+class Won(Down, frozen=True, kw_only=True, tag="won"):
+    """You won in the activity."""
+
+    activity: UUID
+    prize: str
+    amount: Money | None
+
+
+class Bargaining(fun.Bargain, frozen=True, kw_only=True, tag_field="t", tag="bargain"):
+    """Your bargain: somebody helped."""
+
+
 class Bye(Down, frozen=True, kw_only=True, tag="bye"):
     """The last frame: why the server closes."""
 
     code: str
     reason: str
+    until: datetime | None = None
 
 
 Downstream = (
-    Welcome | Batch | Order | Refused | Paid | OrderMoved | Sent | Pulse | Sale | SalesMore | SalePaid | Bye
+    Welcome
+    | Batch
+    | Order
+    | Refused
+    | Paid
+    | OrderMoved
+    | Sent
+    | Held
+    | Reviewed
+    | Standing
+    | Waiting
+    | Decided
+    | Pulse
+    | Sale
+    | SalesMore
+    | SalePaid
+    | IngestRefused
+    | Notice
+    | Entered
+    | Helped
+    | Won
+    | Bargaining
+    | Bye
 )
 
 encode = msgspec.json.Encoder().encode
+
+
+def rules_of(rules: ChatRules) -> Rules:
+    """What everybody may know of a room's rules."""
+    return Rules(
+        slow_s=rules.slow_s,
+        fans_only=rules.fans_only,
+        followed_min=rules.followed_min,
+        review_all=rules.review_all,
+    )
 
 
 def refuse(refusal: Refusal, re: UUID | None) -> bytes:

@@ -17,7 +17,7 @@ from picows import WSCloseCode
 
 from laotie import catalog, identity, live
 from laotie.base.bus import Bus, Subscription
-from laotie.base.db import Database
+from laotie.base.db import Database, Tx
 from laotie.base.events import Event, decode, tag_of
 from laotie.base.ids import AccountId, CartItemId, ShowId, SkuId
 from laotie.base.logs import log
@@ -26,10 +26,14 @@ from laotie.base.refusals import NotFound, Refusal, TooBusy, Unavailable
 from laotie.events import catalog as goods
 from laotie.events import identity as people
 from laotie.events import live as shows
+from laotie.events import messages as notices
 from laotie.events import orders as sales
 from laotie.gateway import frames
+from laotie.gateway.discipline import Discipline
+from laotie.gateway.games import Games
 from laotie.gateway.limits import Limits
 from laotie.gateway.room import Picture, Room
+from laotie.gateway.sayings import SayingStore
 
 READ_AGAIN_S = 0.5
 READS_MAX = 20
@@ -38,6 +42,9 @@ SAID_ABROAD_MAX = 1_000
 STOCK_REMEMBERED_MAX = 100_000
 SALES_WAITING_MAX = 500
 """Sales of one show that wait for their buyers' names; more are told with what is known."""
+Pile = tuple[SkuId, UUID | None]
+"""Pieces of a SKU: those on the shelf, or those a wave has aside."""
+NOBODY = UUID(int=0)
 STOCK_RESTS_S = 2.0
 """Several relays may carry two changes of one SKU in the wrong order: once it rests, the shelf itself is asked."""
 
@@ -49,6 +56,7 @@ class Guest(Protocol):
 
     @property
     def shutting(self) -> bool: ...
+    def turned_away(self, room: Room) -> bool: ...
     def entered(self, room: Room) -> None: ...
     def welcome(self, picture: Picture) -> None: ...
     def resume(self, missed: bytes) -> None: ...
@@ -66,8 +74,9 @@ class AbroadNews(msgspec.Struct, frozen=True):
     """What one gateway tells the others of a room that they share."""
 
     origin: UUID
-    said: list[frames.Said]
-    likes: int
+    said: list[frames.Said] = []
+    likes: int = 0
+    waiting: list[frames.WaitingText] = []
 
 
 class _ChannelNews(msgspec.Struct, frozen=True):
@@ -85,6 +94,7 @@ class Hub:
         crowd: Crowd,
         *,
         origin: UUID,
+        store: SayingStore,
         playback: Callable[[live.Show], live.Playback | None] | None = None,
     ) -> None:
         self._db = db
@@ -96,14 +106,17 @@ class Hub:
         self._liked: dict[ShowId, int] = {}
         self._loop = asyncio.get_running_loop()
         self.rooms: dict[ShowId, Room] = {}
+        self.order = Discipline(self, db, store)
         self._by_sku: dict[SkuId, set[ShowId]] = {}
         self._entering: dict[ShowId, list[tuple[Guest, int | None]]] = {}
         self._dirty: dict[ShowId, set[CartItemId]] = {}
         self._sales: dict[ShowId, list[sales.OrderPlaced | sales.OrderPaid]] = {}
-        self._stock: dict[SkuId, tuple[int, float]] = {}
-        self._stock_at: dict[SkuId, datetime] = {}
+        self._stock: dict[Pile, tuple[int, float]] = {}
+        self._stock_at: dict[Pile, datetime] = {}
         self._subscriptions: list[Subscription] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self.games: Games | None = None
+        """The activities of these rooms."""
 
     def start(self) -> None:
         """Listen."""
@@ -147,6 +160,8 @@ class Hub:
         if missed is None and picture is None:
             return False
         if guest.room is None:
+            if guest.turned_away(room):
+                return True
             guest.entered(room)
         if missed is not None:
             guest.resume(missed)
@@ -180,33 +195,43 @@ class Hub:
         mark = room.mark() if room is not None else None
         async with self._db.read() as tx:
             snapshot = await live.snapshot(tx, show_id)
+            activities = await self._look_at_games(tx, show_id)
         if room is None:
             if len(self.rooms) >= ROOMS_MAX:
                 raise TooBusy()
-            room = Room(show_id, self._limits, tell_abroad=self._tell_abroad)
+            room = Room(show_id, self._limits, tell_abroad=self._tell_abroad, keep=self.order.keep)
             room.likes = snapshot.show.like_count
             room.liked_here = self._liked.pop(show_id, 0)
             room.empty_since = self._loop.time()
             self.rooms[show_id] = room
             # Facts committed while the first snapshot was being read had no room to go to: read once more, with ears.
-            mark = room.mark()
-            async with self._db.read() as tx:
-                snapshot = await live.snapshot(tx, show_id)
+            try:
+                async with self._db.read() as tx:
+                    await self.order.open(tx, room)
+                    mark = room.mark()
+                    snapshot = await live.snapshot(tx, show_id)
+                    activities = await self._look_at_games(tx, show_id)
+            except BaseException:
+                del self.rooms[show_id]  # a room without its keeper is not opened
+                raise
         assert mark is not None
         for item in snapshot.cart:
-            self._index(room, item.id, frozenset(sku.sku_id for sku in item.skus))
+            self._index(room, item.id, _skus_of(item), _sells_from(item))
         cover, playback = self._look(snapshot.show)
         show = msgspec.structs.replace(
             snapshot.show, viewer_count=room.viewer_count, like_count=room.likes, cover=cover, playback=playback
         )
-        room.paint(mark, frames.encode(show), frames.encode(snapshot.cart))
+        room.paint(mark, frames.encode(show), frames.encode(snapshot.cart), activities)
+
+    async def _look_at_games(self, tx: Tx, show_id: ShowId) -> bytes:
+        return await self.games.snapshot(tx, show_id) if self.games is not None else b"[]"
 
     def sweep(self, now: float) -> None:
         """Let go of rooms that have been empty for a while; look once more at stock that has come to rest."""
-        resting = {sku_id: told for sku_id, (told, at) in self._stock.items() if now - at > STOCK_RESTS_S}
+        resting = {pile: told for pile, (told, at) in self._stock.items() if now - at > STOCK_RESTS_S}
         if resting:
-            for sku_id in resting:
-                del self._stock[sku_id]
+            for pile in resting:
+                del self._stock[pile]
             self._spawn(self._settle_stock(resting))
         for show_id, room in list(self.rooms.items()):
             if not room.members and show_id not in self._entering and now - room.empty_since > self._limits.room_kept_s:
@@ -222,16 +247,20 @@ class Hub:
     def _ears(self) -> dict[type[Event], Callable[[Any], None]]:
         return {
             goods.StockChanged: self._stock_changed,
+            goods.AsideChanged: self._stock_changed,
             shows.ShowStarted: self._show_changed,
             shows.ShowEnded: self._show_changed,
             shows.ShowChanged: self._show_changed,
             shows.CartItemChanged: self._item_changed,
             shows.CartItemRemoved: self._item_removed,
             shows.ItemPinned: self._item_pinned,
+            **self.order.ears(),
+            shows.IngestRefused: self._publisher_refused,
             sales.OrderPlaced: self._order_placed,
             sales.OrderPaid: self._order_paid,
             sales.OrderCancelled: self._order_cancelled,
             sales.OrderRefunded: self._order_refunded,
+            notices.Noticed: self._noticed,
             people.SessionsEnded: self._signed_out,
             people.AccountErased: self._signed_out,
             people.SeatRevoked: self._signed_out,
@@ -246,34 +275,42 @@ class Hub:
     def hear_at_once(self, told: list[Event]) -> None:
         """What this process has just committed: a sale's stock is shown without waiting for the relay."""
         for event in told:
-            if type(event) is goods.StockChanged:
+            if isinstance(event, goods.StockChanged | goods.AsideChanged):
                 self._stock_changed(event)
 
-    def _stock_changed(self, event: goods.StockChanged) -> None:
+    def _stock_changed(self, event: goods.StockChanged | goods.AsideChanged) -> None:
         if event.sku_id not in self._by_sku:
             return
+        pile = (event.sku_id, event.aside_id if isinstance(event, goods.AsideChanged) else None)
         if event.at is not None:
-            if event.at < self._stock_at.get(event.sku_id, event.at):
+            if event.at < self._stock_at.get(pile, event.at):
                 return  # the relay brings again, later, what was heard at once
             if len(self._stock_at) >= STOCK_REMEMBERED_MAX:
                 self._stock_at.clear()
-            self._stock_at[event.sku_id] = event.at
-        self._stock[event.sku_id] = (event.available, self._loop.time())
-        self._show_stock(event.sku_id, event.available)
+            self._stock_at[pile] = event.at
+        self._stock[pile] = (event.available, self._loop.time())
+        self._show_stock(pile, event.available)
 
-    def _show_stock(self, sku_id: SkuId, available: int) -> None:
+    def _show_stock(self, pile: Pile, available: int) -> None:
+        """To the rooms that sell from this pile: an item with a wave sells from what the wave has aside."""
+        sku_id, aside_id = pile
         frame = frames.encode(frames.Stock(sku=sku_id, available=available))
         for show_id in self._by_sku.get(sku_id, ()):
-            self.rooms[show_id].put(("stock", sku_id), frame)
+            room = self.rooms[show_id]
+            if room.waves.get(sku_id) == aside_id:
+                room.put(("stock", sku_id), frame)
 
-    async def _settle_stock(self, told: dict[SkuId, int]) -> None:
-        async def read() -> dict[SkuId, catalog.Sku]:
+    async def _settle_stock(self, told: dict[Pile, int]) -> None:
+        async def read() -> dict[Pile, int]:
             async with self._db.read() as tx:
-                return await catalog.find_skus(tx, list(told))
+                skus = await catalog.find_skus(tx, [sku_id for sku_id, aside_id in told if aside_id is None])
+                asides = await catalog.find_asides(tx, [aside_id for _, aside_id in told if aside_id is not None])
+            found: dict[Pile, int] = {(sku.id, None): sku.available for sku in skus.values()}
+            return found | {(one.sku_id, one.id): one.remaining for of in asides.values() for one in of.values()}
 
-        for sku_id, sku in (await self._again(read)).items():
-            if sku.available != told[sku_id] and sku_id not in self._stock:
-                self._show_stock(sku_id, sku.available)
+        for pile, available in (await self._again(read)).items():
+            if pile in told and available != told[pile] and pile not in self._stock:
+                self._show_stock(pile, available)
 
     def _item_changed(self, event: shows.CartItemChanged) -> None:
         self._read_item_soon(event.show_id, event.item_id)
@@ -296,6 +333,13 @@ class Hub:
         if show_id in self.rooms:
             self._spawn(self._read_show(show_id))
 
+    def _publisher_refused(self, event: shows.IngestRefused) -> None:
+        """The desk sees why its encoder does not come in."""
+        room = self.rooms.get(event.show_id) if event.show_id is not None else None
+        if room is not None:
+            facts = {name: getattr(event, name) for name in frames.IngestRefused.__struct_fields__}
+            room.tell_staff(frames.encode(frames.IngestRefused(**facts)))
+
     def _order_placed(self, event: sales.OrderPlaced) -> None:
         room = self.rooms.get(event.show_id) if event.show_id is not None else None
         if room is None:
@@ -314,6 +358,18 @@ class Hub:
 
     def _order_refunded(self, event: sales.OrderRefunded) -> None:
         self._tell_buyer(event.buyer_id, frames.OrderMoved(order=event.order_id, state="refunded"))
+
+    def _noticed(self, event: notices.Noticed) -> None:
+        payload: bytes | None = None
+        for viewer_id in event.viewer_ids:
+            for socket in self._crowd.sockets_of(viewer_id):
+                if payload is None:
+                    payload = frames.encode(
+                        frames.Notice(
+                            id=event.message_id, kind=event.kind, facts=event.facts, link=event.link, at=event.at
+                        )
+                    )
+                socket.send(payload)
 
     def _tell_buyer(self, buyer_id: AccountId, frame: frames.Down) -> None:
         sockets = self._crowd.sockets_of(buyer_id)
@@ -398,7 +454,7 @@ class Hub:
             self._index(room, item_id, frozenset())
             room.put(("item", item_id), frames.encode(frames.Gone(item=item_id)))
             return
-        self._index(room, item_id, frozenset(sku.sku_id for sku in item.skus))
+        self._index(room, item_id, _skus_of(item), _sells_from(item))
         room.put(("item", item_id), b'{"t":"item",' + frames.encode(item)[1:])
 
     async def _read_show(self, show_id: ShowId) -> None:
@@ -419,6 +475,18 @@ class Hub:
         playback = self._playback(show)
         return show.cover if show.cover or playback is None else live.poster_of(show.id), playback
 
+    def sockets_of(self, account_id: UUID) -> list[Any]:
+        """One account's sockets here."""
+        return self._crowd.sockets_of(account_id)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have this done; a failure is logged."""
+        self._spawn(work)
+
+    async def again(self, read: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Read until the database answers, within reason."""
+        return await self._again(read)
+
     async def _again(self, read: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         for _ in range(READS_MAX):
             try:
@@ -427,11 +495,15 @@ class Hub:
                 await asyncio.sleep(READ_AGAIN_S)
         return await read()
 
-    def _index(self, room: Room, item_id: CartItemId, skus: frozenset[SkuId]) -> None:
-        """Keep the way from a SKU to the rooms that show it."""
+    def _index(self, room: Room, item_id: CartItemId, skus: frozenset[SkuId], wave_id: UUID | None = None) -> None:
+        """Keep the way from a SKU to the rooms that show it, and whether it sells from a wave there."""
         before = room.skus.pop(item_id, frozenset())
+        for sku_id in before:
+            room.waves.pop(sku_id, None)
         if skus:
             room.skus[item_id] = skus
+        if wave_id is not None:
+            room.waves |= dict.fromkeys(skus, wave_id)
         for sku_id in skus - before:
             self._by_sku.setdefault(sku_id, set()).add(room.show_id)
         for sku_id in before - skus:
@@ -452,6 +524,11 @@ class Hub:
         )
         self._spawn(self._bus.publish(f"room.{room.show_id}", payload))
 
+    def tell_gateways(self, room: Room, waiting: frames.WaitingText) -> None:
+        """The other gateways' moderators hear of a text that waits."""
+        news = AbroadNews(origin=self._origin, waiting=[waiting])
+        self._spawn(self._bus.publish(f"room.{room.show_id}", frames.encode(news)))
+
     def _hear_abroad(self, subject: str, payload: bytes) -> None:
         if payload.startswith(b'{"origin":"%b"' % str(self._origin).encode()):
             return
@@ -460,7 +537,9 @@ class Hub:
             return
         news = msgspec.json.decode(payload, type=AbroadNews)
         for said in news.said:
-            room.say(said.from_.id, frames.encode(said), here=False)
+            room.say(said.from_.id, frames.encode(said), here=False, said=said)
+        for waiting in news.waiting:
+            self.order.waits(room, waiting)
         if news.likes:
             room.like(news.likes, here=False)
 
@@ -473,6 +552,17 @@ class Hub:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, NotFound):
             log.error("a hub task failed", error=repr(error), exc_info=error)
+
+
+def _skus_of(item: live.CartItem) -> frozenset[SkuId]:
+    return frozenset(sku.sku_id for sku in item.skus)
+
+
+def _sells_from(item: live.CartItem) -> UUID | None:
+    """Whose pieces: the open wave's; nobody's while one is only ready; the shelf's (nothing) without a wave."""
+    if item.wave is None:
+        return None
+    return item.wave.id if item.wave.state is live.WaveState.open else NOBODY
 
 
 def _initial(name: str | None) -> str:

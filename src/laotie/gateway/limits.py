@@ -45,6 +45,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     strikes_burst: int = 20
     """Refused frames that a connection may cause before it is closed."""
 
+    clicks_per_s: float = 2.0
+    clicks_burst: int = 20
+    penalty_s: float = 5.0
+    penalty_s_max: float = 300.0
+    """How long an account that was closed for abuse stays out; doubled each time, forgotten after as long in peace."""
+    handshakes_per_s: float = 50.0
+    handshakes_burst: int = 512
+    """Connections one address may open; loopback is exempt."""
+
     sockets_max: int = 50_000
     sockets_per_viewer_max: int = 8
     sockets_per_address_max: int = 512
@@ -78,3 +87,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Beyond the first, waiting bytes make a connection lean (no chat); beyond the second it is closed."""
     send_buffer_bytes: int = 128 * 1024
     read_buffer_bytes: int = 2_048
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own."""
+    return address == "::1" or address.startswith("127.")

@@ -18,8 +18,14 @@ from laotie.base.ids import CartItemId, ShowId, SkuId, ViewerId
 from laotie.base.logs import log
 from laotie.gateway import frames
 from laotie.gateway.chat import Sample
+from laotie.gateway.keeper import Keeper
 from laotie.gateway.limits import Limits
+from laotie.live import ChatRules
 
+LOUD_S = 1.5
+"""Who spoke so shortly before is heard only where others leave room: a flood crowds out itself."""
+SPEAKERS_KEPT_MAX = 5_000
+"""Whose last texts a room remembers, for slow mode and for ids used twice."""
 MISSED_MAX = 8
 """Catch-up batches kept until the next window, for many clients that return at once."""
 
@@ -28,10 +34,14 @@ class Member(Protocol):
     """A socket as its room sees it."""
 
     lean: bool
+    moderates: bool
     write: Callable[[bytes], None]
 
     def write_lean(self, frame: bytes) -> None:
         """Write to a socket that does not keep up, or close it."""
+
+    def regulate(self) -> None:
+        """The room's order is another one: go if that is so, or hear what one may do now."""
 
 
 class Picture(NamedTuple):
@@ -65,13 +75,25 @@ class Abroad(Protocol):
 class Room:
     """One show's members, state in flight and history."""
 
-    def __init__(self, show_id: ShowId, limits: Limits, *, tell_abroad: Abroad | None = None) -> None:
+    def __init__(
+        self,
+        show_id: ShowId,
+        limits: Limits,
+        *,
+        tell_abroad: Abroad | None = None,
+        keep: Callable[[ShowId, frames.Said], None] | None = None,
+    ) -> None:
         self.show_id = show_id
         self.members: dict[Member, None] = {}
         self.staff: dict[Member, None] = {}
+        self.keeper: Keeper | None = None
+        self.spoke_at: dict[UUID, float] = {}
         self.skus: dict[CartItemId, frozenset[SkuId]] = {}
+        self.waves: dict[SkuId, UUID] = {}
         self.likes = 0
         self.liked_here = 0
+        self.chats_shown = 0
+        """Since the board last looked."""
         self.picture: Picture | None = None
         self.empty_since = 0.0
         # A life of its own in the upper bits: a version of an earlier process, or of another gateway, is a gap.
@@ -85,6 +107,7 @@ class Room:
 
         self._commerce: dict[tuple[str, UUID | None], bytes] = {}
         self._sample = Sample(limits.chats_per_window_max, limits.chats_per_sender_max)
+        self._loud = Sample(limits.chats_per_window_max, limits.chats_per_sender_max)
         self._abroad: list[bytes] = []
         self._abroad_likes = 0
         self._joined: tuple[str, int] | None = None
@@ -102,6 +125,10 @@ class Room:
         self._history_frames = self._history_bytes = 0
         self._missed: dict[int, bytes] = {}
         self._chat: deque[bytes] = deque(maxlen=limits.chat_kept_max)
+        self._said: dict[bytes, frames.Said] = {}
+        self._unsaid: dict[UUID, bytes] = {}
+        self._speakers: dict[UUID, UUID] = {}
+        self._keep = keep
 
     # Who is here.
 
@@ -109,6 +136,10 @@ class Room:
     def viewer_count(self) -> int:
         """Distinct viewers, however many sockets each has."""
         return len(self._viewers)
+
+    def sockets_of(self, viewer_id: ViewerId) -> int:
+        """How many connections a viewer has here."""
+        return self._viewers.get(viewer_id, 0)
 
     def name_of(self, viewer_id: UUID) -> str | None:
         """The name under which a viewer is here now."""
@@ -152,14 +183,56 @@ class Room:
         self._commerce[key] = frame
         self._flush_soon()
 
-    def say(self, viewer_id: UUID, frame: bytes, *, here: bool = True) -> None:
+    def recall(self, said: list[frames.Said]) -> None:
+        """What was said before this process knew the room."""
+        self._chat.extend(frames.encode(one) for one in said)
+
+    def speaker_of(self, saying_id: UUID) -> UUID | None:
+        """Who used this id for a text a short while ago."""
+        return self._speakers.get(saying_id)
+
+    def say(self, viewer_id: UUID, frame: bytes, *, here: bool = True, said: frames.Said | None = None) -> None:
         """Chat; `here` unless another gateway of the same room brought it."""
-        self._sample.add(viewer_id, frame)
+        quiet = self._loop.time() - self.spoke_at.get(viewer_id, -LOUD_S) >= LOUD_S
+        (self._sample if quiet or self._limits.chats_per_window_max is None else self._loud).add(viewer_id, frame)
+        if said is not None:
+            self._remember_speaker(said)
+            if here:
+                self._said[frame] = said
         if here and self._tell_abroad is not None:
             most = self._limits.chats_per_window_max
             if most is None or len(self._abroad) < most:
                 self._abroad.append(frame)
         self._flush_soon()
+
+    def claim(self, saying_id: UUID, viewer_id: UUID) -> None:
+        """This id is taken by a text that waits."""
+        if len(self._speakers) >= SPEAKERS_KEPT_MAX:
+            del self._speakers[next(iter(self._speakers))]
+        self._speakers[saying_id] = viewer_id
+
+    def _remember_speaker(self, said: frames.Said) -> None:
+        self.claim(said.id, said.from_.id)
+        if len(self.spoke_at) >= SPEAKERS_KEPT_MAX:
+            del self.spoke_at[next(iter(self.spoke_at))]
+        self.spoke_at.pop(said.from_.id, None)
+        self.spoke_at[said.from_.id] = self._loop.time()
+
+    def unsay(self, saying_id: UUID) -> None:
+        """Take a text back: from what newcomers are shown, and from every screen. Never dropped."""
+        mark = b'"id":"%b"' % str(saying_id).encode()
+        for frame in [one for one in self._chat if mark in one[:80]]:
+            self._chat.remove(frame)
+        self.picture = None
+        self._unsaid[saying_id] = frames.encode(frames.Unsay(id=saying_id))
+        self._flush_soon()
+
+    def tell_moderators(self, frame: bytes) -> None:
+        """A frame for those who keep order here."""
+        wrapped = frames.wrap(frame)
+        for member in list(self.members):
+            if member.moderates:
+                member.write(wrapped)
 
     def like(self, count: int, *, here: bool = True) -> None:
         """Hearts."""
@@ -191,14 +264,16 @@ class Room:
         """Take this before reading a snapshot, and hand it to `paint` with what was read."""
         return Mark(self.version, tuple(self._chat))
 
-    def paint(self, mark: Mark, show: bytes, cart: bytes) -> Picture:
+    def paint(self, mark: Mark, show: bytes, cart: bytes, activities: bytes = b"[]") -> Picture:
         """Keep a snapshot for the next joins."""
-        body = b'"beat_s":%d,"show":%b,"cart":%b,"chat":[%b],"counts":%b}' % (
+        body = b'"beat_s":%d,"show":%b,"cart":%b,"activities":%b,"chat":[%b],"counts":%b,"rules":%b}' % (
             self._limits.beat_s,
             show,
             cart,
+            activities,
             b",".join(mark.chat),
             frames.encode(frames.Counts(viewers=self.viewer_count, likes=self.likes)),
+            frames.encode(frames.rules_of(self.keeper.rules if self.keeper is not None else ChatRules())),
         )
         self.picture = Picture(mark.version, body, self._loop.time())
         return self.picture
@@ -225,9 +300,10 @@ class Room:
         return found
 
     def close(self) -> None:
-        """No more batches."""
+        """No more batches; what was said and not shown any more is kept."""
         if self._flush_timer is not None:
             self._flush_timer.cancel()
+        self._keep_said(self._take_said())
 
     def _flush_soon(self) -> None:
         """Have a batch leave when its window ends: at once after a quiet time."""
@@ -235,7 +311,7 @@ class Room:
             return
         now = self._loop.time()
         due = self._flushed_at + self._limits.window_s
-        if not (self._commerce or len(self._sample) or self._staff_frames):
+        if not (self._commerce or self._unsaid or len(self._sample) or len(self._loud) or self._staff_frames):
             # Only counts and notices wait: they have slower paces of their own.
             paces = []
             if self._counts_stale:
@@ -258,11 +334,12 @@ class Room:
         self._flush_timer = None
         self._flushed_at = self._loop.time()
         commerce = list(self._commerce.values())
-        said = self._sample.take()
-        if self._sample.dropped:
-            metrics.CHAT_SAMPLED_OUT.inc(self._sample.dropped)
-            self._sample.dropped = 0
+        said = self._take_said()
+        self.chats_shown += len(said)
+        self._keep_said(said)
         social = [*self._take_notices(), *said]
+        # Last, so that a text said and taken back within one window is gone.
+        unsaid, self._unsaid = list(self._unsaid.values()), {}
         self._commerce = {}
         self._chat.extend(said)
         if self._tell_abroad is not None and (self._abroad or self._abroad_likes):
@@ -270,18 +347,43 @@ class Room:
             likes, self._abroad_likes = self._abroad_likes, 0
             self._tell_abroad(self, told, likes)
         self._flush_staff()
-        if not commerce and not social:
+        if not commerce and not social and not unsaid:
             self._flush_soon()
             return
-        start, self.version = self.version, self.version + len(commerce) + len(social)
-        self._remember(_Window(start, self.version, (*commerce, *social), sum(map(len, commerce + social))))
+        everything = [*commerce, *social, *unsaid]
+        start, self.version = self.version, self.version + len(everything)
+        self._remember(_Window(start, self.version, tuple(everything), sum(map(len, everything))))
         self._delivering = True
         self._deliver(
             list(self.members),
             0,
-            frames.batch(start, self.version, [*commerce, *social]),
-            frames.batch(start, self.version, commerce),
+            frames.batch(start, self.version, everything),
+            frames.batch(start, self.version, [*commerce, *unsaid]),
         )
+
+    def _take_said(self) -> list[bytes]:
+        """What is shown of this window: the quiet first, the loud in what is left."""
+        said = self._sample.take()
+        if len(self._loud):
+            most = self._limits.chats_per_window_max
+            assert most is not None
+            loud = self._loud.take()
+            self._loud.dropped += max(0, len(loud) - (most - len(said)))
+            said += loud[: max(0, most - len(said))]
+        dropped = self._sample.dropped + self._loud.dropped
+        if dropped:
+            metrics.CHAT_SAMPLED_OUT.inc(dropped)
+            self._sample.dropped = self._loud.dropped = 0
+        return said
+
+    def _keep_said(self, shown: list[bytes]) -> None:
+        """Hand on what the room is shown of what was said here."""
+        said, self._said = self._said, {}
+        if self._keep is not None:
+            for frame in shown:
+                one = said.get(frame)
+                if one is not None and one.id not in self._unsaid:
+                    self._keep(self.show_id, one)
 
     def _take_notices(self) -> list[bytes]:
         found: list[bytes] = []

@@ -18,12 +18,15 @@ import msgspec
 
 from laotie.base.logs import log, mask
 from laotie.base.refusals import Forbidden, Refusal, TooBusy
-from laotie.media import Action, Feed, Grant, MediaBroken, MediaServer, amf, metrics, rtmp
+from laotie.media import Action, Door, Grant, MediaBroken, MediaServer, Rejection, RtmpFeed, amf, metrics, rtmp
 from laotie.media.rtmp import HANDSHAKE_BYTES, ChunkReader, ChunkWriter, Command, Kind, Message
 
 Authorize = Callable[[Action, str, str, str], Awaitable[Grant]]
 """May this key publish here: `authorize(action, room, key, address)`; the room is empty when the key alone tells it.
 Raises a `Refusal` when not."""
+
+Rejected = Callable[[Rejection], Awaitable[None]]
+"""Told of every encoder that was refused or sent away."""
 
 STREAM = 1
 WINDOW_BYTES = 2_500_000
@@ -62,7 +65,9 @@ class RtmpDoor:
         host: str = "0.0.0.0",  # noqa: S104  encoders come from outside
         port: int = 1935,
         limits: RtmpLimits | None = None,
+        on_rejected: Rejected | None = None,
     ) -> None:
+        self._on_rejected = on_rejected
         self._media = media
         self._authorize = authorize
         self._host = host
@@ -107,7 +112,10 @@ class RtmpDoor:
         self._connections.add(task)
         self._addresses[address] += 1
         try:
-            await _Connection(self._media, self._authorize, self._limits, reader, writer, address).run()
+            connection = _Connection(self._media, self._authorize, self._limits, reader, writer, address)
+            rejection = await connection.run()
+            if rejection is not None and self._on_rejected is not None:
+                await self._on_rejected(rejection)
         except (OSError, asyncio.IncompleteReadError):
             pass  # gone without a word
         except asyncio.CancelledError:
@@ -146,13 +154,13 @@ class _Connection:
         self._window = WINDOW_BYTES
         self._acknowledged = 0
         self._grant: Grant | None = None
-        self._feed: Feed | None = None
+        self._feed: RtmpFeed | None = None
         self._key = ""
         self._reason = "the encoder disconnected"
         self._media_at = time.monotonic()
         self._done = False
 
-    async def run(self) -> None:
+    async def run(self) -> Rejection | None:
         """Serve the connection to its end, and say why it ended where that is not the encoder's own wish."""
         try:
             async with asyncio.timeout(self._limits.publish_s_max):
@@ -169,9 +177,17 @@ class _Connection:
         except Refusal as refusal:
             self._reason = refusal.title
             await self._refuse(refusal)
+            return Rejection(
+                door=Door.RTMP,
+                address=self._address,
+                refusal=refusal,
+                channel_id=self._grant.channel_id if self._grant is not None else None,
+                key=self._key,
+            )
         finally:
             if self._feed is not None and self._grant is not None:
                 await asyncio.shield(self._media.leave(self._grant.channel_id, self._feed, self._reason))
+        return None
 
     async def _handshake(self) -> None:
         self._writer.write(rtmp.welcome(await self._reader.readexactly(1 + HANDSHAKE_BYTES)))

@@ -7,6 +7,7 @@ measured here: only time between two beats that both said "visible", came in tim
 import math
 import socket as sockets
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -18,12 +19,12 @@ from laotie.base import metrics
 from laotie.base.ids import AccountId, ViewerId, new_id
 from laotie.base.logs import log
 from laotie.base.money import Money
-from laotie.base.refusals import Conflict, Invalid, Refusal, TooFast, Unauthenticated, Unreadable
+from laotie.base.refusals import Conflict, IdReused, Invalid, Refusal, TooBusy, TooFast, Unauthenticated, Unreadable
 from laotie.gateway import behaviour, frames
-from laotie.gateway.chat import clean, judge
+from laotie.gateway.chat import clean
 from laotie.gateway.limits import Pace
 from laotie.gateway.room import Picture, Room
-from laotie.live import Ticket
+from laotie.live import HeldSaying, Right, Sanction, SanctionKind, Speaker, Ticket
 from laotie.orders import Ask, AskLine, Placed
 
 if TYPE_CHECKING:
@@ -60,10 +61,14 @@ class Bug(Refusal, code="internal", status=500):
 class Viewer:
     """One viewer's connections, and the paces that they share."""
 
-    __slots__ = ("buy_due", "chat_due", "gone_at", "like_due", "said", "sockets")
+    __slots__ = (
+        "buy_due", "chat_due", "click_due", "frames_due", "gone_at", "like_due", "out_until", "penalty_s", "resyncs_due",
+        "said", "sockets", "strikes_due",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.sockets: list[RoomSocket] = []
+        self.frames_due = self.strikes_due = self.resyncs_due = self.click_due = self.out_until = self.penalty_s = 0.0
         self.chat_due = self.buy_due = self.like_due = self.gone_at = 0.0
         self.said: tuple[UUID, ...] = ()
 
@@ -79,13 +84,16 @@ class RoomSocket(WSListener):
         "address",
         "beat_at",
         "closing_at",
+        "followed_at",
         "frames_due",
         "gateway",
         "lean",
+        "moderates",
         "opened_at",
-        "resyncs_due",
+        "rights",
         "room",
         "sent_then",
+        "standing",
         "strikes_due",
         "ticket",
         "transport",
@@ -103,10 +111,14 @@ class RoomSocket(WSListener):
         self.viewer: Viewer | None = None
         self.room: Room | None = None
         self.lean = False
+        self.moderates = False
+        self.rights: frozenset[Right] = frozenset()
+        self.followed_at: datetime | None = None
+        self.standing: frames.You | None = None
         self.visible = True
         self.watched_ms = 0
         self.sent_then = 0
-        self.frames_due = self.strikes_due = self.resyncs_due = 0.0
+        self.frames_due = self.strikes_due = 0.0
         self.opened_at = self.beat_at = self.closing_at = 0.0
         self.write: Callable[[bytes], None] = _nowhere
 
@@ -145,11 +157,13 @@ class RoomSocket(WSListener):
         frame_in: frames.Upstream | None = None
         try:
             now = self.gateway.now()
-            due = self.gateway.frame_pace.take(self.frames_due, now)
+            # Paces and strikes are the account's, however many sockets it opens; a stranger's are the connection's.
+            payer = self.viewer or self
+            due = self.gateway.frame_pace.take(payer.frames_due, now)
             if due is None:
                 self._strike(TooFast(retry_after_s=1), now)
                 return
-            self.frames_due = due
+            payer.frames_due = due
             kind = frame.msg_type
             if kind == WSMsgType.TEXT and frame.fin and not frame.rsv1:
                 if frame.payload_size > self.gateway.limits.frame_bytes_max:
@@ -207,18 +221,26 @@ class RoomSocket(WSListener):
         """Say no."""
         self.send(frames.refuse(refusal, re))
 
-    def bye(self, code: str, reason: str, close: WSCloseCode = WSCloseCode.POLICY_VIOLATION) -> None:
+    def bye(
+        self,
+        code: str,
+        reason: str,
+        close: WSCloseCode = WSCloseCode.POLICY_VIOLATION,
+        *,
+        until: datetime | None = None,
+    ) -> None:
         """Say why, and close."""
         if self.closing_at:
             return
         metrics.SOCKETS_CLOSED.labels(code).inc()
-        self.write(frames.wrap(frames.encode(frames.Bye(code=code, reason=reason))))
+        self.write(frames.wrap(frames.encode(frames.Bye(code=code, reason=reason, until=until))))
         self._close(close, code)
 
     def welcome(self, picture: Picture) -> None:
         """The whole room, and what has happened since the picture was taken."""
         assert self.room is not None and self.ticket is not None
-        head = b'{"t":"welcome","v":%d,"you":%b,' % (picture.version, frames.encode(_you(self.ticket)))
+        self.standing = self._you()
+        head = b'{"t":"welcome","v":%d,"you":%b,' % (picture.version, frames.encode(self.standing))
         size = len(head) + len(picture.body)
         self.underlying.writelines([frames.header(size) + head, picture.body])
         if picture.version != self.room.version:
@@ -228,8 +250,10 @@ class RoomSocket(WSListener):
         self._start_watching()
 
     def resume(self, missed: bytes) -> None:
-        """Only what was missed."""
+        """Only what was missed, and what one may do now."""
         self.write(missed)
+        self.standing = self._you()
+        self.send(frames.encode(frames.Standing(you=self.standing)))
         self._start_watching()
 
     def _start_watching(self) -> None:
@@ -253,9 +277,15 @@ class RoomSocket(WSListener):
         try:
             self.ticket = self.gateway.redeem(frame.ticket)
             self.viewer = self.gateway.seat(self, self.ticket.viewer_id)
+            wait_s = self.viewer.out_until - self.gateway.now()
+            if wait_s > 0:
+                raise TooFast(retry_after_s=math.ceil(wait_s))
+            self.followed_at = self.ticket.followed_at
         except Refusal as refusal:
             self.refuse(refusal)
             self.bye(refusal.code, refusal.title)
+            if not self.underlying.is_closing():
+                self.underlying.pause_reading()
             return
         self.gateway.hub.enter(self, self.ticket.show_id, frame.resume.v if frame.resume else None)
 
@@ -264,6 +294,7 @@ class RoomSocket(WSListener):
         assert self.ticket is not None
         ticket = self.ticket
         self.room = room
+        self._take_rights(room)
         room.join(self, ticket.viewer_id, ticket.name, staff="orders" in ticket.scopes)
         self.gateway.sink.append(
             behaviour.Entered(
@@ -274,6 +305,45 @@ class RoomSocket(WSListener):
             )
         )
 
+    def turned_away(self, room: Room) -> bool:
+        """Whether a ban or a kick keeps this viewer out; then the close has begun, with the reason."""
+        assert self.ticket is not None and room.keeper is not None
+        if self.ticket.scopes:
+            return False
+        sanction = room.keeper.find_exclusion(
+            self.ticket.viewer_id, self.ticket.device_id, self.address, self.gateway.clock.now()
+        )
+        if sanction is not None:
+            self._send_out(sanction)
+        return sanction is not None
+
+    def regulate(self) -> None:
+        """The room's order is another one: go if that is so, or hear what one may do now."""
+        room = self.room
+        if room is None or self.turned_away(room):
+            return
+        self._take_rights(room)
+        self._tell_standing()
+
+    def follows_since(self, at: datetime | None) -> None:
+        """The viewer follows this room's streamer since then, or no longer."""
+        self.followed_at = at
+        self._tell_standing()
+
+    def _take_rights(self, room: Room) -> None:
+        assert self.ticket is not None and room.keeper is not None
+        self.rights = room.keeper.rights_of(self.ticket.account_id, self.ticket.scopes)
+        self.moderates = Right.delete in self.rights
+
+    def _tell_standing(self) -> None:
+        if self.room is not None and self.standing is not None and (standing := self._you()) != self.standing:
+            self.standing = standing
+            self.send(frames.encode(frames.Standing(you=standing)))
+
+    def _send_out(self, sanction: Sanction) -> None:
+        code = "banned" if sanction.kind is SanctionKind.ban else "kicked"
+        self.bye(code, sanction.reason, until=sanction.ends_at)
+
     def _buy(self, frame: frames.Buy, now: float) -> None:
         ticket, viewer = self._account()
         viewer.buy_due = _paced(self.gateway.buy_pace, viewer.buy_due, now)
@@ -281,7 +351,7 @@ class RoomSocket(WSListener):
             buyer_id=AccountId(ticket.viewer_id),
             client_id=frame.id,
             show_id=ticket.show_id,
-            lines=tuple(AskLine(line.sku, line.item, line.qty, line.price) for line in frame.lines),
+            lines=tuple(AskLine(line.sku, line.item, line.qty, line.price, line.grant) for line in frame.lines),
             source=ticket.visit.source,
             placement=ticket.visit.placement,
             visit_id=ticket.visit.id,
@@ -319,29 +389,65 @@ class RoomSocket(WSListener):
             return
         viewer.chat_due = _paced(self.gateway.chat_pace, viewer.chat_due, now)
         text = clean(frame.text, length_max=self.gateway.limits.chat_length_max)
-        refusal = judge(text, speaker=ticket.viewer_id, show=ticket.show_id)
-        if refusal is not None:
-            raise refusal
+        speaker = room.speaker_of(frame.id)
+        if speaker is not None and speaker != ticket.viewer_id:
+            raise IdReused()
+        assert room.keeper is not None
+        at = self.gateway.clock.now()
+        try:
+            speech = room.keeper.judge(
+                text,
+                viewer_id=ticket.viewer_id,
+                rights=self.rights,
+                followed_at=self.followed_at,
+                since_last_s=now - room.spoke_at.get(ticket.viewer_id, -math.inf),
+                now=at,
+            )
+        except Refusal as refusal:
+            metrics.CHAT_REFUSED.labels(refusal.code).inc()
+            raise
         viewer.said = (*viewer.said[1 - SAID_KEPT :], frame.id)
-        room.say(
-            ticket.viewer_id,
-            frames.encode(
-                frames.Said(
-                    id=frame.id,
-                    from_=frames.Speaker(id=ticket.viewer_id, name=ticket.name, level=ticket.fan_level),
-                    text=text,
-                    at=self.gateway.clock.now(),
-                )
-            ),
+        self.gateway.store.place(
+            ticket.show_id,
+            Speaker(viewer_id=ticket.viewer_id, device_id=ticket.device_id, address=self.address),
         )
+        who = frames.Speaker(id=ticket.viewer_id, name=ticket.name, level=ticket.fan_level)
+        if speech.held is not None:
+            self._hold(room, frame.id, who, speech.text, speech.held, at)
+            return
+        said = frames.Said(id=frame.id, from_=who, text=speech.text, at=at)
+        room.say(ticket.viewer_id, frames.encode(said), said=said)
         self.send(frames.encode(frames.Sent(re=frame.id)))
-        self.gateway.sink.append(behaviour.Chatted(**self._who(), length=len(text)))
+        self.gateway.sink.append(behaviour.Chatted(**self._who(), length=len(speech.text)))
+
+    def _hold(self, room: Room, saying_id: UUID, who: frames.Speaker, text: str, why: str, at: datetime) -> None:
+        """Put a text before the moderators; only its sender knows of it until they have decided."""
+        held = HeldSaying(
+            id=saying_id, viewer_id=who.id, name=who.name, level=who.level, text=text, why=why, said_at=at
+        )
+        if not self.gateway.store.hold(room.show_id, held):
+            raise TooBusy()
+        metrics.CHAT_REFUSED.labels("held").inc()
+        room.spoke_at[who.id] = self.gateway.now()
+        self.gateway.hub.order.hold(room, frames.WaitingText(id=saying_id, from_=who, text=text, why=why, at=at))
+        self.send(frames.encode(frames.Held(re=saying_id)))
 
     def _like(self, frame: frames.Like, now: float) -> None:
         assert self.viewer is not None
         self.viewer.like_due = _paced(self.gateway.like_pace, self.viewer.like_due, now, frame.n)
-        self._present().like(frame.n)
+        room = self._present()
+        room.like(frame.n)
+        if self.ticket is not None and self.ticket.account_id is not None:
+            self.gateway.games.liked(room.show_id, self.ticket.viewer_id, frame.n)
         self.gateway.sink.append(behaviour.Liked(**self._who(), n=frame.n))
+
+    def _take_part(
+        self, frame: frames.Grab | frames.Enter | frames.Vote | frames.Answer | frames.Help, now: float
+    ) -> None:
+        assert self.viewer is not None
+        self._present()
+        self.viewer.buy_due = _paced(self.gateway.buy_pace, self.viewer.buy_due, now)
+        self.gateway.games.take_part(self, frame)
 
     def _beat(self, frame: frames.Beat, now: float) -> None:
         room = self._present()
@@ -365,13 +471,18 @@ class RoomSocket(WSListener):
         )
 
     def _resync(self, _frame: frames.Resync, now: float) -> None:
-        self.resyncs_due = _paced(self.gateway.resync_pace, self.resyncs_due, now)
-        assert self.ticket is not None
+        assert self.ticket is not None and self.viewer is not None
+        self.viewer.resyncs_due = _paced(self.gateway.resync_pace, self.viewer.resyncs_due, now)
         self._present()
         if not self.lean:
             self.gateway.hub.enter(self, self.ticket.show_id, None)
 
-    def _click(self, frame: frames.Click, _now: float) -> None:
+    def _click(self, frame: frames.Click, now: float) -> None:
+        assert self.viewer is not None
+        due = self.gateway.click_pace.take(self.viewer.click_due, now)
+        if due is None:
+            return  # nobody looks at so many things; it is not worth an answer
+        self.viewer.click_due = due
         self.gateway.sink.append(behaviour.Clicked(**self._who(), item_id=frame.item))
 
     # Helpers.
@@ -387,6 +498,24 @@ class RoomSocket(WSListener):
             raise Unauthenticated()
         return self.ticket, self.viewer
 
+    def _you(self) -> frames.You:
+        """The viewer as the room knows them now."""
+        ticket, room = self.ticket, self.room
+        assert ticket is not None and room is not None and room.keeper is not None
+        mute = room.keeper.find_mute(ticket.viewer_id, self.gateway.clock.now())
+        return frames.You(
+            viewer_id=ViewerId(ticket.viewer_id),
+            name=ticket.name,
+            guest=ticket.account_id is None,
+            staff="orders" in ticket.scopes,
+            follows=self.followed_at is not None,
+            muted=mute is not None,
+            muted_until=mute.ends_at if mute is not None else None,
+            mute_reason=mute.reason if mute is not None else "",
+            followed_at=self.followed_at,
+            rights=[right for right in Right if right in self.rights],
+        )
+
     def _who(self) -> dict[str, Any]:
         assert self.ticket is not None
         return {
@@ -398,12 +527,25 @@ class RoomSocket(WSListener):
 
     def _strike(self, refusal: Refusal, now: float) -> None:
         """Refuse something that no honest client sends; too much of it ends the connection."""
-        due = self.gateway.strike_pace.take(self.strikes_due, now)
+        payer = self.viewer or self
+        due = self.gateway.strike_pace.take(payer.strikes_due, now)
         if due is None:
-            self.bye("abuse", "too many frames that had to be refused")
+            self._end_abuse(now)
             return
-        self.strikes_due = due
+        payer.strikes_due = due
         self.refuse(refusal)
+
+    def _end_abuse(self, now: float) -> None:
+        """Close, read no more of what still comes, and have the account wait outside, longer each time."""
+        viewer, limits = self.viewer, self.gateway.limits
+        if viewer is not None:
+            peaceful = now - viewer.out_until > limits.penalty_s_max
+            viewer.penalty_s = limits.penalty_s if peaceful else min(2 * viewer.penalty_s, limits.penalty_s_max)
+            viewer.out_until = now + viewer.penalty_s
+        for socket in list(viewer.sockets) if viewer is not None else [self]:
+            socket.bye("abuse", "too many frames that had to be refused")
+            if not socket.underlying.is_closing():
+                socket.underlying.pause_reading()
 
     def _close(self, code: WSCloseCode, reason: str) -> None:
         if self.closing_at:
@@ -429,16 +571,6 @@ def _paced(pace: Pace, due: float, now: float, count: int = 1) -> float:
     return after
 
 
-def _you(ticket: Ticket) -> frames.You:
-    return frames.You(
-        viewer_id=ViewerId(ticket.viewer_id),
-        name=ticket.name,
-        guest=ticket.account_id is None,
-        staff="orders" in ticket.scopes,
-        follows=ticket.follows,
-    )
-
-
 TAKERS: dict[type, Callable[[RoomSocket, Any, float], None]] = {
     frames.Buy: RoomSocket._buy,
     frames.Chat: RoomSocket._chat,
@@ -446,5 +578,10 @@ TAKERS: dict[type, Callable[[RoomSocket, Any, float], None]] = {
     frames.Beat: RoomSocket._beat,
     frames.Resync: RoomSocket._resync,
     frames.Click: RoomSocket._click,
+    frames.Grab: RoomSocket._take_part,
+    frames.Enter: RoomSocket._take_part,
+    frames.Vote: RoomSocket._take_part,
+    frames.Answer: RoomSocket._take_part,
+    frames.Help: RoomSocket._take_part,
 }
 READ = {kind: metrics.FRAMES_READ.labels(kind.__name__.lower()) for kind in (frames.Hello, *TAKERS)}

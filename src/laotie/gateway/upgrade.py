@@ -1,7 +1,7 @@
 """How a connection becomes a room socket: on uvicorn's port through its upgrade hook, or on a port of its own.
 
-Both hand the TCP connection to picows for good; uvicorn only ever sees the first request. Only `/ws` is upgraded. A
-browser's page must be of this service (`Origin` names the same host, or `public_url`); programs send no `Origin`.
+Both hand the TCP connection to picows for good; uvicorn only ever sees the first request. Only `/ws` and `/ingest` are
+upgraded. A browser's page must be of this service (`Origin` names the same host, or `public_url`); programs send none.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from laotie.base.logs import log
+from laotie.gateway import ingest
 
 if TYPE_CHECKING:
     from laotie.gateway.door import Gateway
@@ -108,7 +109,7 @@ class Upgrade(WSProtocol):  # type: ignore[misc]
     def _listen(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:
         gateway = self._gateway
         headers = request.headers
-        if request.path != PATH:
+        if request.path != PATH and (request.path != ingest.PATH or gateway.ingest is None):
             return _no(404, "There is no socket here.")
         if not gateway.open:
             return _no(503, "Starting or stopping; try again shortly.", {"Retry-After": "1"})
@@ -119,12 +120,13 @@ class Upgrade(WSProtocol):  # type: ignore[misc]
             headers.getall("x-forwarded-for", []),
             gateway.trusted,
         )
-        if not gateway.admit(address):
+        door = gateway if request.path == PATH else gateway.ingest
+        if door is None or not door.admit(address):
             return _no(429, "Too many connections are open.", {"Retry-After": "10"})
         # Firefox sends `keep-alive, Upgrade`, which picows would refuse.
         if any(word.strip().lower() == "upgrade" for word in headers.get("connection", "").split(",")):
             headers["connection"] = "upgrade"
-        return gateway.listener(address)
+        return door.listener(address)
 
     def _origin_fits(self, origin: str | None, host: str) -> bool:
         if origin is None:

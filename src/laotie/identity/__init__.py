@@ -14,6 +14,7 @@ from laotie.identity.accounts import (
     get_account,
     get_profile,
     give_role,
+    has_role,
     register,
     sign_in,
 )
@@ -21,13 +22,14 @@ from laotie.identity.addresses import change_address, create_address, delete_add
 from laotie.identity.attempts import Attempts
 from laotie.identity.audit_log import list_audit_entries, record
 from laotie.identity.departure import add_to_export, erase_account, export_account
-from laotie.identity.guests import merged_guests, recognise_guest, sign_guest
+from laotie.identity.guests import merged_guests, recognise_device, recognise_guest, sign_device, sign_guest
 from laotie.identity.model import (
     Account,
     Actor,
     Address,
     AddressId,
     AuditEntry,
+    NoSuchHandle,
     Profile,
     Role,
     Scope,
@@ -57,13 +59,13 @@ from laotie.identity.sessions import end_session, end_sessions, find_by_session,
 from laotie.identity.tokens import create_token, list_tokens, revoke_token
 
 __all__ = [
-    "Account", "Actor", "Address", "AddressId", "Attempts", "AuditEntry", "Profile", "Pseudonym", "Role", "Scope",
+    "Account", "Actor", "Address", "AddressId", "Attempts", "AuditEntry", "NoSuchHandle", "Profile", "Pseudonym", "Role", "Scope",
     "ScopeLacking", "Seat", "SeatHolder", "Session", "SessionId", "SignedIn", "Token", "TokenId", "TokenScope",
     "TooMany", "add_pseudonyms", "add_to_export", "change_address", "change_password", "change_profile", "check_password",
     "create_account", "create_address", "create_token", "delete_address", "end_session", "end_sessions",
     "erase_account", "export_account", "find_by_handle", "find_by_session", "find_by_token", "find_profiles",
-    "find_seat", "get_account", "get_address", "get_profile", "give_role", "grant_seat", "hash_password",
+    "find_seat", "get_account", "get_address", "get_profile", "give_role", "grant_seat", "has_role", "hash_password",
     "list_addresses", "list_audit_entries", "list_seat_holders", "list_seats", "list_sessions", "list_tokens",
-    "merged_guests", "recognise_guest", "record", "register", "require_seat", "revoke_seat", "revoke_token",
-    "seat_owner", "sign_guest", "sign_in",
+    "merged_guests", "recognise_device", "recognise_guest", "record", "register", "require_seat", "revoke_seat", "revoke_token",
+    "seat_owner", "sign_device", "sign_guest", "sign_in",
 ]  # fmt: skip

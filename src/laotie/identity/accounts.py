@@ -10,6 +10,7 @@ from datetime import timedelta
 import msgspec
 from psycopg import errors
 
+from laotie import uploads
 from laotie.base.db import Database, Tx
 from laotie.base.ids import AccountId, ViewerId
 from laotie.base.refusals import IdReused, NotFound
@@ -290,6 +291,8 @@ async def change_profile(
         about=about,
         locale=locale,
     )
+    if before.avatar != after.avatar:
+        await uploads.show_pictures(tx, f"account:{after.id}", [after.avatar])
     if (before.name, before.avatar) != (after.name, after.avatar):
         tx.tell(ProfileChanged(account_id=after.id, name=after.name, avatar=after.avatar))
     return after
@@ -312,6 +315,18 @@ async def get_profile(tx: Tx, account_id: AccountId | ViewerId) -> Profile:
     if not found:
         raise NotFound()
     return found[AccountId(account_id)]
+
+
+async def has_role(tx: Tx, account_id: AccountId, role: Role) -> bool:
+    """Whether an account has a role of its own (`streamer`, `operator`)."""
+    return bool(
+        await tx.all(
+            bool,
+            "SELECT true FROM identity.account WHERE id = %(id)s AND %(role)s = ANY(roles)",
+            id=account_id,
+            role=role.value,
+        )
+    )
 
 
 async def give_role(tx: Tx, account_id: AccountId, role: Role) -> None:

@@ -1,4 +1,4 @@
-"""Guests: people who watch without an account, and what becomes of them when they sign in."""
+"""Guests: people who watch without an account, and what becomes of them when they sign in; and the browsers they use."""
 
 from uuid import UUID
 
@@ -29,6 +29,25 @@ def recognise_guest(signer: Signer, token: str) -> ViewerId | None:
     """Whose token this is; nobody's when it is forged or too old."""
     try:
         return signer.open("guest", token, Guest, age_max_s=GUEST_AGE_MAX_S).viewer_id
+    except Refusal:
+        return None
+
+
+class Device(msgspec.Struct, frozen=True):
+    """What the device cookie carries."""
+
+    device_id: UUID
+
+
+def sign_device(signer: Signer, device_id: UUID) -> str:
+    """The token by which a browser is recognised again, whoever signs in on it."""
+    return signer.sign("device", Device(device_id))
+
+
+def recognise_device(signer: Signer, token: str) -> UUID | None:
+    """Which browser this is; none when the token is forged or too old."""
+    try:
+        return signer.open("device", token, Device, age_max_s=GUEST_AGE_MAX_S).device_id
     except Refusal:
         return None
 

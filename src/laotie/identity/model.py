@@ -80,6 +80,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     seat_holder_id: AccountId | None = None
     address: str | None = None
     user_agent: str = ""
+    device_id: UUID | None = None
 
     def signed_in(self) -> AccountId:
         """The account, or a refusal: `Unauthenticated` for a guest, `ScopeLacking` for a token that may not."""

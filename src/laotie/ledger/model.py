@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from laotie.base.ids import TransferId
-from laotie.base.money import Currency
+from laotie.base.money import Currency, Money
 from laotie.base.refusals import Conflict
 
 NAMESPACE = UUID("6f1a5a52-70b3-5f0e-9d53-0c6c4c1d2f11")
@@ -23,6 +23,10 @@ class AccountKind(StrEnum):
     """What buyers paid for a shop's orders, until it is settled (credit-normal, owner: the shop)."""
     unallocated = "unallocated"
     """Money that came without an open order, until it goes back (credit-normal)."""
+    wallet = "wallet"
+    """What somebody has with us (credit-normal, owner: an account or a shop)."""
+    escrow = "escrow"
+    """What an activity has to give, until it is given or goes back (credit-normal, owner: the activity)."""
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -87,6 +91,13 @@ class HoldNotOpen(Conflict, code="hold-not-open"):
     """The held amount was already posted or voided, or never held."""
 
     transfer_ids: list[TransferId]
+
+
+class InsufficientFunds(Conflict, code="insufficient-funds"):
+    """There is not enough in the wallet."""
+
+    needed: Money
+    balance: Money
 
 
 _ids: dict[tuple[AccountKind, str, UUID | None], UUID] = {}

@@ -1,10 +1,11 @@
-"""The show's cart: what is sold in it, at which price, in which order, and what is being explained.
+"""The show's cart: what is sold in it, at which price, in which order, what is being explained and promised.
 
 Every act holds the show's row, so acts on one cart follow one another, and then the items it touches by id, which is
 where it meets the till. What changes gets a higher version, and is told.
 """
 
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
@@ -16,6 +17,8 @@ from laotie.base.refusals import IdReused, NotFound
 from laotie.catalog import Product, ProductState, Sku, SkuState
 from laotie.events import live as news
 from laotie.identity import Actor
+from laotie.live.endings import end_waves_of_item
+from laotie.live.marks import mark_only
 from laotie.live.model import (
     CART_SIZE_MAX,
     AlreadyInCart,
@@ -26,10 +29,16 @@ from laotie.live.model import (
     NotOnSale,
     PricesRefused,
     PriceTag,
+    Promise,
+    PromiseDraft,
+    ShowState,
+    WaveEnd,
     check_limit,
     check_sale_end,
     moved,
 )
+from laotie.live.promises import check_bound, write_promise
+from laotie.live.replay import note_pinned_price
 from laotie.live.shows import hold_show
 from laotie.live.stage import cart_item_view
 
@@ -92,7 +101,8 @@ async def add_item(tx: Tx, actor: Actor, show_id: ShowId, draft: CartItemDraft) 
 async def change_item(tx: Tx, actor: Actor, item_id: CartItemId, change: CartItemChange) -> CartItem:
     """Change an item's prices, limit, shelf, end of sale or place. Tells `CartItemChanged` for every item that differs.
 
-    Refuses `ChangedMeanwhile` when the item is no longer of the version that the caller saw.
+    Off the shelf, its waves end. Refuses `ChangedMeanwhile` when the item is no longer of the version that the caller
+    saw, and `PromiseStands` for prices above what is promised.
     """
     show_id = await _show_of(tx, item_id)
     held = await hold_show(tx, actor, show_id)
@@ -105,8 +115,10 @@ async def change_item(tx: Tx, actor: Actor, item_id: CartItemId, change: CartIte
     await _hold(tx, [item_id] if change.position is UNSET else [item.id for item in items])
     if change.prices is not UNSET:
         tags = await _check_prices(tx, held.shop_id, item.product_id, change.prices)
+        await check_bound(tx, item_id, [tag.price for tag in tags])
         await tx.run("DELETE FROM live.cart_price WHERE item_id = %(id)s", id=item_id)
         await _put_prices(tx, item_id, tags)
+        await note_pinned_price(tx, show_id)
     sale_ends_at = item.sale_ends_at if change.sale_ends_at is UNSET else change.sale_ends_at
     if sale_ends_at != item.sale_ends_at:
         check_sale_end(sale_ends_at, now=tx.now)
@@ -124,6 +136,8 @@ async def change_item(tx: Tx, actor: Actor, item_id: CartItemId, change: CartIte
         sale_ends_at=sale_ends_at,
     )
     tx.tell(news.CartItemChanged(show_id=show_id, item_id=item_id, version=version))
+    if item.on_shelf and change.on_shelf is False:
+        await end_waves_of_item(tx, show_id, item_id, WaveEnd.off_shelf)
     if change.position is not UNSET:
         order = moved([other.id for other in items], item_id, change.position)
         await _put_in_order(tx, show_id, order, but=item_id)
@@ -131,9 +145,13 @@ async def change_item(tx: Tx, actor: Actor, item_id: CartItemId, change: CartIte
 
 
 async def remove_item(tx: Tx, actor: Actor, item_id: CartItemId) -> None:
-    """Take an item out of the cart, and off the pin. Tells `CartItemRemoved`, and `ItemPinned` when it was pinned."""
+    """Take an item out of the cart, and off the pin; its waves end.
+
+    Tells `CartItemRemoved`, and `ItemPinned` when it was pinned.
+    """
     show_id = await _show_of(tx, item_id)
     await hold_show(tx, actor, show_id)
+    await end_waves_of_item(tx, show_id, item_id, WaveEnd.removed)
     if not await tx.run("DELETE FROM live.cart_item WHERE id = %(id)s", id=item_id):
         raise NotFound()
     version = await tx.maybe(
@@ -146,6 +164,7 @@ async def remove_item(tx: Tx, actor: Actor, item_id: CartItemId) -> None:
         id=item_id,
     )
     if version is not None:
+        await mark_only(tx, show_id, None)
         tx.tell(news.ItemPinned(show_id=show_id, item_id=None, at=tx.now, version=version))
     tx.tell(news.CartItemRemoved(show_id=show_id, item_id=item_id))
 
@@ -153,9 +172,10 @@ async def remove_item(tx: Tx, actor: Actor, item_id: CartItemId) -> None:
 async def pin_item(tx: Tx, actor: Actor, show_id: ShowId, item_id: CartItemId | None) -> None:
     """Explain this item from now on, or none. Pinning what is pinned changes nothing, so the clock runs on.
 
+    While the show is live a mark of the one before ends, and one of this item begins.
     Tells `ItemPinned`, and `CartItemChanged` for the item that is explained and the one that no longer is.
     """
-    await hold_show(tx, actor, show_id)
+    held = await hold_show(tx, actor, show_id)
     if item_id is not None and not await tx.maybe(
         bool, "SELECT true FROM live.cart_item WHERE id = %(id)s AND show_id = %(show_id)s", id=item_id, show_id=show_id
     ):
@@ -187,8 +207,19 @@ async def pin_item(tx: Tx, actor: Actor, show_id: ShowId, item_id: CartItemId | 
         item_id=item_id,
         now=tx.now,
     )
+    if held.state is ShowState.live:
+        await mark_only(tx, show_id, item_id)
+        await note_pinned_price(tx, show_id)
     tx.tell(news.ItemPinned(show_id=show_id, item_id=item_id, at=tx.now, version=version))
     _tell_changed(tx, show_id, changed)
+
+
+async def say_promise(tx: Tx, actor: Actor, item_id: CartItemId, draft: PromiseDraft) -> Promise:
+    """Promise something of an item from now on; while a wave of it is open, for that wave. See `live.promises`."""
+    await hold_show(tx, actor, await _show_of(tx, item_id))
+    await _hold(tx, [item_id])
+    wave_id = await tx.maybe(UUID, "SELECT id FROM live.wave WHERE item_id = %(id)s AND state = 'open'", id=item_id)
+    return await write_promise(tx, actor, item_id, draft, wave_id=wave_id)
 
 
 class _Changed(msgspec.Struct, frozen=True):

@@ -17,6 +17,12 @@ from laotie.catalog import Shop
 TITLE_LENGTH_MAX = 80
 CART_SIZE_MAX = 200
 LIMIT_PER_PERSON_MAX = 10_000
+WAVES_READY_MAX = 10
+WAVES_OF_ITEM_MAX = 1_000
+WAVE_LASTS_S_MAX = 24 * 3600
+PROMISES_OF_ITEM_MAX = 1_000
+PROMISED_PIECES_MAX = 10**9
+PROMISE_LENGTH_MAX = {"gift": 80, "guarantee": 80, "note": 200}
 SHOWS_SCHEDULED_MAX = 100
 PAGE_SIZE_MAX = 100
 LIVE_SHOWS_MAX = 2_000
@@ -32,6 +38,25 @@ class ShowState(StrEnum):
     scheduled = "scheduled"
     live = "live"
     ended = "ended"
+
+
+class WaveState(StrEnum):
+    """Where a wave stands: its pieces wait, are sold, or are back. It never goes back."""
+
+    ready = "ready"
+    open = "open"
+    ended = "ended"
+
+
+class WaveEnd(StrEnum):
+    """What ended a wave."""
+
+    time = "time"
+    closed = "closed"
+    next = "next"
+    off_shelf = "off-shelf"
+    removed = "removed"
+    show = "show"
 
 
 class StreamAction(StrEnum):
@@ -57,16 +82,22 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     shop_id: ShopId
     title: str
     cover: str | None
+    records: bool
+    """Whether its live shows are recorded."""
     ingest_key_issued_at: datetime | None
     created_at: datetime
 
 
 class RoomChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to be different about a room; what is left out stays. Another shop counts for later shows."""
+    """What is to be different about a room; what is left out stays. Another shop counts for later shows.
+
+    `records` counts for shows that begin later.
+    """
 
     title: str | UnsetType = UNSET
     cover: str | UnsetType | None = UNSET
     shop_id: ShopId | UnsetType = UNSET
+    records: bool | UnsetType = UNSET
 
 
 class StreamPermit(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,9 +111,10 @@ class StreamPermit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Playback(msgspec.Struct, frozen=True):
-    """Where the picture is."""
+    """Where the picture is, and since when it stands still because the encoder is lost."""
 
     hls: str
+    away_since: datetime | None = None
 
 
 class Show(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,13 +183,50 @@ class ShowCard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CartSku(msgspec.Struct, frozen=True, kw_only=True):
-    """One choice of a product with its price in this show and what is left of it."""
+    """One choice of a product with its price in this show and what is left of it.
+
+    With a wave: the wave's price, and what can be bought of its pieces; `aside` says how many are set aside for it.
+    """
 
     sku_id: SkuId
     options: dict[str, str]
     price: Money
     list_price: Money | None
     available: int
+    aside: int = 0
+
+
+class CartWave(msgspec.Struct, frozen=True, kw_only=True):
+    """The wave that an item sells in, or (`ready`) waits for. `pieces` is all that was ever set aside for it."""
+
+    id: UUID
+    no: int
+    state: WaveState
+    limit_per_person: int | None
+    lasts_s: int | None
+    opened_at: datetime | None
+    ends_at: datetime | None
+    pieces: int
+
+
+class Promise(msgspec.Struct, frozen=True, kw_only=True):
+    """What the streamer promised of an item, and at which instant: it is never changed, only followed by another.
+
+    `price`: no piece costs more. `pieces`: this many there are. With a wave, it stands while that wave is open.
+    """
+
+    id: UUID
+    show_id: ShowId
+    item_id: CartItemId
+    product_id: ProductId
+    wave_id: UUID | None
+    version: int
+    price: Money | None
+    gift: str
+    pieces: int | None
+    guarantee: str
+    note: str
+    said_at: datetime
 
 
 class CartItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +244,8 @@ class CartItem(msgspec.Struct, frozen=True, kw_only=True):
     sale_ends_at: datetime | None
     skus: list[CartSku]
     version: int
+    wave: CartWave | None = None
+    promise: Promise | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -214,6 +285,65 @@ class CartItemChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     limit_per_person: int | UnsetType | None = UNSET
     sale_ends_at: datetime | UnsetType | None = UNSET
     expected_version: int | None = None
+
+
+class PromiseDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said to promise something. All empty: nothing is promised any more."""
+
+    id: UUID
+    price: Money | None = None
+    gift: str = ""
+    pieces: int | None = None
+    guarantee: str = ""
+    note: str = ""
+
+
+class WaveSku(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pieces of a SKU for a wave, and what one costs in it; without a price, what it costs in the cart."""
+
+    sku_id: SkuId
+    pieces: int
+    price: Money | None = None
+
+
+class WaveDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said to plan a wave. It opens at once, or (`opens` false) when the streamer calls."""
+
+    id: UUID
+    skus: list[WaveSku]
+    limit_per_person: int | None = None
+    lasts_s: int | None = None
+    opens: bool = True
+    promise: PromiseDraft | None = None
+
+
+class WavePieces(msgspec.Struct, frozen=True, kw_only=True):
+    """A SKU in a wave: its price, what was ever set aside, what is there, what went back when the wave ended."""
+
+    sku_id: SkuId
+    price: Money
+    pieces: int
+    remaining: int
+    returned: int | None
+
+
+class Wave(msgspec.Struct, frozen=True, kw_only=True):
+    """A wave with its figures, as the console and history see it."""
+
+    id: UUID
+    show_id: ShowId
+    item_id: CartItemId
+    product_id: ProductId
+    no: int
+    state: WaveState
+    limit_per_person: int | None
+    lasts_s: int | None
+    created_at: datetime
+    opened_at: datetime | None
+    ends_at: datetime | None
+    ended_at: datetime | None
+    end_reason: WaveEnd | None
+    skus: list[WavePieces]
 
 
 class Streamer(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,7 +400,11 @@ class ShowQuote(NamedTuple):
 
 
 class Quote(NamedTuple):
-    """What a cart item says of one SKU, as the till judges it."""
+    """What a cart item says of one SKU, as the till judges it.
+
+    With a wave: it sells from what is set aside for the wave, at the wave's price, limit and end, once that is open.
+    The promise is the one that stands, and `price_max` the price that it allows at most.
+    """
 
     show_id: ShowId
     on_shelf: bool
@@ -278,6 +412,10 @@ class Quote(NamedTuple):
     currency: str
     limit_per_person: int | None
     sale_ends_at: datetime | None
+    wave_id: UUID | None = None
+    is_open: bool = True
+    promise_id: UUID | None = None
+    price_max: int | None = None
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,7 +430,29 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     visit: Visit
     scopes: frozenset[str] = frozenset()
     follows: bool = False
+    followed_at: datetime | None = None
     fan_level: int = 0
+    device_id: UUID | None = None
+
+
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
+    """Permission to send one show's picture from a browser: one connection, begun within a minute."""
+
+    jti: UUID
+    show_id: ShowId
+    account_id: AccountId
+
+
+class IngestRefusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody was refused who wanted to send this room's picture; `count` times, last at `at`."""
+
+    door: str
+    code: str
+    title: str
+    key: str
+    address: str
+    count: int
+    at: datetime
 
 
 class StreamRefused(Forbidden, code="stream-refused"):
@@ -347,6 +507,48 @@ class LimitRefused(Invalid, code="limit-refused"):
 
 class SaleEndRefused(Invalid, code="sale-end-refused"):
     """A sale ends in the future."""
+
+
+class WaveRefused(Invalid, code="wave-refused"):
+    """A wave has pieces of at least one SKU of the item, each named once, and lasts a day at most."""
+
+    lasts_s_max: int
+
+
+class WaveOver(Conflict, code="wave-over"):
+    """The wave has ended."""
+
+    wave_id: UUID
+
+
+class TooManyWaves(Conflict, code="too-many-waves"):
+    """So many waves of one item are enough."""
+
+    count_max: int
+
+
+class NotOnShelf(Conflict, code="not-on-shelf"):
+    """The item is off the shelf; put it on the shelf first."""
+
+    item_id: CartItemId
+
+
+class PromiseStands(Conflict, code="promise-stands"):
+    """The streamer promised a lower price; say a new promise first."""
+
+    price_max: Money
+
+
+class PromiseRefused(Invalid, code="promise-refused"):
+    """What is promised is too long, too much, or in another currency."""
+
+    field: str
+
+
+class TooManyPromises(Conflict, code="too-many-promises"):
+    """So many promises of one item are enough."""
+
+    count_max: int
 
 
 class PlanRefused(Invalid, code="plan-refused"):

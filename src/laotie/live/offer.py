@@ -1,4 +1,4 @@
-"""What the till asks of a show: its state, and the prices, shelf, limits and ends of sale of its cart, under lock.
+"""What the till asks of a show: its state, and the prices, shelf, waves, limits and ends of sale of its cart, under lock.
 
 Locks, in this order: the gates of the shows (shared, by key), the cart items by id (exclusively, since limits per
 person are judged under them). Console acts take the same in the same order: gate, show, cart items.
@@ -37,18 +37,23 @@ async def send_quotes(
         )
     held = await tx.send(
         """
-        SELECT id, show_id, on_shelf, limit_per_person, sale_ends_at FROM live.cart_item
+        SELECT id, show_id, on_shelf, limit_per_person, sale_ends_at, promise_id, price_max FROM live.cart_item
         WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id FOR NO KEY UPDATE
         """,
         ids=list({item_id for item_id, _ in wanted}),
     )
     found = await tx.send(
         """
-        SELECT price.item_id, price.sku_id, price.price_amount, price.currency
+        SELECT price.item_id, price.sku_id, coalesce(offer.price_amount, price.price_amount), price.currency,
+               wave.id, wave.state, wave.limit_per_person, wave.ends_at
         FROM unnest(%(item_ids)s::uuid[], %(sku_ids)s::uuid[]) AS wanted (item_id, sku_id)
         JOIN live.cart_price AS price ON price.item_id = wanted.item_id AND price.sku_id = wanted.sku_id
+        JOIN live.cart_item AS item ON item.id = price.item_id
+        LEFT JOIN live.wave ON wave.id = item.wave_id
+        LEFT JOIN live.wave_price AS offer ON offer.wave_id = wave.id AND offer.sku_id = price.sku_id
         UNION ALL
-        SELECT show.id, NULL, NULL, show.state FROM live.show WHERE show.id = ANY(%(show_ids)s::uuid[])
+        SELECT show.id, NULL, NULL, show.state, NULL, NULL, NULL, NULL
+        FROM live.show WHERE show.id = ANY(%(show_ids)s::uuid[])
         """,
         item_ids=[item_id for item_id, _ in wanted],
         sku_ids=[sku_id for _, sku_id in wanted],
@@ -59,12 +64,17 @@ async def send_quotes(
         items = {row[0]: row[1:] for row in await held.tuples()}
         shows: dict[ShowId, ShowQuote] = {}
         quotes: dict[tuple[CartItemId, SkuId], Quote] = {}
-        for subject_id, sku_id, amount, word in await found.tuples():
+        for subject_id, sku_id, amount, word, wave_id, wave_state, wave_limit, wave_ends_at in await found.tuples():
             if sku_id is None:
                 shows[subject_id] = ShowQuote(word)
             elif subject_id in items:
-                show_id, on_shelf, limit, ends_at = items[subject_id]
-                quotes[subject_id, sku_id] = Quote(show_id, on_shelf, amount, word, limit, ends_at)
+                show_id, on_shelf, limit, ends_at, promise_id, price_max = items[subject_id]
+                if wave_id is not None:
+                    limit, ends_at = wave_limit, wave_ends_at
+                quotes[subject_id, sku_id] = Quote(
+                    show_id, on_shelf, amount, word, limit, ends_at, wave_id, wave_state in (None, "open"), promise_id,
+                    price_max,
+                )  # fmt: skip
         return shows, quotes
 
     return finish

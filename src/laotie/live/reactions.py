@@ -1,4 +1,4 @@
-"""What live does on hearing that a product changed: the carts it lies in show it anew."""
+"""What live does on hearing that a product changed (its carts show it anew), or that an explanation ended (a clip)."""
 
 import msgspec
 
@@ -6,7 +6,11 @@ from laotie.base.db import Tx
 from laotie.base.ids import CartItemId, ShowId
 from laotie.base.outbox import on
 from laotie.events.catalog import ProductChanged
-from laotie.events.live import CartItemChanged
+from laotie.events.identity import AccountErased
+from laotie.events.live import CartItemChanged, ItemPinned, ShowEnded
+from laotie.live import clips
+from laotie.live.ingest import forget_refusals
+from laotie.live.sayings import forget_person
 
 
 class _Lying(msgspec.Struct, frozen=True):
@@ -30,4 +34,15 @@ async def show_anew(tx: Tx, event: ProductChanged) -> None:
         tx.tell(CartItemChanged(show_id=item.show_id, item_id=item.id, version=item.version))
 
 
-REACTIONS = [on(ProductChanged, show_anew)]
+async def cut_clips(tx: Tx, event: ItemPinned | ShowEnded) -> None:
+    """What was explained until now becomes a clip, when the show is recorded."""
+    await clips.cut_explained(tx, event.show_id)
+
+
+REACTIONS = [
+    on(ProductChanged, show_anew),
+    on(AccountErased, forget_person),
+    on(AccountErased, forget_refusals),
+    on(ItemPinned, cut_clips),
+    on(ShowEnded, cut_clips),
+]

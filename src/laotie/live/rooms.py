@@ -11,14 +11,23 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from laotie import catalog, identity
+from laotie import catalog, identity, uploads
 from laotie.base.db import Tx
 from laotie.base.ids import AccountId, RoomId, ShopId, ShowId, ViewerId
 from laotie.base.logs import log, mask
 from laotie.base.refusals import Forbidden, IdReused, NotFound, Unauthenticated
 from laotie.base.signer import Signer
+from laotie.events.live import IngestKeyRotated
 from laotie.identity import Actor, Role, Scope
-from laotie.live.model import Room, RoomChange, RoomTaken, StreamAction, StreamPermit, StreamRefused
+from laotie.live.model import (
+    SHOWS_SCHEDULED_MAX,
+    Room,
+    RoomChange,
+    RoomTaken,
+    StreamAction,
+    StreamPermit,
+    StreamRefused,
+)
 
 PURPOSE = "ingest"
 NOBODY = bytes(32)
@@ -53,6 +62,7 @@ async def open_room(
     if room.id != room_id:
         raise RoomTaken(room_id=room.id)
     if opened:
+        await uploads.show_pictures(tx, f"room:{room_id}", [room.cover])
         await identity.give_role(tx, streamer_id, Role.streamer)
     return room
 
@@ -62,16 +72,20 @@ async def change_room(tx: Tx, actor: Actor, change: RoomChange) -> Room:
     room = await get_own_room(tx, actor)
     if change.shop_id is not UNSET:
         await identity.require_seat(tx, actor, change.shop_id, Scope.show)
+    if change.cover is not UNSET:
+        await uploads.show_pictures(tx, f"room:{room.id}", [change.cover])
     return await tx.one(
         Room,
         """
-        UPDATE live.room SET title = %(title)s, cover = %(cover)s, shop_id = %(shop_id)s WHERE id = %(id)s
-        RETURNING id, streamer_id, shop_id, title, cover, ingest_key_issued_at, created_at
+        UPDATE live.room SET title = %(title)s, cover = %(cover)s, shop_id = %(shop_id)s, records = %(records)s
+        WHERE id = %(id)s
+        RETURNING id, streamer_id, shop_id, title, cover, records, ingest_key_issued_at, created_at
         """,
         id=room.id,
         title=room.title if change.title is UNSET else clean_title(change.title),
         cover=room.cover if change.cover is UNSET else clean_cover(change.cover),
         shop_id=room.shop_id if change.shop_id is UNSET else change.shop_id,
+        records=room.records if change.records is UNSET else change.records,
     )
 
 
@@ -88,7 +102,7 @@ async def find_room_of(tx: Tx, streamer_id: AccountId) -> Room | None:
     return await tx.maybe(
         Room,
         """
-        SELECT id, streamer_id, shop_id, title, cover, ingest_key_issued_at, created_at FROM live.room
+        SELECT id, streamer_id, shop_id, title, cover, records, ingest_key_issued_at, created_at FROM live.room
         WHERE streamer_id = %(streamer_id)s
         """,
         streamer_id=streamer_id,
@@ -100,7 +114,7 @@ async def get_room(tx: Tx, room_id: RoomId) -> Room:
     room = await tx.maybe(
         Room,
         """
-        SELECT id, streamer_id, shop_id, title, cover, ingest_key_issued_at, created_at FROM live.room
+        SELECT id, streamer_id, shop_id, title, cover, records, ingest_key_issued_at, created_at FROM live.room
         WHERE id = %(room_id)s
         """,
         room_id=room_id,
@@ -111,7 +125,10 @@ async def get_room(tx: Tx, room_id: RoomId) -> Room:
 
 
 async def rotate_ingest_key(tx: Tx, signer: Signer, actor: Actor) -> str:
-    """A new stream key for the actor's room; the old one is void from the commit on. Shown this once."""
+    """A new stream key for the actor's room; the old one is void from the commit on. Shown this once.
+
+    Tells `IngestKeyRotated`, on which an encoder with the old key is sent away.
+    """
     room = await get_own_room(tx, actor)
     await identity.require_seat(tx, actor, room.shop_id, Scope.show)
     secret = secrets.token_hex(16)
@@ -121,6 +138,13 @@ async def rotate_ingest_key(tx: Tx, signer: Signer, actor: Actor) -> str:
         hash=signer.fingerprint(PURPOSE, secret),
         now=tx.now,
     )
+    feedable = await tx.all(
+        ShowId,
+        "SELECT id FROM live.show WHERE room_id = %(id)s AND state IN ('scheduled', 'live') LIMIT %(limit)s",
+        id=room.id,
+        limit=SHOWS_SCHEDULED_MAX + 1,
+    )
+    tx.tell(IngestKeyRotated(room_id=room.id, show_ids=feedable, at=tx.now))
     await identity.record(tx, actor, "room.ingest_key_rotated", subject=str(room.id))
     return room.id.hex + secret
 

@@ -11,12 +11,14 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from laotie import catalog, identity
+from laotie import catalog, identity, uploads
 from laotie.base.db import Tx
 from laotie.base.ids import AccountId, RoomId, ShopId, ShowId
 from laotie.base.refusals import IdReused, NotFound
 from laotie.events import live as news
 from laotie.identity import Actor, Scope
+from laotie.live.endings import end_waves_of_show
+from laotie.live.marks import mark_only
 from laotie.live.model import (
     SHOWS_SCHEDULED_MAX,
     AnotherShowLive,
@@ -27,6 +29,7 @@ from laotie.live.model import (
     ShowEnded,
     ShowState,
 )
+from laotie.live.replay import note_pinned_price
 from laotie.live.rooms import clean_cover, clean_title, get_own_room, get_room
 from laotie.live.stage import get_show
 
@@ -89,6 +92,7 @@ async def _insert(
         now=tx.now,
     )
     if inserted:
+        await uploads.show_pictures(tx, f"show:{draft.id}", [draft.cover])
         tx.tell(
             news.ShowScheduled(
                 show_id=draft.id,
@@ -125,8 +129,19 @@ async def change_show(tx: Tx, actor: Actor, show_id: ShowId, change: ShowChange)
         cover=show.cover if change.cover is UNSET else clean_cover(change.cover),
         planned_at=planned_at,
     )
-    tx.tell(news.ShowChanged(show_id=show_id, version=version))
-    return await get_show(tx, show_id)
+    changed = await get_show(tx, show_id)
+    if changed.cover != show.cover:
+        await uploads.show_pictures(tx, f"show:{show_id}", [changed.cover])
+    tx.tell(
+        news.ShowChanged(
+            show_id=show_id,
+            version=version,
+            streamer_id=held.streamer_id,
+            title=changed.title,
+            planned_at=changed.planned_at,
+        )
+    )
+    return changed
 
 
 async def start_show(tx: Tx, actor: Actor, show_id: ShowId) -> Show:
@@ -155,6 +170,8 @@ async def start_show(tx: Tx, actor: Actor, show_id: ShowId) -> Show:
         now=tx.now,
     )
     show = await get_show(tx, show_id)
+    await mark_only(tx, show_id, show.pinned_item_id)
+    await note_pinned_price(tx, show_id)
     tx.tell(
         news.ShowStarted(
             show_id=show_id,
@@ -172,6 +189,8 @@ async def start_show(tx: Tx, actor: Actor, show_id: ShowId) -> Show:
 async def end_show(tx: Tx, actor: Actor, show_id: ShowId) -> Show:
     """End a show, or call off a planned one, for good. Ending an ended show changes nothing. Tells `ShowEnded`.
 
+    What waves have left goes back to the shelf with it.
+
     No order of this show is decided after the commit: waits for the till's running batches, and later ones wait here.
     """
     await close_gate(tx, show_id)
@@ -187,6 +206,8 @@ async def end_show(tx: Tx, actor: Actor, show_id: ShowId) -> Show:
         id=show_id,
         now=tx.now,
     )
+    await mark_only(tx, show_id, None)
+    await end_waves_of_show(tx, show_id)
     show = await get_show(tx, show_id)
     tx.tell(
         news.ShowEnded(

@@ -14,7 +14,7 @@ from laotie.base.db import Tx
 from laotie.base.ids import AccountId, CartItemId, ProductId, RoomId, ShopId, ShowId, SkuId
 from laotie.base.money import Money
 from laotie.base.refusals import NotFound
-from laotie.catalog import Page, Product, ProductState, SkuState
+from laotie.catalog import Page, Product, ProductState, Sku, SkuState
 from laotie.live.model import (
     COUNT_FRESH_S,
     LIVE_SHOWS_MAX,
@@ -22,10 +22,12 @@ from laotie.live.model import (
     PAST_SHOWS_SHOWN_MAX,
     CartItem,
     CartSku,
+    CartWave,
     OnAir,
     Person,
     PinnedOffer,
     Playback,
+    Promise,
     Show,
     ShowCard,
     ShowCounts,
@@ -33,9 +35,11 @@ from laotie.live.model import (
     Snapshot,
     Streamer,
     StreamerBrief,
+    WaveState,
 )
+from laotie.live.promises import find_promises
 from laotie.live.rooms import find_room_of
-from laotie.media import ChannelId, MediaServer, State
+from laotie.media import ChannelId, MediaServer
 
 PROFILES_ASKED_MAX = 500
 
@@ -73,6 +77,19 @@ class _ItemRow(msgspec.Struct, frozen=True):
     limit_per_person: int | None
     sale_ends_at: datetime | None
     version: int
+    promise_id: UUID | None
+    tags: list[_Tag]
+    wave: "_WaveRow | None"
+
+
+class _WaveRow(msgspec.Struct, frozen=True):
+    id: UUID
+    no: int
+    state: WaveState
+    limit_per_person: int | None
+    lasts_s: int | None
+    opened_at: datetime | None
+    ends_at: datetime | None
     tags: list[_Tag]
 
 
@@ -112,8 +129,10 @@ async def find_shows(tx: Tx, show_ids: list[ShowId]) -> dict[ShowId, Show]:
 
 def playback_of(media: MediaServer | None, show: Show) -> Playback | None:
     """Where the show's picture is, while this process has one (also while the encoder is expected back)."""
-    on_air = show.state is ShowState.live and _has_picture(media, show.id)
-    return Playback(hls=f"/media/{show.id}/master.m3u8") if on_air else None
+    if media is None or show.state is not ShowState.live:
+        return None
+    address = media.find_playback(ChannelId(show.id))
+    return None if address is None else Playback(hls=address, away_since=media.find_away_since(ChannelId(show.id)))
 
 
 def cover_of(media: MediaServer | None, show: Show | ShowCard) -> str | None:
@@ -164,11 +183,18 @@ async def list_cart(tx: Tx, show_id: ShowId) -> list[CartItem]:
             _ItemRow,
             """
             SELECT item.id, item.product_id, item.position, item.on_shelf, item.explaining_since,
-                   item.limit_per_person, item.sale_ends_at, item.version,
+                   item.limit_per_person, item.sale_ends_at, item.version, item.promise_id,
                    item.id IS NOT DISTINCT FROM show.pinned_item_id AS pinned,
                    (SELECT coalesce(json_agg(json_build_object(
                         'sku_id', price.sku_id, 'amount', price.price_amount, 'currency', price.currency)), '[]')
-                    FROM live.cart_price AS price WHERE price.item_id = item.id) AS tags
+                    FROM live.cart_price AS price WHERE price.item_id = item.id) AS tags,
+                   (SELECT json_build_object('id', wave.id, 'no', wave.no, 'state', wave.state,
+                        'limit_per_person', wave.limit_per_person, 'lasts_s', wave.lasts_s,
+                        'opened_at', wave.opened_at, 'ends_at', wave.ends_at,
+                        'tags', (SELECT json_agg(json_build_object(
+                            'sku_id', price.sku_id, 'amount', price.price_amount, 'currency', price.currency))
+                         FROM live.wave_price AS price WHERE price.wave_id = wave.id))
+                    FROM live.wave WHERE wave.id = item.wave_id) AS wave
             FROM live.cart_item AS item JOIN live.show ON show.id = item.show_id
             WHERE item.show_id = %(show_id)s ORDER BY item.position, item.id
             """,
@@ -185,11 +211,18 @@ async def cart_item_view(tx: Tx, item_id: CartItemId) -> CartItem | None:
             _ItemRow,
             """
             SELECT item.id, item.product_id, item.position, item.on_shelf, item.explaining_since,
-                   item.limit_per_person, item.sale_ends_at, item.version,
+                   item.limit_per_person, item.sale_ends_at, item.version, item.promise_id,
                    item.id IS NOT DISTINCT FROM show.pinned_item_id AS pinned,
                    (SELECT coalesce(json_agg(json_build_object(
                         'sku_id', price.sku_id, 'amount', price.price_amount, 'currency', price.currency)), '[]')
-                    FROM live.cart_price AS price WHERE price.item_id = item.id) AS tags
+                    FROM live.cart_price AS price WHERE price.item_id = item.id) AS tags,
+                   (SELECT json_build_object('id', wave.id, 'no', wave.no, 'state', wave.state,
+                        'limit_per_person', wave.limit_per_person, 'lasts_s', wave.lasts_s,
+                        'opened_at', wave.opened_at, 'ends_at', wave.ends_at,
+                        'tags', (SELECT json_agg(json_build_object(
+                            'sku_id', price.sku_id, 'amount', price.price_amount, 'currency', price.currency))
+                         FROM live.wave_price AS price WHERE price.wave_id = wave.id))
+                    FROM live.wave WHERE wave.id = item.wave_id) AS wave
             FROM live.cart_item AS item JOIN live.show ON show.id = item.show_id
             WHERE item.id = %(item_id)s
             """,
@@ -343,7 +376,7 @@ async def count_shows(tx: Tx) -> ShowCounts:
 
 
 def _has_picture(media: MediaServer | None, show_id: ShowId) -> bool:
-    return media is not None and media.find_state(ChannelId(show_id)) in (State.LIVE, State.AWAY)
+    return media is not None and media.has_poster(ChannelId(show_id))
 
 
 def _person(account_id: AccountId, profile: identity.Profile | None) -> Person:
@@ -389,11 +422,13 @@ async def _find_pinned(tx: Tx, show_ids: list[ShowId]) -> dict[ShowId, PinnedOff
     rows = await tx.all(
         _PinnedRow,
         """
-        SELECT show.id AS show_id, item.product_id, min(price.price_amount) AS price_amount,
-               min(price.currency) AS currency
+        SELECT show.id AS show_id, item.product_id,
+               min(coalesce(offer.price_amount, price.price_amount)) AS price_amount, min(price.currency) AS currency
         FROM live.show
         JOIN live.cart_item AS item ON item.id = show.pinned_item_id AND item.on_shelf
         JOIN live.cart_price AS price ON price.item_id = item.id
+        LEFT JOIN live.wave ON wave.id = item.wave_id AND wave.state = 'open'
+        LEFT JOIN live.wave_price AS offer ON offer.wave_id = wave.id AND offer.sku_id = price.sku_id
         WHERE show.id = ANY(%(ids)s) GROUP BY show.id, item.product_id
         """,
         ids=show_ids,
@@ -410,11 +445,23 @@ async def _find_pinned(tx: Tx, show_ids: list[ShowId]) -> dict[ShowId, PinnedOff
 
 async def _view(tx: Tx, rows: list[_ItemRow]) -> list[CartItem]:
     products = await catalog.find_products(tx, [row.product_id for row in rows])
-    return [_item(row, products[row.product_id]) for row in rows if row.product_id in products]
+    asides = await catalog.find_asides(tx, [row.wave.id for row in rows if row.wave is not None])
+    promises = await find_promises(tx, [row.promise_id for row in rows if row.promise_id is not None])
+    return [
+        _item(
+            row,
+            products[row.product_id],
+            asides.get(row.wave.id, {}) if row.wave is not None else {},
+            promises.get(row.promise_id) if row.promise_id is not None else None,
+        )
+        for row in rows
+        if row.product_id in products
+    ]
 
 
-def _item(row: _ItemRow, product: Product) -> CartItem:
+def _item(row: _ItemRow, product: Product, asides: dict[SkuId, catalog.Aside], promise: Promise | None) -> CartItem:
     tags = {tag.sku_id: tag for tag in row.tags}
+    skus = [sku for sku in product.skus if sku.state is SkuState.active and sku.id in tags]
     return CartItem(
         id=row.id,
         product_id=row.product_id,
@@ -426,16 +473,29 @@ def _item(row: _ItemRow, product: Product) -> CartItem:
         explaining_since=row.explaining_since,
         limit_per_person=row.limit_per_person,
         sale_ends_at=row.sale_ends_at,
-        skus=[
-            CartSku(
-                sku_id=sku.id,
-                options=sku.options,
-                price=Money(tag.amount, tag.currency),
-                list_price=sku.list_price or (sku.price if sku.price_amount > tag.amount else None),
-                available=sku.available,
-            )
-            for sku in product.skus
-            if sku.state is SkuState.active and (tag := tags.get(sku.id)) is not None
-        ],
+        skus=[_sku(sku, tags[sku.id], row.wave, asides.get(sku.id)) for sku in skus],
         version=row.version,
+        wave=None if row.wave is None else _wave(row.wave, asides),
+        promise=promise,
     )
+
+
+def _sku(sku: Sku, tag: _Tag, wave: _WaveRow | None, aside: catalog.Aside | None) -> CartSku:
+    """While a wave is open, its price and its pieces; while one is ready, nothing can be bought."""
+    available = sku.available
+    if wave is not None:
+        tag = next((one for one in wave.tags if one.sku_id == sku.id), tag)
+        available = aside.remaining if aside is not None and wave.state is WaveState.open else 0
+    return CartSku(
+        sku_id=sku.id,
+        options=sku.options,
+        price=Money(tag.amount, tag.currency),
+        list_price=sku.list_price or (sku.price if sku.price_amount > tag.amount else None),
+        available=available,
+        aside=aside.remaining if aside is not None else 0,
+    )
+
+
+def _wave(row: _WaveRow, asides: dict[SkuId, catalog.Aside]) -> CartWave:
+    fields = {name: getattr(row, name) for name in _WaveRow.__struct_fields__ if name != "tags"}
+    return CartWave(pieces=sum(aside.put for aside in asides.values()), **fields)

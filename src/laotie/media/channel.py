@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 
 from laotie.base.logs import log
 from laotie.media import metrics
+from laotie.media.encoder import Recipe
 from laotie.media.feed import Feed, Timeline
-from laotie.media.model import Answer, Change, ChannelBusy, ChannelId, Limits, News, State, Stats
-from laotie.media.packager import Packager
+from laotie.media.model import Answer, Change, ChannelBusy, ChannelId, Door, Limits, News, State, Stats
+from laotie.media.packager import Packager, Segment
 from laotie.media.playlist import Player, Waiters
 from laotie.media.poster import Poster, Studio
+from laotie.media.rtmp_feed import RtmpFeed
+from laotie.media.stream_feed import StreamFeed
 
 
 class Channel:
@@ -28,15 +31,17 @@ class Channel:
         waiters: Waiters,
         studio: Studio,
         listener: Callable[[Change], None],
+        on_segment: Callable[[Segment], None] = lambda _: None,
     ) -> None:
         self.channel_id = channel_id
         self.state = State.IDLE
         self.interruptions = 0
         self.live_since: datetime | None = None
+        self.away_since: datetime | None = None
         self._limits = limits
         self._listener = listener
         self._timeline = Timeline()
-        self._packager = Packager(limits, datetime.now(UTC), on_part=self._on_part)
+        self._packager = Packager(limits, datetime.now(UTC), on_part=self._on_part, on_segment=on_segment)
         self._player = Player(self._packager, limits, waiters)
         self.poster = Poster(self._packager, studio, limits)
         self._feed: Feed | None = None
@@ -47,11 +52,26 @@ class Channel:
         """What a player gets for this request."""
         return await self._player.answer(path, query)
 
-    def admit(self, on_cut: Callable[[str], None]) -> Feed:
-        """Let an encoder in; refuses with `ChannelBusy` while another is sending.
+    def admit(self, on_cut: Callable[[str], None]) -> RtmpFeed:
+        """Let an encoder in; refuses with `ChannelBusy` while somebody is sending."""
+        self._make_room()
+        feed = self._feed = RtmpFeed(self._packager, self._timeline, self._limits, on_cut)
+        return feed
 
-        One that has been silent for `takeover_s` is sent away instead: after a network break the encoder comes back
-        before the server can know that its old connection is dead.
+    def admit_stream(
+        self, recipe: Recipe, on_cut: Callable[[str], None], on_restart: Callable[[str], None]
+    ) -> StreamFeed:
+        """Let a browser in; refuses with `ChannelBusy` while somebody is sending."""
+        self._make_room()
+        feed = self._feed = StreamFeed(
+            self._packager, self._timeline, self._limits, on_cut, recipe=recipe, on_restart=on_restart
+        )
+        return feed
+
+    def _make_room(self) -> None:
+        """Refuse a second publisher; but one that has been silent for `takeover_s` is sent away instead.
+
+        After a network break it comes back before the server can know that its old connection is dead.
         """
         assert self.state != State.ENDED
         rival = self._feed
@@ -59,8 +79,10 @@ class Channel:
             if time.monotonic() - rival.heard_at < self._limits.takeover_s:
                 raise ChannelBusy()
             rival.cut("another encoder took over")
-        self._feed = Feed(self._packager, self._timeline, self._limits, on_cut)
-        return self._feed
+
+    def whole_segments(self) -> list[Segment]:
+        """What is in memory, but for the segment that is still growing."""
+        return [segment for segment in self._packager.segments if not segment.open]
 
     async def leave(self, feed: Feed, reason: str) -> None:
         """The encoder is gone: the grace time begins, unless another has taken its place."""
@@ -78,9 +100,9 @@ class Channel:
         if self._grace is None:
             self._grace = asyncio.get_running_loop().call_later(self._limits.grace_s, self._grace_over)
 
-    def cut(self, reason: str) -> None:
-        """Send the encoder away; the channel stays and waits for it."""
-        if self._feed is not None:
+    def cut(self, reason: str, *, door: Door | None = None) -> None:
+        """Send the publisher away, or only one that came in by this door; the channel stays and waits."""
+        if self._feed is not None and door in (None, self._feed.door):
             self._feed.cut(reason)
 
     def end(self, reason: str) -> None:
@@ -101,6 +123,9 @@ class Channel:
         return Stats(
             channel_id=self.channel_id,
             state=self.state,
+            door=feed.door if feed else "",
+            transcoding=bool(feed and feed.transcoding),
+            lag_ms=self._timeline.now_ms() - round(packager.end_s * 1000) if packager.part_count else None,
             bits_per_s=bits,
             frames_per_s=frames,
             width=picture.width if picture else 0,
@@ -113,7 +138,13 @@ class Channel:
             interruptions=self.interruptions,
             memory_bytes=packager.size,
             live_since=self.live_since,
+            away_since=self.away_since,
         )
+
+    @property
+    def fed(self) -> bool:
+        """Whether somebody is sending."""
+        return self._feed is not None and not self._feed.closed
 
     @property
     def encoder_pid(self) -> int | None:
@@ -134,6 +165,7 @@ class Channel:
 
     def _turn(self, state: State, news: News, reason: str) -> None:
         self.state = state
+        self.away_since = datetime.now(UTC) if state == State.AWAY else None
         log.info(f"media.{news}", channel_id=str(self.channel_id), reason=reason)
         self._listener(Change(self.channel_id, news, datetime.now(UTC), reason))
 

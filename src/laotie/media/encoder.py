@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -31,6 +32,11 @@ ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
+DECODERS = (
+    "h264,hevc,libdav1d,vp8,vp9,flv,vp6f,vp6a,flashsv,flashsv2,aac,mp3float,mp3,opus,vorbis,flac,ac3,eac3,libspeex,speex,"
+    "nellymoser,adpcm_swf,pcm_alaw,pcm_mulaw,pcm_s16le,pcm_u8"
+)
+"""What may be sent here, and nothing else of the hundreds of decoders that ffmpeg has."""
 LAST_LINES = 12
 LINE_CHARACTERS_MAX = 400
 
@@ -46,6 +52,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """`copy`, `aac`, or nothing."""
     offset_s: float = 0.0
     """Added to every timestamp, for input whose clock begins at zero."""
+    optional: bool = False
+    """The input may lack one of the two tracks."""
+
+    @property
+    def transcodes(self) -> bool:
+        """Whether pictures are decoded and encoded; sound costs next to nothing."""
+        return self.video == "libx264"
 
 
 @cache
@@ -74,21 +87,37 @@ def packaging_arguments(recipe: Recipe, limits: Limits) -> list[str]:
     but throws the probed frames away. `copyts` with `frag_discont` and no edit list puts the input's own clock into
     every fragment's decode time, so that what follows a restart lies where it belongs on the channel's timeline.
     """
-    arguments = ["-hide_banner", "-nostdin", "-loglevel", "warning", "-threads", "1"]
-    arguments += ["-protocol_whitelist", "pipe", "-analyzeduration", "200000", "-fpsprobesize", "0"]
+    arguments = ["-hide_banner", "-nostdin", "-loglevel", "warning", "-threads", "1", "-filter_threads", "1"]
+    arguments += ["-protocol_whitelist", "pipe", "-codec_whitelist", DECODERS]
+    arguments += ["-analyzeduration", "200000", "-fpsprobesize", "0"]
     arguments += ["-itsoffset", f"{recipe.offset_s:.3f}"] if recipe.offset_s else []
     arguments += ["-f", recipe.container, "-i", "pipe:0", "-copyts", "-avoid_negative_ts", "disabled", "-dn", "-sn"]
+    some = "?" if recipe.optional else ""
     if recipe.video is not None:
-        arguments += ["-map", "0:v:0", "-c:v", recipe.video]
-        if recipe.video == "libx264":
-            arguments += ["-preset", "veryfast", "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-b:v", "2500k"]
-            arguments += ["-maxrate", "3000k", "-bufsize", "1500k", "-force_key_frames", "expr:gte(t,n_forced*1)"]
+        arguments += ["-map", f"0:v:0{some}", "-c:v", recipe.video]
+        arguments += _picture_arguments(limits) if recipe.transcodes else []
     if recipe.audio is not None:
-        arguments += ["-map", "0:a:0", "-c:a", recipe.audio, *(["-b:a", "128k"] if recipe.audio == "aac" else [])]
+        arguments += ["-map", f"0:a:0{some}", "-c:a", recipe.audio]
+        arguments += SOUND if recipe.audio == "aac" else []
     flags = "+frag_keyframe+empty_moov+default_base_moof+frag_discont+skip_trailer"
     arguments += ["-map_metadata", "-1", "-flush_packets", "1", "-max_interleave_delta", "500000"]
     arguments += ["-f", "mp4", "-movflags", flags, "-use_editlist", "0"]
     return [*arguments, "-frag_duration", str(round(limits.part_s * 1e6)), "pipe:1"]
+
+
+SOUND = ["-b:a", "128k", "-ac", "2", "-af", "aresample=48000:async=1"]
+"""Holes in the sound are filled with silence, so that it stays with the picture."""
+
+
+def _picture_arguments(limits: Limits) -> list[str]:
+    """H.264 as every phone plays it: 8 bits, 4:2:0, a steady 30 pictures a second, a key frame a second."""
+    side, rate = limits.transcode_side_max, limits.transcode_bits_per_s
+    fit = f"scale='min({side},iw)':'min({side},ih)':force_original_aspect_ratio=decrease:force_divisible_by=2"
+    return [
+        *("-vf", f"{fit},fps=30", "-preset", "veryfast", "-tune", "zerolatency", "-profile:v", "high"),
+        *("-pix_fmt", "yuv420p", "-threads:v", "2", "-b:v", str(rate), "-maxrate", str(rate * 6 // 5)),
+        *("-bufsize", str(rate * 3 // 5), "-g", "30", "-sc_threshold", "0"),
+    ]
 
 
 async def spawn(
@@ -99,6 +128,7 @@ async def spawn(
     niceness: int | None = None,
     file_bytes: int = 0,
     directory: Path = Path("/"),
+    stdin: int | IO[bytes] = PIPE,
 ) -> Process:
     """Run a program within bounds (unlimited CPU by default, no files written) and with pipes at its three ends.
 
@@ -114,7 +144,7 @@ async def spawn(
     try:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(CONFINE), *map(str, bounds), *command),
-            stdin=PIPE,
+            stdin=stdin,
             stdout=PIPE,
             stderr=PIPE,
             cwd=directory,

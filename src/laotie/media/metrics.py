@@ -18,3 +18,8 @@ ANSWERS = Counter("laotie_media_answers_total", "Answers to players by status.",
 ANSWER_BYTES = Counter("laotie_media_answer_bytes_total", "Bytes answered to players.", registry=REGISTRY)
 WAITERS = Gauge("laotie_media_waiters", "Players waiting in a blocking request.", registry=REGISTRY)
 MEMORY = Gauge("laotie_media_window_bytes", "Media held in memory.", registry=REGISTRY)
+RECORDED_BYTES = Counter("laotie_media_recorded_bytes_total", "Media bytes written to recordings.", registry=REGISTRY)
+RECORDING_DROPPED = Counter(
+    "laotie_media_recording_dropped_total", "Segments that no recording kept because of the disk.", registry=REGISTRY
+)
+RECORDINGS_BYTES = Gauge("laotie_media_recordings_bytes", "What all recordings take, as last swept.", registry=REGISTRY)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from laotie.base.refusals import Conflict, Invalid, NotFound, TooBusy, Unavailable
+from laotie.base.refusals import Conflict, Invalid, NotFound, Refusal, TooBusy, Unavailable
 
 ChannelId = NewType("ChannelId", UUID)
 """Whatever the caller broadcasts under this id (the house uses the show's)."""
@@ -24,6 +24,25 @@ class Grant(msgspec.Struct, frozen=True):
     """Permission to publish: the channel that the key stands for."""
 
     channel_id: ChannelId
+
+
+class Door(StrEnum):
+    """The way that a picture comes in by."""
+
+    RTMP = "rtmp"
+    BROWSER = "browser"
+    EXTERNAL = "external"
+    """Another media server, which asks us by its hooks."""
+
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """A publisher was refused or sent away. The channel is known once permission was given; the key is a secret."""
+
+    door: Door
+    address: str
+    refusal: Refusal
+    channel_id: ChannelId | None = None
+    key: str = ""
 
 
 class State(StrEnum):
@@ -58,6 +77,11 @@ class Stats(msgspec.Struct, frozen=True):
 
     channel_id: ChannelId
     state: State
+    door: str = ""
+    """What it is fed through: `rtmp`, `browser`, `external`; empty while nothing does."""
+    transcoding: bool = False
+    lag_ms: int | None = None
+    """Age of the newest picture that players can fetch."""
     bits_per_s: int = 0
     frames_per_s: float = 0.0
     width: int = 0
@@ -71,6 +95,7 @@ class Stats(msgspec.Struct, frozen=True):
     interruptions: int = 0
     memory_bytes: int = 0
     live_since: datetime | None = None
+    away_since: datetime | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -92,9 +117,20 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """An encoder silent for this long gives way to another with the same key (it is half open)."""
     first_picture_s: float = 15.0
     """An encoder that has not produced a playable part by then is cut off."""
+    ahead_s_max: float = 10.0
+    """A recording whose clock runs ahead of time by more is cut off."""
+    begin_anew_s_max: float = 10.0
+    """A browser that was asked to begin its recording anew must have done so by then."""
     afterglow_s: float = 30.0
     """How long an ended channel still answers its last playlist."""
     channels_max: int = 64
+    external_hls_url: str = "/hls"
+    """Where the playlists of another media server are."""
+    external_channels_max: int = 4_096
+    external_ready_s: float = 4.0
+    """From its encoder's coming until the other server has made segments to play."""
+    external_silence_s: float = 25.0
+    """Without a pulse for this long the other server has lost the channel, or is gone itself."""
 
     part_s: float = 0.195
     """ffmpeg cuts a fragment at the first frame this far in: 195 gives 200 ms at 20, 25, 30, 50 and 60 fps."""
@@ -128,6 +164,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Address space of one ffmpeg (a copying one takes 0.4 GB of it, mostly mapped program)."""
     cpu_share_max: float = 0.5
     """Cores that one ffmpeg may take, averaged over `cpu_period_s`; one that copies takes 0.01."""
+    transcode_cpu_share_max: float = 1.5
+    """The same of one that decodes and encodes pictures (1080p in, 720p30 out: 0.4)."""
+    transcode_side_max: int = 1280
+    """Longer side of a transcoded picture; a larger one is made smaller."""
+    transcode_bits_per_s: int = 2_500_000
     cpu_period_s: float = 60.0
     niceness: int = 5
     write_s_max: float = 5.0
@@ -149,7 +190,7 @@ class ChannelUnknown(NotFound, code="channel-unknown"):
 
 
 class CodecUnsupported(Invalid, code="codec-unsupported"):
-    """Only H.264 video and AAC audio are accepted; set the encoder to these."""
+    """This codec cannot be read here; set the encoder to H.264 video and AAC audio."""
 
     codec: str
 

@@ -81,16 +81,27 @@ class Packager:
     after a restart goes on upwards and no cache ever sees two segments of one name.
     """
 
-    def __init__(self, limits: Limits, zero_at: datetime, *, on_part: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        zero_at: datetime,
+        *,
+        on_part: Callable[[], None] = lambda: None,
+        on_segment: Callable[[Segment], None] = lambda _: None,
+    ) -> None:
         self._limits = limits
         self._zero_at = zero_at
         self._on_part = on_part
+        self._on_segment = on_segment
         self.segments: deque[Segment] = deque()
         self.inits: dict[int, Init] = {}
         self.part_target_s = limits.part_target_s
         self.target_s = 2
         self.size = 0
         self.part_count = 0
+        self.picture_count = 0
+        self.end_s = 0.0
+        """Media time at which the newest part ends."""
         self.over = False
         self.version = 0
         self._next_number = int(time.time() * 2)  # segments last longer than half a second
@@ -195,6 +206,7 @@ class Packager:
         lead = (pictures or runs)[0]
         timescale = self._tracks[lead.track_id].timescale or 1
         begin_s, duration_s = lead.decode_time / timescale, lead.duration / timescale
+        self.picture_count += lead.sample_count if pictures else 0
         if begin_s > MEDIA_S_MAX or duration_s > self._limits.segment_s_max * 2:
             raise MediaBroken(reason="a fragment lies out of all time")
         independent = lead.sync and (bool(pictures) or not has_picture_track)
@@ -232,6 +244,7 @@ class Packager:
         segment.size += len(part.data)
         self.size += len(part.data)
         self.part_count += 1
+        self.end_s = pieces[-1][2] + pieces[-1][0]
         if part.duration_s > self.part_target_s:
             self.part_target_s = -(-part.duration_s * 1000 // 5) * 5 / 1000
         self._trim()
@@ -261,6 +274,7 @@ class Packager:
 
     def _close(self, segment: Segment) -> None:
         segment.open = False
+        self._on_segment(segment)
         self.target_s = max(self.target_s, round(segment.duration_s + 0.499))
 
     def _trim(self) -> None:

@@ -73,6 +73,50 @@ async def draw(scene: Scene, data: Path, limits: Limits | None = None) -> tuple[
     return picture, sound
 
 
+async def cut(scene: Scene, data: Path, number: int, limits: Limits | None = None) -> Path:
+    """A short film out of a scene's loop, with DEMO burnt in; made once, another place and framing for each number."""
+    limits = limits or Limits()
+    picture, sound = await draw(scene, data, limits)
+    path = picture.with_name(f"{scene}-{EDITION}-cut-{number}.mp4")
+    if path.exists():
+        return path
+    draft = path.with_name(f"{os.getpid()}-{path.name}")
+    process = await spawn(
+        _cut_arguments(picture, sound, draft, number, limits),
+        limits,
+        niceness=10,
+        file_bytes=LOOP_BYTES_MAX,
+        directory=HERE,
+    )
+    try:
+        async with asyncio.timeout(DRAWING_S_MAX):
+            _, said = await process.communicate()
+        if process.returncode:
+            raise EncoderFailed(part="cut", reason=said.decode("utf-8", "replace")[-400:])
+        draft.rename(path)
+    finally:
+        await asyncio.shield(end(process))
+        with contextlib.suppress(FileNotFoundError):
+            draft.unlink()
+    return path
+
+
+def _cut_arguments(picture: Path, sound: Path, out: Path, number: int, limits: Limits) -> list[str]:
+    """ffmpeg's: ten seconds from another place of the loop, the closer the higher the number."""
+    zoom, begin_s = 1 + 0.22 * (number - 1), 4 * number
+    ink = "fontfile=clock.ttf:fontsize=22:fontcolor=white@0.95:box=1:boxcolor=black@0.22:boxborderw=9|14"
+    label = f"drawtext={ink}:x=(w-tw)/2:y=h*0.12:text='DEMO'"
+    frame = f"crop=iw/{zoom:.2f}:ih/{zoom:.2f}:(iw-ow)/2:(ih-oh)*0.4,scale=540:960,setsar=1"
+    return [
+        *(find_ffmpeg(limits.ffmpeg), "-hide_banner", "-nostdin", "-loglevel", "error", "-y"),
+        *("-protocol_whitelist", "file", "-threads", "1", "-ss", str(begin_s), "-i", str(picture)),
+        *("-protocol_whitelist", "file", "-ss", str(begin_s), "-i", str(sound), "-t", "10"),
+        *("-map", "0:v:0", "-map", "1:a:0", "-filter_threads", "1", "-vf", f"{frame},{label}"),
+        *("-c:v", "libx264", "-preset", "veryfast", "-threads", "1", "-pix_fmt", "yuv420p", "-crf", "25"),
+        *("-c:a", "copy", "-f", "mp4", str(out)),
+    ]
+
+
 def _arguments(card: TestCard, picture: Path, sound: Path, limits: Limits) -> list[str]:
     """ffmpeg's, from the two loops to FLV on standard output; its directory is this one, where the font lies."""
     # Tenths of a second, so that latency can be read from a screenshot.

@@ -11,6 +11,7 @@ second time, goes back by itself. Lock order: order, (show, cart item), SKU.
 from laotie import identity
 from laotie.orders import history
 from laotie.orders.agenda import sweep_unpaid, work_agenda
+from laotie.orders.board import Board, get_board
 from laotie.orders.evidence import Tally, find_in_flight, list_facts, sum_facts, tally
 from laotie.orders.feed import ItemSales, ShowSales, fold_orders
 from laotie.orders.life import attach_address, cancel, start_payment
@@ -39,12 +40,14 @@ from laotie.orders.model import (
     RefundReason,
     TooManyPayments,
 )
+from laotie.orders.surfaces import ReplaySales, SurfaceSales, get_replay_sales, sum_surfaces
 from laotie.orders.till import Till
 
 __all__ = [
     "AddressMissing",
     "Ask",
     "AskLine",
+    "Board",
     "EndReason",
     "ItemSales",
     "Line",
@@ -56,8 +59,10 @@ __all__ = [
     "PayTimeOver",
     "Placed",
     "RefundReason",
+    "ReplaySales",
     "Sales",
     "ShowSales",
+    "SurfaceSales",
     "Tally",
     "Till",
     "TooManyPayments",
@@ -66,8 +71,10 @@ __all__ = [
     "export",
     "find_in_flight",
     "fold_orders",
+    "get_board",
     "get_of_shop",
     "get_own",
+    "get_replay_sales",
     "get_sales",
     "history",
     "list_facts",
@@ -75,6 +82,7 @@ __all__ = [
     "list_own",
     "start_payment",
     "sum_facts",
+    "sum_surfaces",
     "sweep_unpaid",
     "tally",
     "work_agenda",

@@ -8,6 +8,7 @@ changed and leaves it alone.
 from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -16,7 +17,7 @@ from laotie.base.db import Tx
 from laotie.base.ids import AccountId, CartItemId, OrderId, PaymentId, ShopId, ShowId, SkuId, TransferId
 from laotie.events.orders import OrderCancelled, OrderPaid
 from laotie.orders import feed
-from laotie.orders.model import EndReason, OrderState
+from laotie.orders.model import NO_WAVE, EndReason, OrderState
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class _Line(NamedTuple):
     order_id: OrderId
     sku_id: SkuId
     cart_item_id: CartItemId | None
+    wave_id: UUID | None
     quantity: int
 
 
@@ -83,7 +85,8 @@ async def change_many(tx: Tx, *, paid: list[tuple[Held, PaymentId]], cancelled: 
 
 async def _read_lines(tx: Tx, order_ids: list[OrderId]) -> list[_Line]:
     rows = await tx.tuples(
-        "SELECT order_id, sku_id, cart_item_id, quantity FROM orders.line WHERE order_id = ANY(%(ids)s)", ids=order_ids
+        "SELECT order_id, sku_id, cart_item_id, wave_id, quantity FROM orders.line WHERE order_id = ANY(%(ids)s)",
+        ids=order_ids,
     )
     return [_Line._make(row) for row in rows]
 
@@ -175,23 +178,25 @@ async def _lower_bought(
     tx: Tx, lines: list[_Line], buyers: dict[OrderId, AccountId], limited: set[CartItemId]
 ) -> None:
     """What was bought before the item had a limit was never counted, so the count stops at zero."""
-    counts: dict[tuple[CartItemId, AccountId], int] = {}
+    counts: dict[tuple[CartItemId, AccountId, UUID], int] = {}
     for line in lines:
         if line.cart_item_id is not None and line.cart_item_id in limited:
-            key = (line.cart_item_id, buyers[line.order_id])
+            key = (line.cart_item_id, buyers[line.order_id], line.wave_id or NO_WAVE)
             counts[key] = counts.get(key, 0) + line.quantity
     await tx.run(
         """
         UPDATE orders.bought SET quantity = greatest(0, bought.quantity - given.quantity)
-        FROM unnest(%(items)s::uuid[], %(buyers)s::uuid[], %(quantities)s::integer[])
-          AS given (cart_item_id, buyer_id, quantity)
+        FROM unnest(%(items)s::uuid[], %(buyers)s::uuid[], %(waves)s::uuid[], %(quantities)s::integer[])
+          AS given (cart_item_id, buyer_id, wave_id, quantity)
         WHERE bought.cart_item_id = given.cart_item_id AND bought.buyer_id = given.buyer_id
+          AND bought.wave_id = given.wave_id
         """,
-        items=[item_id for item_id, _ in counts],
-        buyers=[buyer_id for _, buyer_id in counts],
+        items=[item_id for item_id, _, _ in counts],
+        buyers=[buyer_id for _, buyer_id, _ in counts],
+        waves=[wave_id for _, _, wave_id in counts],
         quantities=list(counts.values()),
     )
 
 
-def _stock_line(line: _Line) -> tuple[SkuId, int, OrderId]:
-    return line.sku_id, line.quantity, line.order_id
+def _stock_line(line: _Line) -> catalog.Line:
+    return line.sku_id, line.quantity, line.order_id, line.wave_id

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -14,12 +15,15 @@ from laotie.base.ids import OrderId, new_id
 from laotie.base.money import AMOUNT_MAX, Money
 from laotie.base.refusals import IdReused, Refusal
 from laotie.catalog import Shelf
-from laotie.live import Quote, ShowEnded, ShowQuote
+from laotie.live import PriceGrant, Quote, ShowEnded, ShowQuote
 from laotie.orders.model import (
     LINES_MAX,
     QUANTITY_MAX,
     Ask,
     AskLine,
+    BetweenWaves,
+    GrantOver,
+    GrantSpent,
     LimitReached,
     MixedShops,
     OffShelf,
@@ -27,6 +31,7 @@ from laotie.orders.model import (
     OrderState,
     Placed,
     PriceChanged,
+    PromiseBroken,
     QuantityRefused,
     SaleOver,
     SoldOut,
@@ -36,7 +41,9 @@ from laotie.orders.model import (
 AskKey = tuple[int, int]
 """Buyer and client id, as whole numbers: hashing a `UUID` costs Python ten times as much, and the till hashes many."""
 Bought = dict[tuple[int, int], int]
-"""Pieces by buyer and cart item, as whole numbers."""
+"""Pieces by buyer and what the limit is counted on (the open wave, else the cart item), as whole numbers."""
+Pile = int | tuple[int, int]
+"""Where pieces are taken from: a SKU on the shelf, or what a wave has aside of a SKU."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -66,14 +73,18 @@ class Facts(NamedTuple):
     known: dict[AskKey, Known]
     now: datetime
     pay_by: datetime
+    asides: Mapping[tuple[int, int], int] = {}
+    """What can be bought of the waves' pieces, by wave and SKU."""
+    grants: dict[int, PriceGrant] = {}  # noqa: RUF012 (only what is in it is ever replaced)
+    """By the whole id; what an ask before has spent bears its order."""
 
 
 class Outcome(NamedTuple):
-    """Answers in the order of the asks, the orders to write, and the stock left of each SKU they touch."""
+    """Answers in the order of the asks, the orders to write, and what is left of each pile they touch."""
 
     answers: list[Placed | Refusal]
     taken: list[Taken]
-    left: dict[int, int]
+    left: dict[Pile, int]
 
 
 def digest_of(ask: Ask) -> bytes:
@@ -95,7 +106,7 @@ def check_form(ask: Ask) -> None:
 
 def decide(asks: list[Ask], facts: Facts) -> Outcome:
     """Judge the asks in order; each sees what those before it left."""
-    left: dict[int, int] = {}
+    left: dict[Pile, int] = {}
     bought = facts.bought
     known = facts.known
     answers: list[Placed | Refusal] = []
@@ -115,30 +126,49 @@ def decide(asks: list[Ask], facts: Facts) -> Outcome:
             continue
         total, currency = judged
         for line in ask.lines:
-            sku = line.sku_id.int
-            left[sku] = left.get(sku, facts.shelves[sku].available) - line.quantity
+            pile = _pile_of(line, facts)
+            left[pile] = _left_of(pile, facts, left) - line.quantity
             if line.cart_item_id is not None:
-                person = (ask.buyer_id.int, line.cart_item_id.int)
+                person = (ask.buyer_id.int, line.cart_item_id.int if isinstance(pile, int) else pile[0])
                 bought[person] = bought.get(person, 0) + line.quantity
         placed = Placed(
             OrderId(new_id()), ask.client_id, OrderState.placed, currency, total, facts.now, facts.pay_by, again=False
         )
+        for line in ask.lines:
+            if line.grant_id is not None:
+                facts.grants[line.grant_id.int] = facts.grants[line.grant_id.int]._replace(order_id=placed.id)
         known[key] = Known(placed, digest)
         taken.append(Taken(ask, placed, digest))
         answers.append(placed)
     return Outcome(answers, taken, left)
 
 
-def _judge(ask: Ask, facts: Facts, left: dict[int, int], bought: Bought) -> tuple[int, str] | Refusal:
+def wave_of(line: AskLine, facts: Facts) -> UUID | None:
+    """The wave that a line of an accepted ask is sold in."""
+    return None if line.cart_item_id is None else facts.quotes[line.cart_item_id.int, line.sku_id.int].wave_id
+
+
+def _pile_of(line: AskLine, facts: Facts) -> Pile:
+    wave_id = wave_of(line, facts)
+    return line.sku_id.int if wave_id is None else (wave_id.int, line.sku_id.int)
+
+
+def _left_of(pile: Pile, facts: Facts, left: dict[Pile, int]) -> int:
+    known = left.get(pile)
+    if known is not None:
+        return known
+    return facts.shelves[pile].available if isinstance(pile, int) else facts.asides.get(pile, 0)
+
+
+def _judge(ask: Ask, facts: Facts, left: dict[Pile, int], bought: Bought) -> tuple[int, str] | Refusal:
     """The total and its currency, or why not."""
     total = 0
     single = len(ask.lines) == 1
-    wanted: dict[int, int] = {}
+    wanted: dict[Pile, int] = {}
     of_person: dict[int, int] = {}
     shop_id, currency = None, ""
     for line in ask.lines:
-        sku = line.sku_id.int
-        shelf = facts.shelves.get(sku)
+        shelf = facts.shelves.get(line.sku_id.int)
         if shelf is None or not shelf.sellable:
             return OffShelf(sku_id=line.sku_id)
         if shop_id is None:
@@ -148,10 +178,11 @@ def _judge(ask: Ask, facts: Facts, left: dict[int, int], bought: Bought) -> tupl
         refusal = _check_offer(ask, line, shelf, facts, of_person, bought)
         if refusal is not None:
             return refusal
-        available = left.get(sku, shelf.available)
+        pile = _pile_of(line, facts)
+        available = _left_of(pile, facts, left)
         need = line.quantity
         if not single:
-            need = wanted[sku] = wanted.get(sku, 0) + line.quantity
+            need = wanted[pile] = wanted.get(pile, 0) + line.quantity
         if need > available:
             return SoldOut(sku_id=line.sku_id, available=available)
         total += line.price_amount * line.quantity
@@ -163,8 +194,10 @@ def _judge(ask: Ask, facts: Facts, left: dict[int, int], bought: Bought) -> tupl
 def _check_offer(
     ask: Ask, line: AskLine, shelf: Shelf, facts: Facts, of_person: dict[int, int], bought: Bought
 ) -> Refusal | None:
-    """Price, shelf, time and limit of one line."""
+    """Price, shelf, wave, time, promise and limit of one line."""
     if line.cart_item_id is None:
+        if line.grant_id is not None:
+            return GrantOver(grant_id=line.grant_id)
         if line.price_amount != shelf.price_amount or ask.currency not in (None, shelf.currency):
             return PriceChanged(sku_id=line.sku_id, price=Money(shelf.price_amount, shelf.currency))
         return None
@@ -177,16 +210,43 @@ def _check_offer(
         return ShowEnded(show_id=quote.show_id)
     if not quote.on_shelf or quote.currency != shelf.currency:
         return OffShelf(sku_id=line.sku_id)
+    if not quote.is_open:
+        return BetweenWaves(sku_id=line.sku_id)
     if quote.sale_ends_at is not None and quote.sale_ends_at <= facts.now:
         return SaleOver(sku_id=line.sku_id, ended_at=quote.sale_ends_at)
-    if line.price_amount != quote.price_amount or ask.currency not in (None, quote.currency):
-        return PriceChanged(sku_id=line.sku_id, price=Money(quote.price_amount, quote.currency))
+    price_amount = quote.price_amount
+    if line.grant_id is not None:
+        grant = _check_grant(ask, line, facts)
+        if isinstance(grant, Refusal):
+            return grant
+        price_amount = grant.price_amount
+    if line.price_amount != price_amount or ask.currency not in (None, quote.currency):
+        return PriceChanged(sku_id=line.sku_id, price=Money(price_amount, quote.currency))
+    if quote.price_max is not None and price_amount > quote.price_max:
+        return PromiseBroken(sku_id=line.sku_id, price_max=Money(quote.price_max, quote.currency))
     if quote.limit_per_person is not None:
-        had = bought.get((ask.buyer_id.int, item), 0)
+        counted_on = item if quote.wave_id is None else quote.wave_id.int
+        had = bought.get((ask.buyer_id.int, counted_on), 0)
         asked = of_person[item] = of_person.get(item, 0) + line.quantity
         if had + asked > quote.limit_per_person:
             return LimitReached(sku_id=line.sku_id, limit=quote.limit_per_person, bought=had)
     return None
+
+
+def _check_grant(ask: Ask, line: AskLine, facts: Facts) -> PriceGrant | Refusal:
+    """The price of one's own that a line names: one piece of that item, for that person, in time, once."""
+    assert line.grant_id is not None
+    grant = facts.grants.get(line.grant_id.int)
+    named = sum(1 for other in ask.lines if other.grant_id == line.grant_id)
+    if (
+        grant is None
+        or (grant.viewer_id, grant.item_id, grant.sku_id) != (ask.buyer_id, line.cart_item_id, line.sku_id)
+        or line.quantity != 1
+        or named != 1
+        or (grant.valid_until <= facts.now and grant.order_id is None)
+    ):
+        return GrantOver(grant_id=line.grant_id)
+    return GrantSpent(grant_id=line.grant_id) if grant.order_id is not None else grant
 
 
 def pay_by(now: datetime, timeout_s: int) -> datetime:

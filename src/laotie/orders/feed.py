@@ -12,14 +12,13 @@ import msgspec
 
 from laotie.base.db import Database, Tx
 from laotie.base.ids import OrderId, ProductId, ShopId, ShowId
+from laotie.orders import minutes
 from laotie.orders.horizon import SKEW_S, find_horizon
-from laotie.orders.model import OrderState
+from laotie.orders.model import LATER_STATES, OrderState
 
 FEED_LOCK = 0x0DE2FEED
 FOLD_SIZE_MAX = 5_000
 LAST_ID = UUID(int=2**128 - 1)
-LATER_STATES = ("paid", "shipped", "completed", "refunded")
-"""States that only a paid order has."""
 
 
 class ItemSales(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +55,7 @@ async def fold_orders(db: Database, *, size: int = FOLD_SIZE_MAX, skew_s: float 
             return 0
         horizon = await find_horizon(tx, skew_s=skew_s)
         await tx.run("SELECT pg_advisory_xact_lock(%(key)s)", key=FEED_LOCK)
-        return await tx.one(
+        passed = await tx.one(
             int,
             """
             WITH page AS MATERIALIZED (
@@ -94,6 +93,9 @@ async def fold_orders(db: Database, *, size: int = FOLD_SIZE_MAX, skew_s: float 
             size=size,
             paid=list(LATER_STATES),
         )
+        if passed:
+            await minutes.enter_folded(tx, after=folded_to, to=await _folded_to(tx))
+        return passed
 
 
 async def keep_fold_out(tx: Tx) -> None:
@@ -151,6 +153,7 @@ async def add_paid(tx: Tx, order_ids: list[OrderId]) -> None:
         """,
         ids=order_ids,
     )
+    await minutes.add_paid(tx, order_ids)
 
 
 async def find_of_shop(

@@ -1,6 +1,6 @@
 """Orders as people read them: one, a buyer's, a shop's, and a show's sales."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -8,7 +8,7 @@ import msgspec
 
 from laotie import catalog, identity, live, payments
 from laotie.base.db import Tx
-from laotie.base.ids import AccountId, CartItemId, OrderId, PaymentId, ProductId, ShopId, ShowId, SkuId
+from laotie.base.ids import AccountId, CartItemId, OrderId, PaymentId, ProductId, ShopId, ShowId, SkuId, lowest_id_at
 from laotie.base.refusals import NotFound
 from laotie.identity import Actor
 from laotie.orders import feed
@@ -16,6 +16,10 @@ from laotie.orders.model import OrderState
 
 EXPORTED_MAX = 10_000
 PAGE_SIZE_MAX = 100
+SEARCHED_MAX = 20_000
+SEARCHED_AT_ONCE = 1_000
+SPAN_MARGIN = timedelta(minutes=1)
+"""Ids are of the machine's clock, a show's times of the transaction's."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +34,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str]
     quantity: int
     unit_price_amount: int
+    promise: live.Promise | None
+    """What was promised of it when the order was decided."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +51,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     total_amount: int
     source: str
+    placement: str
     note: str | None
     address: dict[str, Any] | None
     placed_at: datetime
@@ -82,6 +89,7 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     total_amount: int
     source: str
+    placement: str
     note: str | None
     address: dict[str, Any] | None
     placed_at: datetime
@@ -102,6 +110,7 @@ class _LineRow(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str]
     quantity: int
     unit_price_amount: int
+    promise_id: UUID | None
 
 
 async def get_own(tx: Tx, actor: Actor, order_id: OrderId) -> Order:
@@ -166,13 +175,81 @@ async def list_own(
 
 
 async def list_of_shop(
-    tx: Tx, actor: Actor, shop_id: ShopId, *, state: OrderState | None, after: OrderId | None, limit: int
+    tx: Tx,
+    actor: Actor,
+    shop_id: ShopId,
+    *,
+    state: OrderState | None,
+    after: OrderId | None,
+    limit: int,
+    q: str = "",
+    show_id: ShowId | None = None,
 ) -> Page:
-    """The shop's orders, newest first. Needs the scope `orders`."""
+    """The shop's orders, newest first. Needs the scope `orders`.
+
+    `q` is looked for in the order's id, the titles of its lines and the buyer's name; with it, or with `show_id`, a
+    page may be short although more follows: a look goes through `SEARCHED_MAX` orders at most.
+    """
     await identity.require_seat(tx, actor, shop_id, identity.Scope.orders)
     limit = min(limit, PAGE_SIZE_MAX)
     states = [state] if state is not None else list(OrderState)
-    return await _page(tx, await feed.find_of_shop(tx, shop_id, states=states, after=after, limit=limit + 1), limit)
+    wanted = q.strip().lower()
+    if not wanted and show_id is None:
+        return await _page(tx, await feed.find_of_shop(tx, shop_id, states=states, after=after, limit=limit + 1), limit)
+    first, last = await _span_of(tx, show_id)
+    after = OrderId(min(after or feed.LAST_ID, last))
+    found: list[OrderId] = []
+    for _ in range(SEARCHED_MAX // SEARCHED_AT_ONCE):
+        ids = await feed.find_of_shop(tx, shop_id, states=states, after=after, limit=SEARCHED_AT_ONCE)
+        found += await _pick(tx, [one for one in ids if one >= first], wanted, show_id)
+        if len(found) > limit:
+            return await _page(tx, found[: limit + 1], limit)
+        if len(ids) < SEARCHED_AT_ONCE or ids[-1] < first:
+            return Page(await _read_many(tx, found), None)
+        after = ids[-1]
+    return Page(await _read_many(tx, found), after)
+
+
+async def _span_of(tx: Tx, show_id: ShowId | None) -> tuple[UUID, UUID]:
+    """Between which ids a show's orders lie: they grow with time."""
+    if show_id is None:
+        return UUID(int=0), feed.LAST_ID
+    show = await live.get_show(tx, show_id)
+    if show.started_at is None:
+        return feed.LAST_ID, feed.LAST_ID
+    last = lowest_id_at(show.ended_at + SPAN_MARGIN) if show.ended_at is not None else feed.LAST_ID
+    return lowest_id_at(show.started_at - SPAN_MARGIN), last
+
+
+class _Candidate(NamedTuple):
+    id: OrderId
+    buyer_id: AccountId
+    matches: bool
+
+
+async def _pick(tx: Tx, order_ids: list[OrderId], wanted: str, show_id: ShowId | None) -> list[OrderId]:
+    """Those of the orders that are of this show and in which the words are found, in the order given."""
+    rows = [
+        _Candidate._make(row)
+        for row in await tx.tuples(
+            """
+            SELECT id, buyer_id, strpos(replace(id::text, '-', ''), %(digits)s) > 0
+                   OR EXISTS (SELECT FROM orders.line WHERE order_id = id AND strpos(lower(title), %(wanted)s) > 0)
+            FROM orders."order"
+            WHERE id = ANY(%(ids)s) AND (%(show_id)s::uuid IS NULL OR show_id = %(show_id)s) ORDER BY id DESC
+            """,
+            ids=order_ids,
+            wanted=wanted,
+            digits=wanted.replace("-", "") or "?",
+            show_id=show_id,
+        )
+    ]
+    names = await identity.find_profiles(tx, {row.buyer_id for row in rows if not row.matches})
+    return [
+        row.id
+        for row in rows
+        if not wanted or row.matches or (row.buyer_id in names and wanted in names[row.buyer_id].name.lower())
+    ]
 
 
 async def get_sales(tx: Tx, actor: Actor, show_id: ShowId) -> Sales:
@@ -202,8 +279,8 @@ async def _read_many(tx: Tx, order_ids: list[OrderId]) -> list[Order]:
     rows = await tx.all(
         _Row,
         """
-        SELECT id, client_id, buyer_id, shop_id, show_id, state, currency, total_amount, source, note, address,
-               placed_at, pay_by, paid_at, payment_id, ended_at, end_reason
+        SELECT id, client_id, buyer_id, shop_id, show_id, state, currency, total_amount, source, placement, note,
+               address, placed_at, pay_by, paid_at, payment_id, ended_at, end_reason
         FROM orders."order" WHERE id = ANY(%(ids)s) ORDER BY id DESC
         """,
         ids=order_ids,
@@ -211,20 +288,22 @@ async def _read_many(tx: Tx, order_ids: list[OrderId]) -> list[Order]:
     line_rows = await tx.all(
         _LineRow,
         """
-        SELECT order_id, no, sku_id, product_id, cart_item_id, title, options, quantity, unit_price_amount
+        SELECT order_id, no, sku_id, product_id, cart_item_id, title, options, quantity, unit_price_amount, promise_id
         FROM orders.line WHERE order_id = ANY(%(ids)s) ORDER BY order_id, no
         """,
         ids=order_ids,
     )
     products = await catalog.find_products(tx, list({line.product_id for line in line_rows}))
+    promises = await live.find_promises(tx, list({line.promise_id for line in line_rows if line.promise_id is not None}))
     shops = await catalog.find_shops(tx, list({row.shop_id for row in rows}))
     payments_of = await payments.list_of_orders(tx, order_ids)
     lines: dict[OrderId, list[Line]] = {}
     for line in line_rows:
         product = products.get(line.product_id)
         image = catalog.picture_of(line.product_id, product.images if product is not None else [])
-        fields = {name: getattr(line, name) for name in Line.__struct_fields__ if name != "image"}
-        lines.setdefault(line.order_id, []).append(Line(image=image, **fields))
+        promise = promises[line.promise_id] if line.promise_id is not None else None
+        fields = {name: getattr(line, name) for name in Line.__struct_fields__ if name not in ("image", "promise")}
+        lines.setdefault(line.order_id, []).append(Line(image=image, promise=promise, **fields))
     return [
         Order(
             shop_name=shops[row.shop_id].name if row.shop_id in shops else "",

@@ -14,6 +14,8 @@ from laotie.base.refusals import Conflict, Invalid
 LINES_MAX = 50
 QUANTITY_MAX = 9_999
 NOTE_LENGTH_MAX = 200
+NO_WAVE = UUID(int=0)
+"""Under this id a buyer's pieces outside any wave are counted."""
 
 
 class OrderState(StrEnum):
@@ -25,6 +27,10 @@ class OrderState(StrEnum):
     completed = "completed"
     cancelled = "cancelled"
     refunded = "refunded"
+
+
+LATER_STATES = (OrderState.paid, OrderState.shipped, OrderState.completed, OrderState.refunded)
+"""States that only a paid order has."""
 
 
 class EndReason(StrEnum):
@@ -47,13 +53,17 @@ class RefundReason(StrEnum):
     """It was not the order's total."""
 
 
-class AskLine(msgspec.Struct, frozen=True):
-    """One thing wanted, at the price that the buyer saw (minor units of the shop's currency)."""
+class AskLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing wanted, at the price that the buyer saw (minor units of the shop's currency).
+
+    With `grant_id`, one piece at the price of one's own that was granted.
+    """
 
     sku_id: SkuId
     cart_item_id: CartItemId | None
     quantity: int
     price_amount: int
+    grant_id: UUID | None = None
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +111,18 @@ class PriceChanged(Conflict, code="price-changed"):
     price: Money
 
 
+class GrantSpent(Conflict, code="grant-spent"):
+    """This price of your own has been used."""
+
+    grant_id: UUID
+
+
+class GrantOver(Conflict, code="grant-over"):
+    """This price of your own does not hold: it is for one piece of one thing, for one person, for a time."""
+
+    grant_id: UUID
+
+
 class OffShelf(Conflict, code="off-shelf"):
     """This is not for sale at the moment."""
 
@@ -112,6 +134,19 @@ class SaleOver(Conflict, code="sale-over"):
 
     sku_id: SkuId
     ended_at: datetime
+
+
+class BetweenWaves(Conflict, code="between-waves"):
+    """This is sold in waves, and the next one has not begun."""
+
+    sku_id: SkuId
+
+
+class PromiseBroken(Conflict, code="promise-broken"):
+    """The price is above what the streamer promised; nothing is sold at it."""
+
+    sku_id: SkuId
+    price_max: Money
 
 
 class LimitReached(Conflict, code="limit-reached"):

@@ -8,6 +8,8 @@ from laotie.orders.agenda import Entry, Kind, enter_many
 
 
 async def _enter_capture(tx: Tx, event: PaymentCaptured) -> None:
+    if event.purpose != "order":
+        return
     entry = Entry(
         kind=Kind.captured,
         id=event.payment_id,

@@ -8,6 +8,7 @@ answers. Sockets and HTTP use the same till; any number of processes may have on
 import time
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from psycopg.errors import UniqueViolation
 
@@ -18,8 +19,8 @@ from laotie.base.db import Database, Sent, Tx, retried
 from laotie.base.ids import CartItemId, ShopId, TransferId
 from laotie.base.refusals import Refusal
 from laotie.events.orders import OrderPlaced, PlacedLine
-from laotie.orders.decide import AskKey, Facts, Known, Outcome, Taken, check_form, decide, pay_by
-from laotie.orders.model import Ask, OrderState, Placed
+from laotie.orders.decide import AskKey, Facts, Known, Outcome, Taken, check_form, decide, pay_by, wave_of
+from laotie.orders.model import NO_WAVE, Ask, AskLine, OrderState, Placed
 
 RACES_MAX = 3
 
@@ -93,9 +94,12 @@ async def _read_facts(tx: Tx, asks: list[Ask], payment_timeout_s: int) -> Facts:
     }
     pairs = [(line.cart_item_id, line.sku_id) for line in lines.values() if line.cart_item_id is not None]
     items = [item_id for item_id, _ in pairs]
+    grants = [line.grant_id for ask in asks for line in ask.lines if line.grant_id is not None]
     async with tx.pipelined():
         quotes_sent = await live.send_quotes(tx, sorted(show_ids.values()), pairs)
+        grants_sent = await live.send_grants(tx, grants) if grants else None
         shelves_sent = await catalog.send_locks(tx, sorted({line.sku_id for line in lines.values()}))
+        asides_sent = await catalog.send_asides(tx, [line.sku_id for line in lines.values()]) if items else None
         known_sent = await _send_known(tx, asks)
         bought_sent = await _send_bought(tx, asks, items) if items else None
     shows, quotes = await quotes_sent()
@@ -108,6 +112,8 @@ async def _read_facts(tx: Tx, asks: list[Ask], payment_timeout_s: int) -> Facts:
         bought={(row[0].int, row[1].int): row[2] for row in await bought_sent.tuples()} if bought_sent else {},
         now=tx.now,
         pay_by=pay_by(tx.now, payment_timeout_s),
+        asides=await asides_sent() if asides_sent else {},
+        grants=await grants_sent() if grants_sent else {},
     )
 
 
@@ -134,14 +140,15 @@ def _known_of(rows: list[tuple[Any, ...]]) -> dict[AskKey, Known]:
 
 
 async def _send_bought(tx: Tx, asks: list[Ask], items: list[CartItemId]) -> Sent:
-    """How many pieces each buyer has of each item with a limit; cancelled orders do not count."""
+    """How many pieces each buyer has of each item with a limit, or of each wave; cancelled orders do not count."""
     return await tx.send(
         """
-        SELECT buyer_id, cart_item_id, quantity FROM orders.bought
+        SELECT buyer_id, CASE wave_id WHEN %(no_wave)s THEN cart_item_id ELSE wave_id END, quantity FROM orders.bought
         WHERE cart_item_id = ANY(%(items)s::uuid[]) AND buyer_id = ANY(%(buyers)s::uuid[])
         """,
         buyers=[ask.buyer_id for ask in asks],
         items=items,
+        no_wave=NO_WAVE,
     )
 
 
@@ -152,16 +159,25 @@ async def _write(tx: Tx, outcome: Outcome, facts: Facts, *, finish: bool = True)
     await ledger.open_for(tx, holds)
     for one in taken:
         tx.tell(_news(one, facts), request_id=one.ask.request_id)
-    for sku, available in outcome.left.items():
-        tx.tell(catalog.stock_changed(facts.shelves[sku], available, at=facts.now))
+    for pile, left in outcome.left.items():
+        if isinstance(pile, int):
+            tx.tell(catalog.stock_changed(facts.shelves[pile], left, at=facts.now))
+        else:
+            sku_id = facts.shelves[pile[1]].sku_id
+            tx.tell(catalog.aside_changed(UUID(int=pile[0]), sku_id, left, at=facts.now))
     async with tx.pipelined():
         await _insert_orders(tx, taken, facts)
         await _insert_lines(tx, taken, facts)
         await _raise_bought(tx, taken, facts)
+        spent = [
+            (line.grant_id, one.placed.id) for one in taken for line in one.ask.lines if line.grant_id is not None
+        ]
+        if spent:
+            await live.spend_grants(tx, spent)
         await catalog.reserve_many(
             tx,
             [
-                (facts.shelves[line.sku_id.int].sku_id, line.quantity, one.placed.id)
+                (facts.shelves[line.sku_id.int].sku_id, line.quantity, one.placed.id, wave_of(line, facts))
                 for one in taken
                 for line in one.ask.lines
             ],
@@ -256,19 +272,21 @@ async def _insert_orders(tx: Tx, taken: list[Taken], facts: Facts) -> None:
 
 async def _insert_lines(tx: Tx, taken: list[Taken], facts: Facts) -> None:
     rows = [
-        (one.placed.id, no, line, facts.shelves[line.sku_id.int])
+        (one.placed.id, no, line, facts.shelves[line.sku_id.int], _quote_of(line, facts))
         for one in taken
         for no, line in enumerate(one.ask.lines, start=1)
     ]
     await tx.run(
         """
         INSERT INTO orders.line (order_id, no, sku_id, product_id, cart_item_id, quantity, unit_price_amount, title,
-                                 options)
-        SELECT order_id, no, sku_id, product_id, cart_item_id, quantity, unit_price_amount, title, options::jsonb
+                                 options, wave_id, promise_id)
+        SELECT order_id, no, sku_id, product_id, cart_item_id, quantity, unit_price_amount, title, options::jsonb,
+               wave_id, promise_id
         FROM unnest(%(orders)s::uuid[], %(numbers)s::smallint[], %(skus)s::uuid[], %(products)s::uuid[],
                     %(items)s::uuid[], %(quantities)s::integer[], %(prices)s::bigint[], %(titles)s::text[],
-                    %(options)s::text[])
-          AS taken (order_id, no, sku_id, product_id, cart_item_id, quantity, unit_price_amount, title, options)
+                    %(options)s::text[], %(waves)s::uuid[], %(promises)s::uuid[])
+          AS taken (order_id, no, sku_id, product_id, cart_item_id, quantity, unit_price_amount, title, options,
+                    wave_id, promise_id)
         """,
         orders=[row[0] for row in rows],
         numbers=[row[1] for row in rows],
@@ -279,12 +297,23 @@ async def _insert_lines(tx: Tx, taken: list[Taken], facts: Facts) -> None:
         prices=[row[2].price_amount for row in rows],
         titles=[row[3].title for row in rows],
         options=[row[3].options for row in rows],
+        waves=_or_none([row[4] and row[4].wave_id for row in rows]),
+        promises=_or_none([row[4] and row[4].promise_id for row in rows]),
     )
 
 
+def _or_none(ids: list[UUID | None]) -> list[UUID | None]:
+    """Nothing at all where all are missing: `unnest` pads a shorter array with nulls."""
+    return ids if any(ids) else []
+
+
+def _quote_of(line: AskLine, facts: Facts) -> live.Quote | None:
+    return None if line.cart_item_id is None else facts.quotes[line.cart_item_id.int, line.sku_id.int]
+
+
 async def _raise_bought(tx: Tx, taken: list[Taken], facts: Facts) -> None:
-    """Remember the new counts of limited items (the rows are ours: the cart item is locked)."""
-    limited = {item for (item, _), quote in facts.quotes.items() if quote.limit_per_person is not None}
+    """Remember the new counts of limited items and waves (the rows are ours: the cart item is locked)."""
+    limited = {item: quote.wave_id for (item, _), quote in facts.quotes.items() if quote.limit_per_person is not None}
     persons = {
         (line.cart_item_id.int, one.ask.buyer_id.int): (line.cart_item_id, one.ask.buyer_id)
         for one in taken
@@ -293,14 +322,18 @@ async def _raise_bought(tx: Tx, taken: list[Taken], facts: Facts) -> None:
     }
     if not persons:
         return
-    rows = [persons[key] for key in sorted(persons)]
+    rows = [(*persons[key], limited[key[0]]) for key in sorted(persons)]
     await tx.run(
         """
-        INSERT INTO orders.bought (cart_item_id, buyer_id, quantity)
-        SELECT * FROM unnest(%(items)s::uuid[], %(buyers)s::uuid[], %(quantities)s::integer[])
-        ON CONFLICT (cart_item_id, buyer_id) DO UPDATE SET quantity = excluded.quantity
+        INSERT INTO orders.bought (cart_item_id, buyer_id, wave_id, quantity)
+        SELECT * FROM unnest(%(items)s::uuid[], %(buyers)s::uuid[], %(waves)s::uuid[], %(quantities)s::integer[])
+        ON CONFLICT (cart_item_id, buyer_id, wave_id) DO UPDATE SET quantity = excluded.quantity
         """,
-        items=[item_id for item_id, _ in rows],
-        buyers=[buyer_id for _, buyer_id in rows],
-        quantities=[facts.bought[buyer_id.int, item_id.int] for item_id, buyer_id in rows],
+        items=[item_id for item_id, _, _ in rows],
+        buyers=[buyer_id for _, buyer_id, _ in rows],
+        waves=[wave_id or NO_WAVE for _, _, wave_id in rows],
+        quantities=[
+            facts.bought[buyer_id.int, item_id.int if wave_id is None else wave_id.int]
+            for item_id, buyer_id, wave_id in rows
+        ],
     )

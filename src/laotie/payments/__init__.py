@@ -1,7 +1,7 @@
 """Payments: money that comes from buyers and goes back to them, through whichever provider is set.
 
-Owns payments, refunds, the messages of providers, and the discrepancies between their word and ours. Knows orders by
-their ids alone. `sandbox` is a provider of its own that moves no money.
+Owns payments, refunds, the messages of providers, and the discrepancies between their word and ours. Knows orders and
+wallets by their ids alone. `sandbox` is a provider of its own that moves no money.
 
 Promises: no provider is called while a transaction is open; every call may be repeated (ids are idempotency keys);
 each message of a provider takes effect once, whenever it comes; a sum that differs moves nothing; a refund that was
@@ -11,7 +11,7 @@ asked for is tried until it is done. Tells `PaymentCaptured`, `PaymentFailed`, `
 from laotie.payments import sandbox
 from laotie.payments.evidence import list_facts, sum_facts
 from laotie.payments.hearing import hear
-from laotie.payments.listing import get, list_of_orders, tally
+from laotie.payments.listing import get, list_of_orders, sum_topups, tally
 from laotie.payments.model import (
     MOVES,
     WEBHOOK_BODY_BYTES_MAX,
@@ -21,6 +21,7 @@ from laotie.payments.model import (
     PaymentState,
     ProviderDown,
     ProviderRefused,
+    Purpose,
     Refund,
     RefundId,
     RefundState,
@@ -32,7 +33,7 @@ from laotie.payments.model import (
 from laotie.payments.provider import Capability, Provider
 from laotie.payments.providers import open_provider
 from laotie.payments.refunds import find_refund, refund
-from laotie.payments.taking import authorise, start
+from laotie.payments.taking import authorise, start, start_topup
 
 __all__ = [
     "MOVES",
@@ -45,6 +46,7 @@ __all__ = [
     "Provider",
     "ProviderDown",
     "ProviderRefused",
+    "Purpose",
     "Refund",
     "RefundId",
     "RefundState",
@@ -62,6 +64,8 @@ __all__ = [
     "refund",
     "sandbox",
     "start",
+    "start_topup",
     "sum_facts",
+    "sum_topups",
     "tally",
 ]

@@ -95,7 +95,7 @@ async def _lock(tx: Tx, provider: str, payment_id: PaymentId | None) -> Payment 
         Payment,
         """
         SELECT id, order_id, buyer_id, provider, provider_ref, amount, currency, state, next_url, failure,
-               refunding_amount, refunded_amount, created_at, captured_at
+               refunding_amount, refunded_amount, created_at, captured_at, purpose, wallet_id
         FROM payments.payment WHERE id = %(id)s AND provider = %(provider)s FOR UPDATE
         """,
         id=payment_id,
@@ -125,6 +125,8 @@ async def _move(tx: Tx, payment: Payment, state: PaymentState, report: Report) -
                 amount=payment.amount,
                 currency=payment.currency,
                 captured_at=tx.now,
+                purpose=payment.purpose,
+                wallet_id=payment.wallet_id,
             )
         )
     elif state is PaymentState.failed:

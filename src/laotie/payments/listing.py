@@ -12,7 +12,7 @@ async def get(tx: Tx, payment_id: PaymentId, *, buyer_id: AccountId | None = Non
         Payment,
         """
         SELECT id, order_id, buyer_id, provider, provider_ref, amount, currency, state, next_url, failure,
-               refunding_amount, refunded_amount, created_at, captured_at
+               refunding_amount, refunded_amount, created_at, captured_at, purpose, wallet_id
         FROM payments.payment
         WHERE id = %(id)s AND (%(buyer_id)s::uuid IS NULL OR buyer_id = %(buyer_id)s)
         """,
@@ -31,7 +31,7 @@ async def list_of_orders(tx: Tx, order_ids: list[OrderId]) -> dict[OrderId, list
         Payment,
         """
         SELECT id, order_id, buyer_id, provider, provider_ref, amount, currency, state, next_url, failure,
-               refunding_amount, refunded_amount, created_at, captured_at
+               refunding_amount, refunded_amount, created_at, captured_at, purpose, wallet_id
         FROM payments.payment WHERE order_id = ANY(%(order_ids)s) ORDER BY order_id, created_at, id
         """,
         order_ids=order_ids,
@@ -64,3 +64,14 @@ async def tally(tx: Tx) -> Tally:
         """,
     )
 
+
+
+async def sum_topups(tx: Tx) -> dict[str, int]:
+    """What was paid into wallets, by currency."""
+    rows = await tx.tuples(
+        """
+        SELECT currency, sum(amount - refunded_amount)::bigint FROM payments.payment
+        WHERE purpose = 'topup' AND captured_at IS NOT NULL GROUP BY currency
+        """
+    )
+    return dict(rows)

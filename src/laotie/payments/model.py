@@ -48,6 +48,14 @@ has not undone it.
 """
 
 
+class Purpose(StrEnum):
+    """What is paid for."""
+
+    order = "order"
+    topup = "topup"
+    """Money for a wallet; `order_id` is then the payment's own id."""
+
+
 class RefundState(StrEnum):
     """Where a refund stands."""
 
@@ -74,6 +82,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     refunded_amount: int
     created_at: datetime
     captured_at: datetime | None
+    purpose: Purpose = Purpose.order
+    wallet_id: UUID | None = None
 
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from laotie.payments.model import (
     PaymentState,
     ProviderDown,
     ProviderRefused,
+    Purpose,
     pause_s,
 )
 from laotie.payments.provider import Charge, Started
@@ -33,14 +34,38 @@ FIRST_JOB_AFTER_S = 3
 async def start(
     tx: Tx, *, payment_id: PaymentId, order_id: OrderId, buyer_id: AccountId, money: Money, provider: str
 ) -> Payment:
-    """Write down an attempt to pay; `authorise` then asks the provider.
+    """Write down an attempt to pay an order; `authorise` then asks the provider.
 
     `payment_id` is made by the client: the same again gives the payment there is, with other content `IdReused`.
     """
+    return await _start(tx, payment_id, order_id, buyer_id, money, provider, Purpose.order, None)
+
+
+async def start_topup(
+    tx: Tx, *, payment_id: PaymentId, buyer_id: AccountId, wallet_id: UUID, money: Money, provider: str
+) -> Payment:
+    """The same for money into a wallet, whose owner is an account or a shop."""
+    return await _start(
+        tx, payment_id, OrderId(payment_id), buyer_id, money, provider, Purpose.topup, wallet_id
+    )
+
+
+async def _start(
+    tx: Tx,
+    payment_id: PaymentId,
+    order_id: OrderId,
+    buyer_id: AccountId,
+    money: Money,
+    provider: str,
+    purpose: Purpose,
+    wallet_id: UUID | None,
+) -> Payment:
     fresh = await tx.run(
         """
-        INSERT INTO payments.payment (id, order_id, buyer_id, provider, amount, currency, state, created_at, changed_at)
-        VALUES (%(id)s, %(order_id)s, %(buyer_id)s, %(provider)s, %(amount)s, %(currency)s, 'created', %(now)s, %(now)s)
+        INSERT INTO payments.payment (id, order_id, buyer_id, provider, amount, currency, state, created_at, changed_at,
+                                      purpose, wallet_id)
+        VALUES (%(id)s, %(order_id)s, %(buyer_id)s, %(provider)s, %(amount)s, %(currency)s, 'created', %(now)s, %(now)s,
+                %(purpose)s, %(wallet_id)s)
         ON CONFLICT (id) DO NOTHING
         """,
         id=payment_id,
@@ -49,11 +74,15 @@ async def start(
         provider=provider,
         amount=money.amount,
         currency=money.currency,
+        purpose=purpose,
+        wallet_id=wallet_id,
         now=tx.now,
     )
     payment = await get(tx, payment_id)
-    asked = (order_id, buyer_id, provider, money.amount, money.currency)
-    if (payment.order_id, payment.buyer_id, payment.provider, payment.amount, payment.currency) != asked:
+    asked = (order_id, buyer_id, provider, money.amount, money.currency, wallet_id)
+    if asked != (
+        payment.order_id, payment.buyer_id, payment.provider, payment.amount, payment.currency, payment.wallet_id
+    ):  # fmt: skip
         raise IdReused()
     if fresh:
         later = tx.now + timedelta(seconds=FIRST_JOB_AFTER_S)
@@ -76,7 +105,7 @@ async def authorise(db: Database, settings: Settings, payment_id: PaymentId) -> 
         order_id=payment.order_id,
         buyer_id=payment.buyer_id,
         money=Money(payment.amount, payment.currency),
-        return_url=f"{settings.base_url}/orders/{payment.order_id}/result",
+        return_url=f"{settings.base_url}{_return_path(payment)}",
     )
     try:
         started = await open_provider(payment.provider, db=db, settings=settings).authorise(charge)
@@ -86,6 +115,12 @@ async def authorise(db: Database, settings: Settings, payment_id: PaymentId) -> 
     except ProviderRefused as refusal:
         return await _record_failure(db, payment_id, reason=refusal.reason)
     return await _record_start(db, payment_id, started)
+
+
+def _return_path(payment: Payment) -> str:
+    if payment.purpose is Purpose.topup:
+        return f"/me/wallet?payment={payment.id}"
+    return f"/orders/{payment.order_id}/result"
 
 
 @jobs.task("payments.authorise")

@@ -1,20 +1,24 @@
 """The way into a show, and what may be credited to it: entries exchanged for visits, visits traced, links shared."""
 
+import re
 from datetime import timedelta
 
-from laotie import fans, identity, live
+from laotie import fans, identity, live, videos
 from laotie.base.db import Tx
 from laotie.base.entry import Entry, EntryNotYours, Source, Visit, mint_entry, open_visit, read_visit, sign_visit
 from laotie.base.ids import AccountId, ShopId, ShowId, ViewerId, new_id
 from laotie.base.signer import Signer
-from laotie.identity import Actor
+from laotie.identity import Actor, Role
 from laotie.traffic.model import SHARE_LINK, Admission, ShareLink
+
+SHOW_LINK = re.compile(r"/shows/([0-9a-f-]{36})")
+MESSAGE = "message"
 
 
 async def enter(tx: Tx, signer: Signer, actor: Actor, show_id: ShowId, *, entry: str | None) -> Admission:
     """Exchange an entry token, or none, for a visit and a ticket to the show's socket.
 
-    Refuses `NotFound`, `ShowEnded`, a token that is forged, expired, somebody else's or leads elsewhere. Without a
+    Refuses `NotFound`, `ShowEnded`, `Banned`, `Kicked`, a token that is forged, expired, somebody else's or leads elsewhere. Without a
     token the visit is `direct`.
     """
     show = await live.get_show(tx, show_id)
@@ -24,10 +28,16 @@ async def enter(tx: Tx, signer: Signer, actor: Actor, show_id: ShowId, *, entry:
         signer,
         entry,
         viewer_id=actor.viewer_id,
-        merged=await _merged(tx, actor),
+        merged=await merged_into(tx, actor),
         show_id=show_id,
         at=tx.now,
     )
+    scopes = await _scopes_at(tx, actor, show.shop_id)
+    if not scopes:
+        await live.check_entry(
+            tx, show_id, viewer_id=actor.viewer_id, device_id=actor.device_id, address=actor.address
+        )
+    followed_at = await fans.find_follow_since(tx, actor.viewer_id, show.streamer.id)
     ticket = live.Ticket(
         jti=new_id(),
         viewer_id=actor.viewer_id,
@@ -36,8 +46,10 @@ async def enter(tx: Tx, signer: Signer, actor: Actor, show_id: ShowId, *, entry:
         show_id=show_id,
         shop_id=show.shop_id,
         visit=visit,
-        scopes=await _scopes_at(tx, actor, show.shop_id),
-        follows=await fans.is_following(tx, actor.viewer_id, show.streamer.id),
+        scopes=scopes,
+        follows=followed_at is not None,
+        followed_at=followed_at,
+        device_id=actor.device_id,
     )
     return Admission(
         ticket=live.issue_ticket(signer, ticket),
@@ -58,19 +70,33 @@ async def share(tx: Tx, signer: Signer, actor: Actor, show_id: ShowId) -> ShareL
     return ShareLink(url=f"/s/{show.id}?entry={entry}", entry=entry)
 
 
+def credit_notice(tx: Tx, signer: Signer, viewer_id: ViewerId, link: str) -> str | None:
+    """The entry of a notice that this viewer was sent and opens, if it leads to a show: a message, private traffic."""
+    found = SHOW_LINK.fullmatch(link)
+    if found is None:
+        return None
+    return mint_entry(
+        signer,
+        Entry(source=Source.private, placement=MESSAGE, at=tx.now, viewer_id=viewer_id, subject=found[1]),
+    )
+
+
 async def trace_visit(tx: Tx, signer: Signer, actor: Actor, token: str, *, streamer_id: AccountId) -> Visit | None:
     """The actor's visit, as far as it can be credited with what they do for this streamer.
 
     Refuses a token that is forged, expired or somebody else's; a visit to another streamer's show explains nothing.
     """
     visit = read_visit(signer, token)
-    if visit.viewer_id != actor.viewer_id and visit.viewer_id not in await _merged(tx, actor):
+    if visit.viewer_id != actor.viewer_id and visit.viewer_id not in await merged_into(tx, actor):
         raise EntryNotYours()
+    if visit.show_id is None:
+        return visit if await videos.find_streamer(tx, visit.placement) == streamer_id else None
     hosts = await live.find_hosts(tx, [visit.show_id])
     return visit if hosts.get(visit.show_id) == streamer_id else None
 
 
-async def _merged(tx: Tx, actor: Actor) -> frozenset[ViewerId]:
+async def merged_into(tx: Tx, actor: Actor) -> frozenset[ViewerId]:
+    """The guests that have become this person."""
     return await identity.merged_guests(tx, actor.viewer_id) if actor.account_id is not None else frozenset()
 
 
@@ -86,7 +112,7 @@ async def _scopes_at(tx: Tx, actor: Actor, shop_id: ShopId) -> frozenset[str]:
     if actor.seat_holder_id is None:
         return frozenset()
     seat = await identity.find_seat(tx, actor, shop_id)
-    if seat is None:
-        return frozenset()
-    held = {scope.value for scope in seat.scopes}
-    return frozenset(held if actor.token_scopes is None else held & {scope.value for scope in actor.token_scopes})
+    held = {scope.value for scope in seat.scopes} if seat is not None else set()
+    if actor.token_scopes is not None:
+        held &= {scope.value for scope in actor.token_scopes}
+    return frozenset(held | {Role.operator.value} if Role.operator in actor.roles else held)

@@ -12,20 +12,30 @@ from litestar.routes import HTTPRoute
 from litestar.types import Method, Scope
 
 from laotie import __version__
+from laotie.fun import Desk
 from laotie.identity import Actor, Attempts
 from laotie.web import (
     audit,
+    board,
     catalog,
+    clips,
     fans,
+    fun,
     health,
+    hooks,
     identity,
     live,
     media,
+    messages,
+    moderation,
     orders,
     payments,
     problems,
+    replay,
     static,
     traffic,
+    uploads,
+    videos,
 )
 from laotie.web.authentication import Authenticator
 from laotie.web.house import House
@@ -34,19 +44,23 @@ from laotie.web.openapi import complete
 from laotie.web.reading import Asked
 
 PROVIDED = frozenset(
-    "actor attempts authenticator bus clock db house media settings signer till".split()  # noqa: SIM905
+    "actor archive attempts authenticator bus clock db desk house media settings signer till".split()  # noqa: SIM905
 )
 """What handlers may ask for by name, as `Given[…]`."""
 
 ROOMS = {
     "identity": identity.ROUTES,
     "catalog": catalog.ROUTES,
-    "live": live.ROUTES,
+    "live": [*live.ROUTES, *moderation.ROUTES],
     "fans": fans.ROUTES,
+    "messages": messages.ROUTES,
     "traffic": traffic.ROUTES,
-    "orders": orders.ROUTES,
+    "orders": [*orders.ROUTES, *board.ROUTES],
+    "fun": fun.ROUTES,
     "payments": payments.ROUTES,
-    "media": media.ROUTES,
+    "media": [*media.ROUTES, *hooks.ROUTES],
+    "replay": [*replay.ROUTES, *clips.ROUTES],
+    "videos": [*uploads.ROUTES, *videos.ROUTES],
     "audit": audit.ROUTES,
     "service": [*health.ROUTES, *problems.ROUTES, *static.ROUTES],
 }
@@ -109,11 +123,13 @@ def _resolve_in_line(app: Litestar) -> None:
 
 def _provided(house: House, authenticator: Authenticator) -> dict[str, Provide]:
     given = {
+        "archive": house.archive,
         "attempts": Attempts(registrations_per_hour=house.settings.registrations_per_hour),
         "authenticator": authenticator,
         "bus": house.bus,
         "clock": house.clock,
         "db": house.db,
+        "desk": house.desk or Desk(house.db),
         "house": house,
         "media": house.media,
         "settings": house.settings,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import msgspec
 
@@ -26,6 +27,7 @@ from laotie.web.problems import CrossSite
 SESSION_COOKIE = "laotie_session"
 GUEST_COOKIE = "laotie_guest"
 CSRF_COOKIE = "laotie_csrf"
+DEVICE_COOKIE = "laotie_device"
 REMEMBERED_S = 5.0
 REMEMBERED_MAX = 50_000
 SECRET_LENGTH_MAX = 200
@@ -48,6 +50,7 @@ class Authenticator:
         self._lasts = timedelta(days=house.settings.session_days)
         self._known: dict[str, Known] = {}
         self._guests: dict[str, ViewerId] = {}
+        self._devices: dict[str, UUID] = {}
         self._secrets_of: dict[AccountId, set[str]] = {}
         self._own_origin = urlsplit(house.settings.base_url).netloc
         house.bus.subscribe("events.identity.sessions_ended", self._heard)
@@ -56,8 +59,24 @@ class Authenticator:
         """Who is asking, or a refusal: `Unauthenticated` for a token nobody has, `CrossSite` for a forged request."""
         actor = await self._recognise(method, headers)
         return msgspec.structs.replace(
-            actor, address=client, user_agent=headers.get(b"user-agent", b"").decode("latin-1")
+            actor,
+            address=client,
+            user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
+            device_id=self._device(headers),
         )
+
+    def _device(self, headers: Mapping[bytes, bytes]) -> UUID | None:
+        if b"laotie_device" not in headers.get(b"cookie", b""):
+            return None
+        token = read_cookies(headers).get(DEVICE_COOKIE, "")
+        device_id = self._devices.get(token)
+        if device_id is None and 0 < len(token) <= SECRET_LENGTH_MAX:
+            device_id = identity.recognise_device(self._house.signer, token)
+            if device_id is not None:
+                if len(self._devices) >= REMEMBERED_MAX:
+                    self._devices.clear()
+                self._devices[token] = device_id
+        return device_id
 
     async def _recognise(self, method: str, headers: Mapping[bytes, bytes]) -> Actor:
         authorization = headers.get(b"authorization")

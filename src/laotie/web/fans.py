@@ -5,12 +5,12 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import delete, get, put
+from litestar import delete, get, patch, put
 
 from laotie import fans, live, traffic
 from laotie.base.db import Database
 from laotie.base.entry import Source
-from laotie.base.ids import AccountId, ViewerId
+from laotie.base.ids import AccountId, ShowId, ViewerId
 from laotie.base.refusals import Unauthenticated
 from laotie.base.signer import Signer
 from laotie.identity import Actor
@@ -30,6 +30,20 @@ class FollowView(msgspec.Struct):
     streamer: live.Person
     since: datetime
     source: Source
+    notify: bool
+
+
+class FollowChange(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether I hear that they go live."""
+
+    notify: bool
+
+
+class ReminderView(msgspec.Struct):
+    """A show that I am reminded of, and since when."""
+
+    show_id: ShowId
+    asked_at: datetime
 
 
 @put("/api/follows/{streamer_id:uuid}", status_code=204)
@@ -62,7 +76,39 @@ async def list_follows(actor: Given[Actor], db: Given[Database]) -> Page[FollowV
     async with db.read() as tx:
         follows = await fans.list_follows(tx, actor.viewer_id)
         people = await live.find_people(tx, [one.streamer_id for one in follows])
-    return Page(items=[FollowView(people[one.streamer_id], one.since, one.source) for one in follows])
+    return Page(items=[FollowView(people[one.streamer_id], one.since, one.source, one.notify) for one in follows])
+
+
+@patch("/api/follows/{streamer_id:uuid}", status_code=204)
+async def change_follow(
+    streamer_id: FromPath[UUID], data: JSONBody[FollowChange], actor: Given[Actor], db: Given[Database]
+) -> None:
+    """Hear of this streamer's starts, or not."""
+    async with db.tx() as tx:
+        await fans.set_notify(tx, _recognised(actor), AccountId(streamer_id), notify=data.notify)
+
+
+@put("/api/shows/{show_id:uuid}/reminder", status_code=204)
+async def set_reminder(show_id: FromPath[UUID], actor: Given[Actor], db: Given[Database]) -> None:
+    """Remind me ten minutes before the show and when it starts, and tell me when it moves or is called off."""
+    async with db.tx() as tx:
+        show = await live.get_show(tx, ShowId(show_id))
+        await fans.remind(tx, _recognised(actor), show.id)
+
+
+@delete("/api/shows/{show_id:uuid}/reminder", status_code=204)
+async def remove_reminder(show_id: FromPath[UUID], actor: Given[Actor], db: Given[Database]) -> None:
+    """Remind me of this show no more."""
+    async with db.tx() as tx:
+        await fans.forget_reminder(tx, _recognised(actor), ShowId(show_id))
+
+
+@get("/api/me/reminders")
+async def list_reminders(actor: Given[Actor], db: Given[Database]) -> Page[ReminderView]:
+    """The shows that I am reminded of, the latest wish first."""
+    async with db.read() as tx:
+        found = await fans.list_reminders(tx, actor.viewer_id)
+    return Page(items=[ReminderView(one.show_id, one.asked_at) for one in found])
 
 
 def _recognised(actor: Actor) -> ViewerId:
@@ -72,4 +118,4 @@ def _recognised(actor: Actor) -> ViewerId:
     return actor.viewer_id
 
 
-ROUTES = [follow, unfollow, list_follows]
+ROUTES = [follow, unfollow, change_follow, list_follows, set_reminder, remove_reminder, list_reminders]

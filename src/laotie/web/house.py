@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from laotie.base.bus import Bus
 from laotie.base.clock import Clock
 from laotie.base.db import Database
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
-from laotie.media import MediaServer
+from laotie.fun import Desk
+from laotie.media import Archive, MediaServer
 from laotie.orders import Till
 
 Check = Callable[[], Awaitable[str | None]]
@@ -24,8 +26,14 @@ class House:
     signer: Signer
     bus: Bus
     till: Till | None = None
+    desk: Desk | None = None
     media: MediaServer | None = None
     parts: dict[str, Check] = field(default_factory=dict)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The recordings of this data directory."""
+        return Archive(self.settings.data_path / "recordings")
 
     @property
     def clock(self) -> Clock:

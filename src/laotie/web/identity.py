@@ -11,13 +11,14 @@ from litestar.params import QueryParameter
 
 from laotie import catalog, identity
 from laotie.base.db import Database
-from laotie.base.ids import AccountId, ShopId
+from laotie.base.ids import AccountId, ShopId, new_id
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
 from laotie.identity import Actor, Attempts, SignedIn
 from laotie.identity.guests import GUEST_AGE_MAX_S
 from laotie.web.authentication import (
     CSRF_COOKIE,
+    DEVICE_COOKIE,
     GUEST_COOKIE,
     SESSION_COOKIE,
     Authenticator,
@@ -272,11 +273,14 @@ async def show_me(
 ) -> Response[Me]:
     """Who is asking. A guest is given a cookie, by which they are the same guest from now on."""
     if actor.account_id is not None:
-        return _answer(await _describe(db, actor, csrf=_csrf(request, actor)))
+        me = await _describe(db, actor, csrf=_csrf(request, actor))
+        return _answer(me, cookies=_device(signer, actor, request, settings))
     if actor.token_id is not None:
         return _answer(_describe_guest(actor, csrf=None))
     token = request.cookies.get(GUEST_COOKIE) if actor.is_known_guest else None
-    cookies = [] if SESSION_COOKIE not in request.cookies else [_expired(SESSION_COOKIE, request, settings)]
+    cookies = _device(signer, actor, request, settings)
+    if SESSION_COOKIE in request.cookies:
+        cookies.append(_expired(SESSION_COOKIE, request, settings))
     if token is None:
         token = identity.sign_guest(signer, actor.viewer_id)
         cookies.append(_cookie(GUEST_COOKIE, token, request, settings, lasts_s=GUEST_AGE_MAX_S))
@@ -504,6 +508,14 @@ def _answer(me: Me, *, status: int = 200, cookies: list[Cookie] | None = None) -
 
 def _csrf(request: Request[Any, Any, Any], actor: Actor) -> str | None:
     return None if actor.session_id is None else csrf_token(request.cookies[SESSION_COOKIE])
+
+
+def _device(signer: Signer, actor: Actor, request: Request[Any, Any, Any], settings: Settings) -> list[Cookie]:
+    """A browser that is new here gets a name of its own, which stays whoever signs in (bans hold on to it)."""
+    if actor.device_id is not None or actor.token_id is not None:
+        return []
+    token = identity.sign_device(signer, new_id())
+    return [_cookie(DEVICE_COOKIE, token, request, settings, lasts_s=GUEST_AGE_MAX_S)]
 
 
 def _cookie(name: str, value: str, request: Request[Any, Any, Any], settings: Settings, *, lasts_s: int) -> Cookie:

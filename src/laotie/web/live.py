@@ -1,6 +1,6 @@
 """Rooms, shows and their carts over HTTP, and the way into a show."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -11,7 +11,7 @@ from litestar.params import QueryParameter
 
 from laotie import identity, live, traffic
 from laotie.base.db import Database
-from laotie.base.ids import AccountId, CartItemId, RoomId, ShopId, ShowId
+from laotie.base.ids import AccountId, CartItemId, RoomId, ShopId, ShowId, SkuId
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
 from laotie.catalog import Store
@@ -20,12 +20,16 @@ from laotie.live import (
     CartItem,
     CartItemChange,
     CartItemDraft,
+    Promise,
+    PromiseDraft,
     RoomChange,
     Show,
     ShowCard,
     ShowChange,
     ShowDraft,
     ShowState,
+    Wave,
+    WaveDraft,
 )
 from laotie.media import ChannelId, MediaServer, State, Stats
 from laotie.web.catalog import ShopView, view_shop
@@ -57,6 +61,8 @@ class Ingest(msgspec.Struct):
     rtmp_url: str
     key: str | None
     issued_at: datetime | None
+    refusals: list[live.IngestRefusal] = []
+    """Who was refused lately at this room's doors, newest first."""
 
 
 class OwnRoom(msgspec.Struct):
@@ -67,6 +73,7 @@ class OwnRoom(msgspec.Struct):
     shop_id: ShopId
     title: str
     cover: str | None
+    records: bool
     created_at: datetime
     ingest: Ingest
 
@@ -111,6 +118,26 @@ class Pin(msgspec.Struct, forbid_unknown_fields=True):
     item_id: CartItemId | None
 
 
+class MorePieces(msgspec.Struct, forbid_unknown_fields=True):
+    """Pieces of one of the wave's SKUs, under an id of the client's own."""
+
+    id: UUID
+    sku_id: SkuId
+    pieces: int
+
+
+class Waves(msgspec.Struct):
+    """A show's waves in the order they were planned, those of items that are gone, too."""
+
+    items: list[Wave]
+
+
+class Promises(msgspec.Struct):
+    """What was promised in a show, in the order of time: its truth record."""
+
+    items: list[Promise]
+
+
 class Entrance(msgspec.Struct, forbid_unknown_fields=True):
     """The entry token of the placement that led here; none is a direct visit."""
 
@@ -126,10 +153,21 @@ class TicketView(msgspec.Struct):
     expires_at: datetime
 
 
+class PublicationView(msgspec.Struct):
+    """Permission to send the show's picture from this browser: one connection, begun before it expires."""
+
+    ticket: str
+    ws_path: str
+    expires_at: datetime
+
+
 class IngestStats(msgspec.Struct):
-    """What arrives from the show's encoder."""
+    """What arrives from the show's encoder, and who was refused lately at the room's doors."""
 
     state: str
+    door: str
+    transcoding: bool
+    lag_ms: int | None
     bits_per_s: int
     frames_per_s: float
     width: int
@@ -138,6 +176,10 @@ class IngestStats(msgspec.Struct):
     last_packet_age_s: float | None
     interruptions: int
     live_since: datetime | None
+    away_since: datetime | None
+    encoder_restarts: int
+    key_frame_interval_s: float | None
+    refusals: list[live.IngestRefusal]
 
 
 @post("/api/rooms/mine", status_code=201)
@@ -154,7 +196,8 @@ async def open_room(
 async def show_own_room(actor: Given[Actor], db: Given[Database], settings: Given[Settings]) -> OwnRoom:
     """My room, with the stream key masked."""
     async with db.read() as tx:
-        return _own_room(await live.get_own_room(tx, actor), settings)
+        room = await live.get_own_room(tx, actor)
+        return _own_room(room, settings, await live.list_refusals(tx, room.id))
 
 
 @patch("/api/rooms/mine")
@@ -286,6 +329,23 @@ async def end_show(
         return await live.end_show(tx, actor, ShowId(show_id))
 
 
+@post("/api/shows/{show_id:uuid}/publications", status_code=201)
+async def permit_publication(
+    show_id: FromPath[UUID],
+    actor: Given[Actor],
+    db: Given[Database],
+    signer: Given[Signer],
+    settings: Given[Settings],
+    data: JSONBody[Nothing | None] = None,
+) -> Response[PublicationView]:
+    """Go live from this browser: a ticket to the ingest socket."""
+    async with db.read() as tx:
+        ticket = await live.permit_publication(tx, signer, actor, ShowId(show_id))
+        expires_at = tx.now + timedelta(seconds=live.TICKET_AGE_MAX_S)
+    view = PublicationView(ticket, _ws_path(settings, "/ingest"), expires_at)
+    return Response(view, headers={"cache-control": "no-store"})
+
+
 @get("/api/shows/{show_id:uuid}/ingest")
 async def show_ingest(
     show_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], media: Given[MediaServer | None]
@@ -294,11 +354,13 @@ async def show_ingest(
     async with db.read() as tx:
         show = await live.get_show(tx, ShowId(show_id))
         await identity.require_seat(tx, actor, show.shop_id, Scope.show)
+        refusals = await live.list_refusals(tx, show.room_id)
     channel_id = ChannelId(show_id)
     stats = Stats(channel_id=channel_id, state=State.IDLE)
     if media is not None and media.find_state(channel_id) is not None:
         stats = media.stats(channel_id)
-    return IngestStats(**{name: getattr(stats, name) for name in IngestStats.__struct_fields__})
+    told = {name: getattr(stats, name) for name in IngestStats.__struct_fields__ if name != "refusals"}
+    return IngestStats(**told, refusals=refusals)
 
 
 @get("/api/shows/{show_id:uuid}/cart")
@@ -340,6 +402,66 @@ async def pin_item(show_id: FromPath[UUID], data: JSONBody[Pin], actor: Given[Ac
         await live.pin_item(tx, actor, ShowId(show_id), data.item_id)
 
 
+@post("/api/cart-items/{item_id:uuid}/promises", status_code=201)
+async def say_promise(
+    item_id: FromPath[UUID], data: JSONBody[PromiseDraft], actor: Given[Actor], db: Given[Database]
+) -> Promise:
+    """Promise something of an item; while a wave is open, for that wave. A promised price binds at once."""
+    async with db.tx() as tx:
+        return await live.say_promise(tx, actor, CartItemId(item_id), data)
+
+
+@get("/api/shows/{show_id:uuid}/promises")
+async def list_promises(show_id: FromPath[UUID], db: Given[Database]) -> Promises:
+    """The truth record of a show: what was promised, and when."""
+    async with db.read() as tx:
+        await live.get_show(tx, ShowId(show_id))
+        return Promises(await live.list_promises(tx, ShowId(show_id)))
+
+
+@post("/api/cart-items/{item_id:uuid}/waves", status_code=201)
+async def plan_wave(
+    item_id: FromPath[UUID], data: JSONBody[WaveDraft], actor: Given[Actor], db: Given[Database]
+) -> Wave:
+    """Set pieces aside for a wave of this item, and open it unless it waits. Said again, it is the same wave."""
+    async with db.tx() as tx:
+        return await live.plan_wave(tx, actor, CartItemId(item_id), data)
+
+
+@get("/api/shows/{show_id:uuid}/waves")
+async def list_waves(show_id: FromPath[UUID], actor: Given[Actor], db: Given[Database]) -> Waves:
+    """All waves of a show with their figures."""
+    async with db.read() as tx:
+        return Waves(await live.list_waves(tx, actor, ShowId(show_id)))
+
+
+@post("/api/waves/{wave_id:uuid}/opening", status_code=200)
+async def open_wave(
+    wave_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], data: JSONBody[Nothing | None] = None
+) -> Wave:
+    """Open a wave that waits; the one before it ends."""
+    async with db.tx() as tx:
+        return await live.open_wave(tx, actor, wave_id)
+
+
+@post("/api/waves/{wave_id:uuid}/closing", status_code=200)
+async def close_wave(
+    wave_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], data: JSONBody[Nothing | None] = None
+) -> Wave:
+    """End a wave, or give up one that waits; what is left goes back to the shelf."""
+    async with db.tx() as tx:
+        return await live.close_wave(tx, actor, wave_id)
+
+
+@post("/api/waves/{wave_id:uuid}/pieces", status_code=201)
+async def add_pieces(
+    wave_id: FromPath[UUID], data: JSONBody[MorePieces], actor: Given[Actor], db: Given[Database]
+) -> Wave:
+    """Set more pieces aside for a wave. Said again, it adds nothing more."""
+    async with db.tx() as tx:
+        return await live.add_pieces(tx, actor, wave_id, data.id, sku_id=data.sku_id, pieces=data.pieces)
+
+
 @post("/api/shows/{show_id:uuid}/tickets", status_code=201)
 async def issue_ticket(
     show_id: FromPath[UUID],
@@ -374,18 +496,20 @@ def with_cover(card: ShowCard, media: MediaServer | None) -> ShowCard:
     return msgspec.structs.replace(card, cover=live.cover_of(media, card))
 
 
-def _own_room(room: live.Room, settings: Settings) -> OwnRoom:
+def _own_room(room: live.Room, settings: Settings, refusals: list[live.IngestRefusal] | None = None) -> OwnRoom:
     return OwnRoom(
         id=room.id,
         streamer_id=room.streamer_id,
         shop_id=room.shop_id,
         title=room.title,
         cover=room.cover,
+        records=room.records,
         created_at=room.created_at,
         ingest=Ingest(
             rtmp_url=_rtmp_url(settings),
             key=None if room.ingest_key_issued_at is None else f"{room.id.hex[:6]}…",
             issued_at=room.ingest_key_issued_at,
+            refusals=refusals or [],
         ),
     )
 
@@ -395,15 +519,17 @@ def _with_playback(show: Show, media: MediaServer | None) -> Show:
 
 
 def _rtmp_url(settings: Settings) -> str:
+    if settings.media_external_rtmp_url:
+        return settings.media_external_rtmp_url.rstrip("/")
     return f"rtmp://{urlsplit(settings.base_url).hostname}:{settings.rtmp_port}/live"
 
 
-def _ws_path(settings: Settings) -> str:
-    """Where the socket is: here, or at the gateway's own port."""
+def _ws_path(settings: Settings, path: str = "/ws") -> str:
+    """Where a socket is: here, or at the gateway's own port."""
     if settings.gateway_port is None:
-        return "/ws"
+        return path
     base = urlsplit(settings.base_url)
-    return f"{'wss' if base.scheme == 'https' else 'ws'}://{base.hostname}:{settings.gateway_port}/ws"
+    return f"{'wss' if base.scheme == 'https' else 'ws'}://{base.hostname}:{settings.gateway_port}{path}"
 
 
 ROUTES = [
@@ -419,12 +545,20 @@ ROUTES = [
     change_show,
     start_show,
     end_show,
+    permit_publication,
     show_ingest,
     list_cart,
     add_cart_item,
     change_cart_item,
     remove_cart_item,
     pin_item,
+    say_promise,
+    list_promises,
+    plan_wave,
+    list_waves,
+    open_wave,
+    close_wave,
+    add_pieces,
     issue_ticket,
     share_show,
 ]

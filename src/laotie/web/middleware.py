@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from litestar import Litestar
@@ -30,6 +31,9 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 BODY_BYTES_MAX = 2 * 1024 * 1024
 IMPORT_BODY_BYTES_MAX = 64 * 1024 * 1024
 IMPORT_PATH_END = "/products.csv"
+FILE_PATHS = ("/api/uploads/", "/api/pictures/")
+FILE_BODY_BYTES_MAX = 64 * 1024 * 1024
+"""Of one piece of an upload, or a picture. It is streamed to disk; what a file may have in all is a setting."""
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 QUIET_PATHS = frozenset({"/healthz", "/metrics"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -78,7 +82,7 @@ class Door:
 
         try:
             receive_some = limited(receive, headers, path)
-            if path.startswith("/api/"):
+            if path.startswith(("/api/", "/recordings/")):
                 _check_media_type(method, path, headers)
                 client = scope["client"][0] if scope["client"] else None
                 scope["actor"] = await self._authenticator.recognise(method, headers, client=client)
@@ -124,6 +128,7 @@ def security_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
     Scripts and styles come from our own files alone; `style=` attributes are allowed because the charts need them.
     hls.js reads segments by fetch, plays through a blob URL and works in a blob worker. Pictures may live elsewhere.
     """
+    hls = f" {_origin(settings.media_external_hls_url)}" if settings.media_external_hls_url else ""
     sockets = f" ws://*:{settings.gateway_port} wss://*:{settings.gateway_port}" if settings.gateway_port else ""
     policy = "; ".join(
         [
@@ -132,9 +137,9 @@ def security_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
             "style-src 'self'",
             "style-src-attr 'unsafe-inline'",
             "img-src 'self' data: blob: https:",
-            "media-src 'self' blob:",
+            f"media-src 'self' blob:{hls}",
             "worker-src 'self' blob:",
-            f"connect-src 'self'{sockets}",
+            f"connect-src 'self'{sockets}{hls}",
             "font-src 'self' data:",
             "object-src 'none'",
             "base-uri 'none'",
@@ -150,6 +155,11 @@ def security_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
         (b"permissions-policy", b"camera=(self), microphone=(self), geolocation=(), payment=(), usb=()"),
         (b"cross-origin-opener-policy", b"same-origin"),
     ]
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def trust(proxies: str) -> Callable[[str], bool]:
@@ -186,11 +196,13 @@ def _believe_proxy(scope: Scope, headers: dict[bytes, bytes], trusts: Callable[[
 
 
 def _check_media_type(method: str, path: str, headers: dict[bytes, bytes]) -> None:
-    """JSON (or CSV for an import): kinds that another site's form cannot send."""
+    """JSON (CSV for an import, plain bytes for a file): kinds that another site's form cannot send."""
     has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
     if method in SAFE_METHODS or not has_body:
         return
     expected = b"text/csv" if path.endswith(IMPORT_PATH_END) else b"application/json"
+    if path.startswith(FILE_PATHS):
+        expected = b"application/octet-stream"
     if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != expected:
         raise MediaTypeRefused(expected=expected.decode("ascii"))
 
@@ -198,6 +210,8 @@ def _check_media_type(method: str, path: str, headers: dict[bytes, bytes]) -> No
 def limited(receive: Receive, headers: dict[bytes, bytes], path: str) -> Receive:
     """The request's body, refused with `BodyTooLarge` as soon as it is known to be too large."""
     bytes_max = IMPORT_BODY_BYTES_MAX if path.endswith(IMPORT_PATH_END) else BODY_BYTES_MAX
+    if path.startswith(FILE_PATHS):
+        bytes_max = FILE_BODY_BYTES_MAX
     announced = headers.get(b"content-length")
     if announced is not None:
         if not announced.isdigit():

@@ -11,7 +11,7 @@ from litestar.params import QueryParameter
 
 from laotie import identity, orders, payments
 from laotie.base.db import Database
-from laotie.base.entry import EntryNotYours, Source, Visit, read_visit
+from laotie.base.entry import EntryNotYours, Source, Visit, is_of_surface, read_visit
 from laotie.base.ids import (
     AccountId,
     CartItemId,
@@ -27,6 +27,7 @@ from laotie.base.money import Money
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer, TokenExpired
 from laotie.identity import Actor
+from laotie.live import Promise
 from laotie.orders import Ask, AskLine, MixedShops, OrderState, Till
 from laotie.web.given import FromPath, Given, JSONBody
 from laotie.web.paging import LIMIT_DEFAULT, After, Limit, Page
@@ -36,6 +37,12 @@ InState = Annotated[
     OrderState | None, QueryParameter(name="state", description="Only orders in this state.")
 ]
 """Litestar keeps the name `state` for itself."""
+
+Words = Annotated[
+    str,
+    QueryParameter(name="q", max_length=100, description="Looked for in order numbers, titles and buyers' names."),
+]
+OfShow = Annotated[UUID | None, QueryParameter(name="show_id", description="Only orders of this show.")]
 
 encode = msgspec.json.Encoder().encode
 
@@ -51,6 +58,8 @@ class NewLine(msgspec.Struct, forbid_unknown_fields=True):
     quantity: Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
     unit_price: Money
     cart_item_id: CartItemId | None = None
+    grant_id: UUID | None = None
+    """A price of one's own (a bargain's), for one piece."""
 
 
 class NewOrder(msgspec.Struct, forbid_unknown_fields=True):
@@ -114,6 +123,8 @@ class LineView(msgspec.Struct):
     options: dict[str, str]
     quantity: int
     unit_price: Money
+    promise: Promise | None
+    """What was promised of it when the order was decided; `said_at` is the second of the show to open."""
 
 
 class PaymentState(msgspec.Struct):
@@ -134,6 +145,7 @@ class OrderView(msgspec.Struct, kw_only=True):
     lines: list[LineView]
     total: Money
     source: str
+    placement: str
     note: str | None
     address: identity.Address | None
     payment: PaymentState | None
@@ -199,7 +211,8 @@ async def place_order(
         client_id=data.id,
         show_id=data.show_id,
         lines=tuple(
-            AskLine(line.sku_id, line.cart_item_id, line.quantity, line.unit_price.amount) for line in data.lines
+            AskLine(line.sku_id, line.cart_item_id, line.quantity, line.unit_price.amount, line.grant_id)
+            for line in data.lines
         ),
         source=visit.source if visit else Source.shelf if data.show_id is None else Source.direct,
         placement=visit.placement if visit else "shelf" if data.show_id is None else "direct",
@@ -287,13 +300,25 @@ async def list_shop_orders(
     actor: Given[Actor],
     db: Given[Database],
     in_state: InState = None,
+    q: Words = "",
+    show_id: OfShow = None,
     after: After = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[ShopOrderView]:
-    """The shop's orders, newest first, for its staff. Addresses are in each order's own answer alone."""
+    """The shop's orders, newest first, for its staff. Addresses are in each order's own answer alone.
+
+    With `q` or `show_id` a page may be short, or empty, although more follows: `next` says so.
+    """
     async with db.read() as tx:
         page = await orders.list_of_shop(
-            tx, actor, ShopId(shop_id), state=in_state, after=_order_id(after), limit=limit
+            tx,
+            actor,
+            ShopId(shop_id),
+            state=in_state,
+            after=_order_id(after),
+            limit=limit,
+            q=q,
+            show_id=ShowId(show_id) if show_id is not None else None,
         )
         buyers = await identity.find_profiles(tx, {order.buyer_id for order in page.items})
     return Page(
@@ -345,7 +370,10 @@ async def get_show_sales(show_id: FromPath[UUID], actor: Given[Actor], db: Given
 
 
 async def _read_visit(db: Database, signer: Signer, actor: Actor, data: NewOrder) -> Visit | None:
-    """Where the buyer came from. An expired visit, or one to another show, counts for nothing; another's is refused."""
+    """Where the buyer came from. An expired visit, or one to another show, counts for nothing; another's is refused.
+
+    On a surface (a replay, a clip, a video) one buys at the shelf's price, so such a visit goes with an order of no show.
+    """
     assert data.visit is not None
     try:
         visit = read_visit(signer, data.visit)
@@ -355,7 +383,7 @@ async def _read_visit(db: Database, signer: Signer, actor: Actor, data: NewOrder
         async with db.tx() as tx:
             if visit.viewer_id not in await identity.merged_guests(tx, actor.viewer_id):
                 raise EntryNotYours()
-    return visit if visit.show_id == data.show_id else None
+    return visit if (None if is_of_surface(visit.placement) else visit.show_id) == data.show_id else None
 
 
 def _view(order: orders.Order) -> OrderView:
@@ -385,11 +413,13 @@ def _fields(order: orders.Order) -> dict[str, object]:
                 options=line.options,
                 quantity=line.quantity,
                 unit_price=Money(line.unit_price_amount, order.currency),
+                promise=line.promise,
             )
             for line in order.lines
         ],
         "total": Money(order.total_amount, order.currency),
         "source": order.source,
+        "placement": order.placement,
         "note": order.note,
         "address": order.address,
         "payment": PaymentState(order.payment.id, order.payment.state) if order.payment else None,

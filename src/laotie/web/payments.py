@@ -26,9 +26,10 @@ class NextStep(msgspec.Struct):
 
 
 class PaymentView(msgspec.Struct, kw_only=True):
-    """One attempt to pay an order."""
+    """One attempt to pay an order, or to put money into a wallet (then `order_id` is the payment's own)."""
 
     id: PaymentId
+    purpose: payments.Purpose
     order_id: OrderId
     state: payments.PaymentState
     amount: Money
@@ -116,6 +117,7 @@ def view_of_payment(payment: payments.Payment) -> PaymentView:
     open_ = payment.state in (payments.PaymentState.created, payments.PaymentState.pending)
     return PaymentView(
         id=payment.id,
+        purpose=payment.purpose,
         order_id=payment.order_id,
         state=payment.state,
         amount=Money(payment.amount, payment.currency),

@@ -18,7 +18,7 @@ from laotie.web.given import FromPath
 
 PAGE = Path(__file__).parent / "page"
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
-NOT_PAGES = ("api", "problems", "media", "webhooks", "ws", "assets")
+NOT_PAGES = ("api", "problems", "media", "recordings", "webhooks", "hooks", "ws", "ingest", "assets")
 
 
 class PageNotBuilt(Refusal, code="page-not-built", status=503):

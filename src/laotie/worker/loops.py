@@ -9,22 +9,28 @@ from contextlib import suppress
 from procrastinate import App
 from psycopg import OperationalError
 
-from laotie import ledger
+from laotie import fans, ledger, live, messages, uploads
 from laotie.base import jobs, metrics
 from laotie.base.logs import log
 from laotie.base.outbox import Reaction, Relay, measure_backlog
 from laotie.base.refusals import Unavailable
+from laotie.fun import work_deadlines
 from laotie.orders import fold_orders, sweep_unpaid, work_agenda
 
-ROOMS_THAT_REACT = ("identity", "catalog", "live", "fans", "payments", "orders", "traffic")
+ROOMS_THAT_REACT = ("messages", "identity", "catalog", "live", "fans", "videos", "payments", "orders", "fun", "traffic")
 
 SWEEP_EVERY_S = 1.0
 AGENDA_EVERY_S = 1.0
 AGENDA_WAKE_S = 0.05
 FOLD_EVERY_S = 2.0
+FUN_EVERY_S = 0.25
+WAVES_EVERY_S = 0.5
 MEASURE_EVERY_S = 5.0
+REMIND_EVERY_S = 2.0
+FORGET_EVERY_S = 600.0
 JOBS_AT_ONCE = 4
 RESCUE_EVERY_S = 15.0
+SWEEP_FILES_EVERY_S = 300.0
 RETRY_AFTER_S = 2.0
 STAND_BACK_S = 0.25
 STAND_BACK_S_MAX = 5.0
@@ -58,9 +64,15 @@ class Worker:
             ("relay", self.relay.run),
             ("sweep", lambda: self._every(SWEEP_EVERY_S, self._sweep)),
             ("agenda", self._work_agenda),
+            ("fun", lambda: self._every(FUN_EVERY_S, lambda: work_deadlines(self._db))),
             ("order fold", lambda: self._every(FOLD_EVERY_S, self._fold_orders)),
+            ("waves", self._end_waves),
             ("fold", lambda: self._every(FOLD_EVERY_S, self._fold)),
+            ("reminders", lambda: self._every(REMIND_EVERY_S, self._remind)),
+            ("forgetting", lambda: self._every(FORGET_EVERY_S, self._forget)),
+            ("uploads", lambda: self._every(SWEEP_FILES_EVERY_S, self._sweep_files)),
             ("measure", lambda: self._every(MEASURE_EVERY_S, self._measure)),
+            ("speakers", lambda: self._every(FORGET_EVERY_S, self._forget_speakers)),
             ("jobs", self._run_jobs),
         ]
         loop = asyncio.get_running_loop()
@@ -100,6 +112,10 @@ class Worker:
     async def _sweep(self) -> int:
         return await sweep_unpaid(self._db, payment_timeout_s=self._context.settings.payment_timeout_s)
 
+    async def _sweep_files(self) -> int:
+        data = self._context.settings.data_path
+        return await uploads.sweep(self._db, data) + await uploads.sweep_strays(self._db, data)
+
     async def _work_agenda(self) -> None:
         """Soon after a payment is heard of on the bus (just before its reaction commits), else once a second."""
         heard = asyncio.Event()
@@ -121,6 +137,24 @@ class Worker:
     async def _fold(self) -> int:
         async with self._db.tx() as tx:
             await ledger.fold(tx)
+        return 0
+
+    async def _end_waves(self) -> None:
+        """Also in the middle of a sale: a wave's time is what was promised."""
+        while True:
+            if not await live.end_due_waves(self._db):
+                await asyncio.sleep(WAVES_EVERY_S)
+
+    async def _remind(self) -> int:
+        return await fans.tell_soon(self._db)
+
+    async def _forget(self) -> int:
+        async with self._db.tx() as tx:
+            return await messages.sweep_notices(tx) + await fans.sweep_reminders(tx)
+
+    async def _forget_speakers(self) -> int:
+        async with self._db.tx() as tx:
+            await live.forget_speakers(tx)
         return 0
 
     async def _measure(self) -> int:

@@ -2,10 +2,13 @@
 import { ask, Refused } from '@/shared/api/ask'
 import type {
   CartItem, Me, Money, Options, Order, OrderState, Page, Product, Seat, Shop, Show, ShowState, Sku, Ticket,
+  Promised, Wave,
 } from '@/shared/api/types'
+import type { components } from '@/shared/api/schema'
 import { newId } from '@/shared/ids'
 import { useSession } from '@/shared/session'
 import type { Sale, Sales } from './desk/sales'
+import type { PromiseBody, WaveBody } from './desk/waves'
 
 export interface ShopForm { name?: string; about?: string; stores?: Shop['stores'] }
 /** The key is whole once, when it was just made; afterwards its head; none was made when null. */
@@ -14,8 +17,11 @@ export interface Room { id: string; title: string; cover: string | null; shop_id
 export interface IngestStats {
   state: 'idle' | 'live' | 'away' | 'ended'
   bits_per_s: number; frames_per_s: number; width: number; height: number; codecs: string
-  last_packet_age_s: number | null; interruptions: number; live_since: string | null
+  last_packet_age_s: number | null; interruptions: number; live_since: string | null; away_since: string | null
+  door: string; transcoding: boolean; refusals: IngestRefusal[]
 }
+/** Somebody who wanted to send this room's picture and was refused, `count` times, last at `at`; the key is masked. */
+export interface IngestRefusal { door: string; code: string; title: string; key: string; address: string; count: number; at: string }
 export interface ShopSeat { account_id: string; handle: string; name: string; scopes: string[]; is_owner: boolean }
 export interface Device { id: string; user_agent: string; address: string; created_at: string; last_seen_at: string; current: boolean }
 export type ShopOrder = Order & { buyer?: { id: string; name: string } | null; note?: string | null; paid_at?: string | null; ended_at?: string | null; end_reason?: string | null }
@@ -65,6 +71,9 @@ export const changeShow = (id: string, body: { title?: string; cover?: string | 
 export const startShow = (id: string) => ask<Show>('post', '/api/shows/{id}/start', { path: { id }, body: {} })
 export const endShow = (id: string) => ask<Show>('post', '/api/shows/{id}/end', { path: { id }, body: {} })
 export const getIngest = (id: string) => ask<IngestStats>('get', '/api/shows/{id}/ingest', { path: { id } })
+/** One connection's permission to send a show's picture from this browser. */
+export const askToPublish = (id: string) =>
+  ask<{ ticket: string; ws_path: string; expires_at: string }>('post', '/api/shows/{id}/publications', { path: { id }, body: {} })
 export const getSales = (id: string) => ask<Sales>('get', '/api/shows/{id}/sales', { path: { id } })
 export const getTicket = (id: string) => ask<Ticket>('post', '/api/shows/{id}/tickets', { path: { id }, body: { entry: null } })
 
@@ -79,6 +88,15 @@ export const changeCartItem = (id: string, body: CartPatch & { expected_version?
 export const removeCartItem = (id: string) => ask<void>('delete', '/api/cart-items/{id}', { path: { id } })
 export const pinItem = (show: string, item_id: string | null) =>
   ask<void>('put', '/api/shows/{show}/pin', { path: { show }, body: { item_id } })
+
+// waves and promises
+export const planWave = (item: string, body: WaveBody) => ask<Wave>('post', '/api/cart-items/{item}/waves', { path: { item }, body })
+export const openWave = (id: string) => ask<Wave>('post', '/api/waves/{id}/opening', { path: { id }, body: {} })
+export const closeWave = (id: string) => ask<Wave>('post', '/api/waves/{id}/closing', { path: { id }, body: {} })
+export const addPieces = (wave: string, sku_id: string, pieces: number) =>
+  ask<Wave>('post', '/api/waves/{wave}/pieces', { path: { wave }, body: { id: newId(), sku_id, pieces } })
+export const sayPromise = (item: string, body: PromiseBody) =>
+  ask<Promised>('post', '/api/cart-items/{item}/promises', { path: { item }, body })
 
 // products and stock
 export const listProducts = (shop: string, query: Query = {}) =>
@@ -119,8 +137,19 @@ export async function importProducts(shop: string, file: Blob, dryRun: boolean):
   throw new Refused(body?.type?.split('/').pop() ?? 'server-error', answer.status, body ?? {})
 }
 
+// videos
+export type OwnVideo = components['schemas']['OwnVideo']
+export interface VideoPatch {
+  title?: string; cover?: string | null; product_ids?: string[]; warms_up?: string | null; state?: OwnVideo['state']
+}
+export const listVideos = (shop: string, query: Query = {}) =>
+  ask<Page<OwnVideo>>('get', '/api/shops/{shop}/videos', { path: { shop }, query })
+export const newVideo = (shop: string, body: { id: string; upload_id: string; title: string }) =>
+  ask<OwnVideo>('post', '/api/shops/{shop}/videos', { path: { shop }, body })
+export const changeVideo = (id: string, body: VideoPatch) => ask<OwnVideo>('patch', '/api/videos/{id}', { path: { id }, body })
+
 // orders
-export const listOrders = (shop: string, query: { state?: OrderState; after?: string | null; limit?: number } = {}) =>
+export const listOrders = (shop: string, query: { state?: OrderState; q?: string; show_id?: string; after?: string | null; limit?: number } = {}) =>
   ask<Page<ShopOrder>>('get', '/api/shops/{shop}/orders', { path: { shop }, query })
 export const getOrder = (shop: string, id: string) => ask<ShopOrder>('get', '/api/shops/{shop}/orders/{id}', { path: { shop, id } })
 

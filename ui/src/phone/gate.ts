@@ -6,7 +6,7 @@ import { defineStore } from 'pinia'
 import { ref } from 'vue'
 import { useSession } from '@/shared/session'
 
-export type Reason = 'buy' | 'chat' | 'page'
+export type Reason = 'buy' | 'chat' | 'fun' | 'page'
 
 export const useGate = defineStore('gate', () => {
   const open = ref(false)

@@ -12,6 +12,9 @@ export function explain(error: unknown): string {
 export function explainCode(code: string, facts: Record<string, unknown> = {}): string {
   const key = `common.refusal.${code}`
   if (!hasWords(key)) return t('common.refusal.unknown')
-  const price = facts.price as Money | undefined
-  return t(key, { ...facts, price: price ? formatMoney(price) : '' })
+  return t(key, { price: '', ...Object.fromEntries(Object.entries(facts).map(([name, fact]) => [name, isMoney(fact) ? formatMoney(fact) : fact])) })
+}
+
+function isMoney(fact: unknown): fact is Money {
+  return typeof fact === 'object' && fact !== null && 'amount' in fact && 'currency' in fact
 }

@@ -11,8 +11,8 @@ function item(id: string, position: number, more: Partial<CartItem> = {}): CartI
     id, product_id: `p-${id}`, position, title: id.toUpperCase(), image: null, on_shelf: true, pinned: false, explaining_since: null,
     limit_per_person: null, sale_ends_at: null, version: 1,
     skus: [
-      { sku_id: `${id}1`, options: {}, price: cny(1000), list_price: null, available: 5 },
-      { sku_id: `${id}2`, options: {}, price: cny(2000), list_price: null, available: 0 },
+      { sku_id: `${id}1`, options: {}, price: cny(1000), list_price: null, available: 5, aside: 0 },
+      { sku_id: `${id}2`, options: {}, price: cny(2000), list_price: null, available: 0, aside: 0 },
     ],
     ...more,
   }

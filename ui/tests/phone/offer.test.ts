@@ -3,10 +3,10 @@ import type { CartSku } from '@/shared/api/types'
 import { available, canChoose, cheapest, chosenSku, firstChoice, optionGroups, quantityMax, type Offer } from '@/phone/buying/offer'
 
 const sku = (colour: string, size: string, left: number, amount = 5900): CartSku => ({
-  sku_id: `${colour}-${size}`, options: { colour, size }, price: { amount, currency: 'CNY' }, list_price: null, available: left,
+  sku_id: `${colour}-${size}`, options: { colour, size }, price: { amount, currency: 'CNY' }, list_price: null, available: left, aside: 0,
 })
 const skus = [sku('red', '110', 0), sku('red', '120', 3), sku('blue', '110', 2, 4900), sku('blue', '120', 0, 3900)]
-const offer = (limit: number | null): Offer => ({ item_id: 'i', product_id: 'p', title: 't', image: null, on_shelf: true, limit, skus })
+const offer = (limit: number | null): Offer => ({ item_id: 'i', product_id: 'p', title: 't', image: null, on_shelf: true, limit, skus, promised: null, waits: false })
 
 describe('choosing', () => {
   it('lists the options in the order of the shop', () => {

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { CartItem, Show } from '@/shared/api/types'
+import type { Activity, CartItem, Show } from '@/shared/api/types'
 import type { WelcomeFrame } from '@/shared/room/frames'
-import { LINES_MAX, advance, mark, newRoomState, say, welcome, type RoomState } from '@/shared/room/state'
+import { LINES_MAX, advance, decided, mark, newRoomState, reviewed, say, stand, waits, welcome, type RoomState } from '@/shared/room/state'
 
 const item = (id: string, position: number, change: Partial<CartItem> = {}): CartItem => ({
   id, product_id: `p-${id}`, position, title: id, image: null, on_shelf: true, pinned: false, explaining_since: null, limit_per_person: null,
   sale_ends_at: null, version: 1,
-  skus: [{ sku_id: `k-${id}`, options: {}, price: { amount: 100, currency: 'CNY' }, list_price: null, available: 5 }], ...change,
+  skus: [{ sku_id: `k-${id}`, options: {}, price: { amount: 100, currency: 'CNY' }, list_price: null, available: 5, aside: 0 }], ...change,
 })
 const frame = (change: Partial<WelcomeFrame> = {}): WelcomeFrame => ({
   t: 'welcome', v: 1, you: { viewer_id: 'me', name: 'Lin' },
@@ -39,6 +39,16 @@ describe('a room', () => {
     advance(room, [{ t: 'gone', item: 'b' }])
     expect(room.show!.pinned_item_id).toBeNull()
     expect(room.cart.map((item) => item.id)).toEqual(['c', 'a'])
+  })
+
+  it('holds what is played by the newest version, and forgets what ended while the line was down', () => {
+    const game = (id: string, version: number, entries = 0) => ({ id, version, entries, kind: 'poll', state: 'open' }) as Activity
+    welcome(room, frame({ activities: [game('p', 3, 30)] }))
+    advance(room, [{ t: 'activity', ...game('p', 4, 41) }, { t: 'activity', ...game('q', 1) }, { t: 'activity', ...game('p', 2, 20) }])
+    expect(room.activities.map((one) => [one.id, one.version, one.entries])).toEqual([['p', 4, 41], ['q', 1, 0]])
+    welcome(room, frame({ activities: [game('q', 1, 5)] }))
+    expect(room.activities.map((one) => [one.id, one.entries])).toEqual([['q', 5]])
+    expect(room.activities[0]).not.toHaveProperty('t')
   })
 
   it('remembers the most there was of everything, so that what is sold can be seen', () => {
@@ -89,5 +99,35 @@ describe('what people say', () => {
     advance(room, Array.from({ length: LINES_MAX + 50 }, (_, index) => chat(`n${index}`)))
     expect(room.lines).toHaveLength(LINES_MAX)
     expect(room.lines.at(-1)!.id).toBe(`n${LINES_MAX + 49}`)
+  })
+
+  it('takes a text back everywhere, and the rules as they change', () => {
+    advance(room, [chat('c1'), { t: 'unsay', id: 'c0' }, { t: 'rules', slow_s: 8, fans_only: true, followed_min: 0, review_all: false }])
+    expect(room.lines.map((line) => line.id)).toEqual(['c1'])
+    expect([room.rules.slow_s, room.rules.fans_only]).toEqual([8, true])
+    welcome(room, frame())
+    expect(room.rules.slow_s).toBe(0)
+  })
+
+  it('keeps a held text with its sender until somebody has looked at it', () => {
+    say(room, { id: 'h', text: 'held', from: { id: 'me', name: 'Lin' } })
+    mark(room, 'h', 'held')
+    welcome(room, frame())
+    expect(room.lines.at(-1)).toMatchObject({ id: 'h', state: 'held' })
+    reviewed(room, 'h', false)
+    expect(room.lines.at(-1)).toMatchObject({ id: 'h', state: 'failed' })
+    reviewed(room, 'c0', false)
+    expect(room.lines[0]).not.toHaveProperty('state')
+  })
+
+  it('knows what waits for review once each, and what one may do', () => {
+    const text = { id: 'w', from: { id: 'x', name: 'X' }, text: 'hm', why: 'review', at: '' }
+    waits(room, text)
+    waits(room, text)
+    expect(room.waiting).toHaveLength(1)
+    decided(room, 'w')
+    expect(room.waiting).toEqual([])
+    stand(room, { viewer_id: 'me', name: 'Lin', muted: true, rights: ['delete'] })
+    expect(room.you).toMatchObject({ muted: true, rights: ['delete'] })
   })
 })

@@ -1,7 +1,9 @@
 /**
- * The show minute by minute: viewers (the highest seen) and orders, with the pins where they happened. Built from the
- * frames that pass the desk and kept for the tab, so that a reload does not lose the line.
+ * The show minute by minute: viewers (the highest seen) and orders, with the pins where they happened. Read from the
+ * board, then carried on by the frames that pass the desk until the board is read again; kept for the tab meanwhile.
  */
+import type { Board } from '../board/board'
+
 export interface Minute { at: number; viewers: number | null; orders: number; amount: number }
 export interface PinMark { at: number; title: string }
 export interface Curve { minutes: Minute[]; pins: PinMark[] }
@@ -13,6 +15,15 @@ const PINS_MAX = 200
 
 export function newCurve(): Curve {
   return { minutes: [], pins: [] }
+}
+
+/** The line as the server counted it, from the show's first minute. */
+export function curveOf(board: Board): Curve {
+  const titles = new Map(board.products.map((product) => [product.product_id, product.title]))
+  return {
+    minutes: board.minutes.map(({ at, audience, sold }) => ({ at: Date.parse(at), viewers: audience.viewers_max, orders: sold.orders, amount: sold.gmv.placed.amount })).slice(-MINUTES_MAX),
+    pins: board.marks.map((mark) => ({ at: Date.parse(mark.begins_at), title: titles.get(mark.product_id) ?? '' })).slice(-PINS_MAX),
+  }
 }
 
 export function sawViewers(curve: Curve, at: number, viewers: number): Curve {

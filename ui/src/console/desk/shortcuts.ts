@@ -1,5 +1,5 @@
 /** The desk's keys. None of them works while someone is typing, and none with Ctrl or Alt but undo. */
-export type DeskAct = 'pin' | 'next' | 'shelf' | 'up' | 'down' | 'open' | 'undo' | 'search' | 'help'
+export type DeskAct = 'pin' | 'next' | 'shelf' | 'up' | 'down' | 'open' | 'undo' | 'search' | 'mute' | 'help'
 
 export const SHORTCUTS: { act: DeskAct; keys: string[]; shown: string[] }[] = [
   { act: 'pin', keys: ['p'], shown: ['P'] },
@@ -10,6 +10,7 @@ export const SHORTCUTS: { act: DeskAct; keys: string[]; shown: string[] }[] = [
   { act: 'open', keys: ['e'], shown: ['E'] },
   { act: 'undo', keys: ['u', 'ctrl+z'], shown: ['U'] },
   { act: 'search', keys: ['/'], shown: ['/'] },
+  { act: 'mute', keys: ['m'], shown: ['M'] },
   { act: 'help', keys: ['?'], shown: ['?'] },
 ]
 

@@ -8,22 +8,25 @@ import type { Show } from '@/shared/api/types'
 import { newId } from '@/shared/ids'
 import type { PersonalFrame, RoomFrame } from '@/shared/room/frames'
 import { RoomSocket, type Link } from '@/shared/room/socket'
-import { advance, mark, newRoomState, say, welcome } from '@/shared/room/state'
+import { advance, decided, mark, newRoomState, reviewed, say, stand, waits, welcome } from '@/shared/room/state'
 import {
   changeCartItem, endShow, getIngest, getSales, getShow, getTicket, listCart, listOrders, pinItem, removeCartItem, startShow,
   type IngestStats,
 } from '../api'
 import { useShop } from '../shop'
 import { CartEditor, type Trouble } from './cart'
-import { keepCurve, recallCurve, sawOrder, sawPin, sawViewers } from './curve'
+import { merge, readBoard, since, type Board } from '../board/board'
+import { curveOf, keepCurve, recallCurve, sawOrder, sawPin, sawViewers } from './curve'
 import { count, newDesk, paid, recall, saleOfFrame, saleOfOrder, sold, soldMore, type SaleBrief } from './sales'
 
 const SALES_EVERY_MS = 15_000
 const STATS_EVERY_MS = 3_000
 const NO_STATS_EVERY_MS = 8_000
 const CART_EVERY_MS = 10_000
+const CURVE_EVERY_MS = 30_000
 const CURVE_KEEP_MS = 5_000
 const MORE_SALES_WAIT_MS = 1_200
+const NEWS_EVERY_MS = 250
 const RECALLED_MAX = 100
 
 export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
@@ -35,9 +38,11 @@ export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
   const stats = shallowRef<IngestStats | null>(null)
   const sales = shallowRef(newDesk(shop.currency))
   const curve = shallowRef(recallCurve(showId))
+  let board: Board | null = null
   const cartReady = ref(false)
   const flags = reactive({ stats: true, sales: shop.may('orders'), closed: false })
   const timers = new Map<string, ReturnType<typeof setTimeout>>()
+  const waiting: (() => void)[] = []
   let socket: RoomSocket | null = null
 
   const editor = new CartEditor(
@@ -69,6 +74,7 @@ export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
     }
     void readSales()
     void recallOrders()
+    void readCurve()
     void readStats()
     if (!over.value) connect()
     every('curve', CURVE_KEEP_MS, async () => {
@@ -87,15 +93,27 @@ export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
         else stop('cart')
       },
       onWelcome: (frame) => {
+        catchUp()
         show.value = frame.show
         welcome(room, frame)
         editor.load(frame.cart)
         sawCount(frame.counts.viewers)
       },
-      onFrames: take,
-      onPersonal: hear,
+      onFrames: (frames) => soon(() => take(frames)),
+      onPersonal: (frame) => (frame.t.startsWith('sale') ? soon(() => hear(frame)) : hear(frame)),
     })
     socket.start()
+  }
+
+  /** A crowd's news is drawn together: this page may be the show's camera, whose pictures share its thread. */
+  function soon(act: () => void): void {
+    waiting.push(act)
+    if (!timers.has('news')) later('news', NEWS_EVERY_MS, catchUp)
+  }
+
+  function catchUp(): void {
+    stop('news')
+    for (const act of waiting.splice(0)) act()
   }
 
   function take(frames: RoomFrame[]): void {
@@ -138,6 +156,24 @@ export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
       case 'sent':
         mark(room, frame.re, undefined)
         break
+      case 'ingest_refused':
+        void readStats()
+        break
+      case 'held':
+        mark(room, frame.re, 'held')
+        break
+      case 'reviewed':
+        reviewed(room, frame.re, frame.approved)
+        break
+      case 'standing':
+        stand(room, frame.you)
+        break
+      case 'waiting':
+        waits(room, frame.saying)
+        break
+      case 'decided':
+        decided(room, frame.id)
+        break
     }
   }
 
@@ -168,6 +204,18 @@ export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
       // The figures stay as they are; the next reading is soon.
     }
     if (live.value) later('sales', SALES_EVERY_MS, () => void readSales())
+  }
+
+  /** From the show's first minute on; between two readings the frames carry the line on. */
+  async function readCurve(): Promise<void> {
+    if (show.value?.started_at) {
+      const answer = await readBoard(showId, since(board)).catch(() => null)
+      if (answer) {
+        board = merge(board, answer)
+        curve.value = curveOf(board)
+      }
+    }
+    if (!over.value && !flags.closed) later('board', CURVE_EVERY_MS, () => void readCurve())
   }
 
   async function recallOrders(): Promise<void> {

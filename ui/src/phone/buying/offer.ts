@@ -1,5 +1,6 @@
 /** What is offered for sale on a sheet: a cart item of a show, or a product of the shelf. And the rules of choosing. */
-import type { CartItem, CartSku, Money, Options, Product } from '@/shared/api/types'
+import type { CartItem, CartSku, Money, Options, Product, Promised } from '@/shared/api/types'
+import { limitOf, waits } from '@/shared/promise'
 
 export interface Offer {
   item_id: string | null
@@ -9,6 +10,9 @@ export interface Offer {
   on_shelf: boolean
   limit: number | null
   skus: CartSku[]
+  promised: Promised | null
+  /** The next wave has not begun. */
+  waits: boolean
 }
 
 export const QUANTITY_MAX = 99
@@ -16,14 +20,15 @@ export const QUANTITY_MAX = 99
 export function offerOfItem(item: CartItem): Offer {
   return {
     item_id: item.id, product_id: item.product_id, title: item.title, image: item.image, on_shelf: item.on_shelf,
-    limit: item.limit_per_person, skus: item.skus,
+    limit: limitOf(item), skus: item.skus, promised: item.promise ?? null, waits: waits(item),
   }
 }
 
 export function offerOfProduct(product: Product): Offer {
   return {
     item_id: null, product_id: product.id, title: product.title, image: product.images[0] ?? null, on_shelf: product.state === 'listed',
-    limit: null, skus: product.skus.filter((sku) => sku.state === 'active').map((sku) => ({ sku_id: sku.id, ...sku })),
+    limit: null, skus: product.skus.filter((sku) => sku.state === 'active').map((sku) => ({ sku_id: sku.id, ...sku, aside: 0 })),
+    promised: null, waits: false,
   }
 }
 

@@ -4,10 +4,12 @@ import { Refused } from '@/shared/api/ask'
 import { getCart, getShow, getTicket, placeOrder } from '@/shared/api/endpoints'
 import type { OrderAskLine } from '@/shared/api/types'
 import { newId } from '@/shared/ids'
+import type { PersonalFrame } from '@/shared/room/frames'
 import { RoomSocket, type Link } from '@/shared/room/socket'
-import { advance, mark, newRoomState, say, welcome } from '@/shared/room/state'
+import { advance, decided, mark, newRoomState, reviewed, say, stand, waits, welcome } from '@/shared/room/state'
 import { useSession } from '@/shared/session'
 import { explainCode } from '@/shared/refusals'
+import { useNotices } from '../notices/notices'
 import { toast } from '../parts/toast'
 
 export function useRoom(showId: string, entry: string | null) {
@@ -16,8 +18,14 @@ export function useRoom(showId: string, entry: string | null) {
   const link = ref<Link>('connecting')
   const error = shallowRef<unknown>(null)
   const closedBy = ref<string | null>(null)
+  /** What came with the goodbye: the reason, and when one may come back. */
+  const closedFacts = shallowRef<Record<string, unknown>>({})
+  /** When the viewer spoke last, for slow mode. */
+  const spokeAt = ref(0)
   /** Likes of everybody since the last look, for the hearts. */
   const hearts = ref(0)
+  /** Who else listens to what is said to this viewer alone. */
+  let listener: ((frame: PersonalFrame) => void) | null = null
   let socket: RoomSocket | null = null
   let left = false
 
@@ -53,10 +61,13 @@ export function useRoom(showId: string, entry: string | null) {
     socket?.stop()
     const mine = new RoomSocket({
       ticket: () => getTicket(showId, entry),
-      onLink: (state, code) => {
+      onLink: (state, code, facts) => {
         if (mine !== socket) return
         link.value = state
-        if (state === 'closed') closedBy.value = code ?? null
+        if (state === 'closed') {
+          closedBy.value = code ?? null
+          closedFacts.value = facts ?? {}
+        }
       },
       onWelcome: (frame) => welcome(room, frame),
       onFrames: (frames) => {
@@ -66,7 +77,16 @@ export function useRoom(showId: string, entry: string | null) {
         if (frames.some((frame) => frame.t === 'show' && frame.state === 'live')) void refresh()
       },
       onPersonal: (frame) => {
-        if (frame.t === 'sent') mark(room, frame.re, undefined)
+        listener?.(frame)
+        if (frame.t === 'notice') useNotices().heard(frame)
+        if (frame.t === 'sent' || frame.t === 'held') {
+          spokeAt.value = Date.now()
+          mark(room, frame.re, frame.t === 'held' ? 'held' : undefined)
+        }
+        if (frame.t === 'reviewed') reviewed(room, frame.re, frame.approved)
+        if (frame.t === 'standing') stand(room, frame.you)
+        if (frame.t === 'waiting') waits(room, frame.saying)
+        if (frame.t === 'decided') decided(room, frame.id)
         if (frame.t === 'refused' && frame.re && room.lines.some((line) => line.id === frame.re)) {
           mark(room, frame.re, 'failed')
           toast(explainCode(frame.code, frame))
@@ -114,9 +134,10 @@ export function useRoom(showId: string, entry: string | null) {
   void enter()
 
   return {
-    room, link, error, closedBy, hearts, ended, pinned, cart, enter, chat, buy,
+    room, link, error, closedBy, closedFacts, spokeAt, hearts, ended, pinned, cart, enter, chat, buy,
     like: () => socket?.like(),
     click: (item: string) => socket?.click(item),
     visit: () => socket?.visit ?? null,
+    listen: (heard: (frame: PersonalFrame) => void) => (listener = heard),
   }
 }

@@ -3,6 +3,7 @@
  * else is thrown as a `Refused` whose `code` the pages know by name (see /problems/<code>).
  */
 import createClient from 'openapi-fetch'
+import { heardServer } from '../now'
 import type { paths } from './schema'
 
 export class Refused extends Error {
@@ -36,6 +37,10 @@ export function useCsrf(token: string | null): void {
   csrf = token ?? ''
 }
 
+export function csrfToken(): string {
+  return csrf
+}
+
 type Asked<M extends Method> = { [P in keyof paths]: paths[P] extends Record<M, { responses: unknown }> ? P : never }[keyof paths]
 type Operation<M extends Method, P extends keyof paths> = paths[P][M]
 type Content<T> = T extends { content: { 'application/json': infer Body } } ? Body : void
@@ -59,6 +64,7 @@ export async function ask<T>(method: Method, url: string, { path, query, body, s
     if (error instanceof DOMException && error.name === 'AbortError') throw error
     throw new Refused('offline', 0)
   }
+  heardServer(answer.response.headers.get('date'))
   if (answer.response.ok) return answer.data as T
   throw refused(answer.response, answer.error)
 }

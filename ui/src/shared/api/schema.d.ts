@@ -24,6 +24,146 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/activities/{activity_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One activity
+         * @description One activity.
+         */
+        get: operations["get_activity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/activities/{activity_id}/bargains": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin a bargain of my own; one a person, the one there is is given again
+         * @description Begin a bargain of my own; one a person, the one there is is given again.
+         */
+        post: operations["open_bargain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/activities/{activity_id}/cancellation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call it off; money that nobody got goes back
+         * @description Call it off; money that nobody got goes back.
+         */
+        post: operations["cancel_activity"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/activities/{activity_id}/consent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Agree to a duel, which begins at once
+         * @description Agree to a duel, which begins at once.
+         */
+        post: operations["agree_to_activity"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/activities/{activity_id}/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take part: grab, enter, vote, answer
+         * @description Take part: grab, enter, vote, answer. 200 when I was in already.
+         */
+        post: operations["enter_activity"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/activities/{activity_id}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open it: its money goes into escrow, and what the draw is committed to is published
+         * @description Open it: its money goes into escrow, and what the draw is committed to is published.
+         */
+        post: operations["start_activity"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/activity-templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Drafts to start from
+         * @description Drafts to start from.
+         */
+        get: operations["list_activity_templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/audit-log": {
         parameters: {
             query?: never;
@@ -64,6 +204,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/bargains/{bargain_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Somebody's bargain
+         * @description Somebody's bargain.
+         */
+        get: operations["get_bargain"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/bargains/{bargain_id}/grant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take my bargain's price as it stands, for one piece and ten minutes; its `grant` goes into the order's line
+         * @description Take my bargain's price as it stands, for one piece and ten minutes; its `grant` goes into the order's line.
+         */
+        post: operations["take_price"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/bargains/{bargain_id}/helps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Help somebody: the price goes down
+         * @description Help somebody: the price goes down. One help a person and activity; 200 when I helped them already.
+         */
+        post: operations["help_bargain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/cart-items/{item_id}": {
         parameters: {
             query?: never;
@@ -88,6 +288,46 @@ export interface paths {
         patch: operations["change_cart_item"];
         trace?: never;
     };
+    "/api/cart-items/{item_id}/promises": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Promise something of an item; while a wave is open, for that wave
+         * @description Promise something of an item; while a wave is open, for that wave. A promised price binds at once.
+         */
+        post: operations["say_promise"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cart-items/{item_id}/waves": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Set pieces aside for a wave of this item, and open it unless it waits
+         * @description Set pieces aside for a wave of this item, and open it unless it waits. Said again, it is the same wave.
+         */
+        post: operations["plan_wave"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/categories": {
         parameters: {
             query?: never;
@@ -100,6 +340,94 @@ export interface paths {
          * @description The categories on the shelf.
          */
         get: operations["list_categories"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/clips/{clip_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One clip
+         * @description One clip.
+         */
+        get: operations["show_clip"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a clip for good
+         * @description Remove a clip for good.
+         */
+        delete: operations["remove_clip"];
+        options?: never;
+        head?: never;
+        /**
+         * Rename, publish or hide a clip
+         * @description Rename, publish or hide a clip.
+         */
+        patch: operations["change_clip"];
+        trace?: never;
+    };
+    "/api/clips/{clip_id}/share-links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A link to the clip
+         * @description A link to the clip.
+         */
+        post: operations["share_clip"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/clips/{clip_id}/visits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A visit to the clip: what is bought with it is credited to it, and to where the viewer came from
+         * @description A visit to the clip: what is bought with it is credited to it, and to where the viewer came from.
+         */
+        post: operations["visit_clip"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/draws/{activity_id}/proof": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Everything that is needed to repeat a draw (`laotie verify-draw FILE`, docs/draws.md)
+         * @description Everything that is needed to repeat a draw (`laotie verify-draw FILE`, docs/draws.md).
+         */
+        get: operations["get_proof"];
         put?: never;
         post?: never;
         delete?: never;
@@ -148,6 +476,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/feed/videos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Videos by value, each with why it stands there (in Chinese or English, as `Accept-Language` says)
+         * @description Videos by value, each with why it stands there (in Chinese or English, as `Accept-Language` says).
+         */
+        get: operations["list_feed_videos"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/follows/{streamer_id}": {
         parameters: {
             query?: never;
@@ -169,7 +517,11 @@ export interface paths {
         delete: operations["unfollow"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Hear of this streamer's starts, or not
+         * @description Hear of this streamer's starts, or not.
+         */
+        patch: operations["change_follow"];
         trace?: never;
     };
     "/api/me": {
@@ -304,6 +656,110 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/notice-preferences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What I do not want to hear, and when my devices stay silent
+         * @description What I do not want to hear, and when my devices stay silent.
+         */
+        get: operations["get_notice_preferences"];
+        /**
+         * Say what I do not want to hear
+         * @description Say what I do not want to hear.
+         */
+        put: operations["put_notice_preferences"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/notices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What I was told, newest first: at most the last 200, for 60 days
+         * @description What I was told, newest first: at most the last 200, for 60 days.
+         */
+        get: operations["list_notices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/notices/read-mark": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * I have seen everything up to this notice
+         * @description I have seen everything up to this notice.
+         */
+        put: operations["mark_notices_read"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/notices/unread": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How much I have not read
+         * @description How much I have not read.
+         */
+        get: operations["count_unread_notices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/notices/{notice_id}/opening": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * I follow this notice: it is read, and a visit to its show is credited to it
+         * @description I follow this notice: it is read, and a visit to its show is credited to it.
+         */
+        post: operations["open_notice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/password": {
         parameters: {
             query?: never;
@@ -318,6 +774,110 @@ export interface paths {
          * @description Change my password; every other device is signed out.
          */
         post: operations["change_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/push-devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Browsers of mine that take web push
+         * @description Browsers of mine that take web push.
+         */
+        get: operations["list_push_devices"];
+        put?: never;
+        /**
+         * Push to this browser
+         * @description Push to this browser. The same subscription again is the same device.
+         */
+        post: operations["add_push_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/push-devices/{device_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Push to this browser no more
+         * @description Push to this browser no more.
+         */
+        delete: operations["remove_push_device"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/reminders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The shows that I am reminded of, the latest wish first
+         * @description The shows that I am reminded of, the latest wish first.
+         */
+        get: operations["list_reminders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/topups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put money into my wallet
+         * @description Put money into my wallet. The same id again gives the same payment.
+         */
+        post: operations["top_up_my_wallet"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/wallet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * My wallet
+         * @description My wallet.
+         */
+        get: operations["get_my_wallet"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -448,6 +1008,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/pictures/{picture_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Bring a picture as `application/octet-stream`; the same bytes under the same id are the same picture
+         * @description Bring a picture as `application/octet-stream`; the same bytes under the same id are the same picture.
+         */
+        put: operations["put_picture"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/product-sheet-template.csv": {
         parameters: {
             query?: never;
@@ -512,6 +1092,26 @@ export interface paths {
         patch: operations["change_product"];
         trace?: never;
     };
+    "/api/products/{product_id}/clips": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The clips that explain a product, newest first; those that can be played
+         * @description The clips that explain a product, newest first; those that can be played.
+         */
+        get: operations["list_product_clips"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/products/{product_id}/skus": {
         parameters: {
             query?: never;
@@ -526,6 +1126,26 @@ export interface paths {
          * @description Add a SKU to a product. Said again, it is the same SKU.
          */
         post: operations["add_sku"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/push-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The key by which push services know this house
+         * @description The key by which push services know this house.
+         */
+        get: operations["get_push_key"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -595,6 +1215,114 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rooms/{room_id}/moderation-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who did what to whom in a room, why and when; newest first
+         * @description Who did what to whom in a room, why and when; newest first.
+         */
+        get: operations["list_room_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rooms/{room_id}/moderators": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who keeps order in a room, for who does
+         * @description Who keeps order in a room, for who does.
+         */
+        get: operations["list_moderators"];
+        put?: never;
+        /**
+         * Have somebody keep order in a room, or change how far they may go
+         * @description Have somebody keep order in a room, or change how far they may go.
+         */
+        post: operations["add_moderator"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rooms/{room_id}/moderators/{account_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take a moderator's rights back; one's own can always be laid down
+         * @description Take a moderator's rights back; one's own can always be laid down.
+         */
+        delete: operations["remove_moderator"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rooms/{room_id}/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A room's rules with its word lists, for who keeps order there
+         * @description A room's rules with its word lists, for who keeps order there.
+         */
+        get: operations["show_rules"];
+        /**
+         * Other rules from now on; everybody in the room feels them at once
+         * @description Other rules from now on; everybody in the room feels them at once.
+         */
+        put: operations["change_rules"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sanctions/{sanction_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End a sanction before its time
+         * @description End a sanction before its time.
+         */
+        delete: operations["lift_sanction"];
         options?: never;
         head?: never;
         patch?: never;
@@ -762,6 +1490,8 @@ export interface paths {
         /**
          * The shop's orders, newest first, for its staff
          * @description The shop's orders, newest first, for its staff. Addresses are in each order's own answer alone.
+         *
+         *     With `q` or `show_id` a page may be short, or empty, although more follows: `next` says so.
          */
         get: operations["list_shop_orders"];
         put?: never;
@@ -904,6 +1634,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/shops/{shop_id}/topups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put money into a shop's wallet
+         * @description Put money into a shop's wallet. The same id again gives the same payment.
+         */
+        post: operations["top_up_shop_wallet"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Announce the file of a video; then send its bytes with `PATCH /api/uploads/{id}`
+         * @description Announce the file of a video; then send its bytes with `PATCH /api/uploads/{id}`.
+         */
+        post: operations["announce_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/videos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The shop's videos, newest first, with what became of them, for its staff
+         * @description The shop's videos, newest first, with what became of them, for its staff.
+         */
+        get: operations["list_shop_videos"];
+        put?: never;
+        /**
+         * Make a video of a complete upload
+         * @description Make a video of a complete upload. Its film is prepared now; published, it is seen when that is done.
+         */
+        post: operations["create_video"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/wallet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A shop's wallet
+         * @description A shop's wallet.
+         */
+        get: operations["get_shop_wallet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/shows": {
         parameters: {
             query?: never;
@@ -948,6 +1762,54 @@ export interface paths {
         patch: operations["change_show"];
         trace?: never;
     };
+    "/api/shows/{show_id}/activities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A show's activities, the latest first
+         * @description A show's activities, the latest first. What is only planned is for the show's own people.
+         */
+        get: operations["list_activities"];
+        put?: never;
+        /**
+         * Plan an activity; a duel is an invitation at once
+         * @description Plan an activity; a duel is an invitation at once.
+         */
+        post: operations["plan_activity"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/board": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The show by the minute, by product and by what was explained, for its streamer and the shop's staff.
+         *
+         *     Sums of the minutes, of the products and of the marks with `unexplained` are the show's sales, to the cent
+         * @description The show by the minute, by product and by what was explained, for its streamer and the shop's staff.
+         *
+         *     Sums of the minutes, of the products and of the marks with `unexplained` are the show's sales, to the cent.
+         */
+        get: operations["get_show_board"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/shows/{show_id}/cart": {
         parameters: {
             query?: never;
@@ -966,6 +1828,30 @@ export interface paths {
          * @description Put a product in the cart; without prices, each SKU at its own. Said again, it is the same item.
          */
         post: operations["add_cart_item"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/clips": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A show's clips; hidden ones for the shop's own people alone
+         * @description A show's clips; hidden ones for the shop's own people alone.
+         */
+        get: operations["list_show_clips"];
+        put?: never;
+        /**
+         * Cut a clip out of a show
+         * @description Cut a clip out of a show. Said again, it is the same clip.
+         */
+        post: operations["add_clip"];
         delete?: never;
         options?: never;
         head?: never;
@@ -992,6 +1878,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/shows/{show_id}/held": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What waits for review, oldest first
+         * @description What waits for review, oldest first.
+         */
+        get: operations["list_held"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/held/{saying_id}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let a text through, or not
+         * @description Let a text through, or not.
+         */
+        post: operations["review_saying"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/shows/{show_id}/ingest": {
         parameters: {
             query?: never;
@@ -1004,6 +1930,26 @@ export interface paths {
          * @description What arrives from the encoder; idle and zeros while nothing does.
          */
         get: operations["show_ingest"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/moderation-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The same of one show
+         * @description The same of one show.
+         */
+        get: operations["list_show_log"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1032,6 +1978,198 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/shows/{show_id}/promises": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The truth record of a show: what was promised, and when
+         * @description The truth record of a show: what was promised, and when.
+         */
+        get: operations["list_promises"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/publications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Go live from this browser: a ticket to the ingest socket
+         * @description Go live from this browser: a ticket to the ingest socket.
+         */
+        post: operations["permit_publication"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/recording": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the recording is doing, or what was kept, for the shop's people; `off` when there is none
+         * @description How the recording is doing, or what was kept, for the shop's people; `off` when there is none.
+         */
+        get: operations["show_recording"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/reminder": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Remind me ten minutes before the show and when it starts, and tell me when it moves or is called off
+         * @description Remind me ten minutes before the show and when it starts, and tell me when it moves or is called off.
+         */
+        put: operations["set_reminder"];
+        post?: never;
+        /**
+         * Remind me of this show no more
+         * @description Remind me of this show no more.
+         */
+        delete: operations["remove_reminder"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A show again, from its first minute on; absent while nothing was kept, or when it is hidden
+         * @description A show again, from its first minute on; absent while nothing was kept, or when it is hidden.
+         */
+        get: operations["show_replay"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a recording whose term is over
+         * @description Remove a recording whose term is over. Before that it can only be hidden.
+         */
+        delete: operations["remove_replay"];
+        options?: never;
+        head?: never;
+        /**
+         * Show the replay and its clips to everybody, or hide them all
+         * @description Show the replay and its clips to everybody, or hide them all.
+         */
+        patch: operations["publish_replay"];
+        trace?: never;
+    };
+    "/api/shows/{show_id}/replay/chat": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was said between two positions, ten minutes at most: in its order, with where it was said
+         * @description What was said between two positions, ten minutes at most: in its order, with where it was said.
+         */
+        get: operations["list_replay_chat"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/replay/sales": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the replay and each clip sold, most paid first
+         * @description What the replay and each clip sold, most paid first.
+         */
+        get: operations["get_replay_sales"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/replay/share-links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A link that opens the replay at a second
+         * @description A link that opens the replay at a second.
+         */
+        post: operations["share_replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/replay/visits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A visit to the replay: what is bought with it is credited to it, and to where the viewer came from
+         * @description A visit to the replay: what is bought with it is credited to it, and to where the viewer came from.
+         */
+        post: operations["visit_replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/shows/{show_id}/sales": {
         parameters: {
             query?: never;
@@ -1046,6 +2184,50 @@ export interface paths {
         get: operations["get_show_sales"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/sanctions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who is muted, sent out or banned here now, newest first
+         * @description Who is muted, sent out or banned here now, newest first.
+         */
+        get: operations["list_sanctions"];
+        put?: never;
+        /**
+         * Mute somebody, send them out for a while, or ban account, device or network
+         * @description Mute somebody, send them out for a while, or ban account, device or network. Said again, it is the same.
+         */
+        post: operations["impose_sanction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/sayings/{saying_id}/deletion": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take back what was said, everywhere
+         * @description Take back what was said, everywhere. One's own always; others' with the right to.
+         */
+        post: operations["delete_saying"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1106,6 +2288,26 @@ export interface paths {
          * @description Enter a show: exchange the entry token for a visit, and get a ticket to the socket.
          */
         post: operations["issue_ticket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/waves": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All waves of a show with their figures
+         * @description All waves of a show with their figures.
+         */
+        get: operations["list_waves"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1176,6 +2378,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/streamers/{streamer_id}/replays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A streamer's shows that can be seen again, newest first
+         * @description A streamer's shows that can be seen again, newest first.
+         */
+        get: operations["list_replays"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/streamers/{streamer_id}/videos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A streamer's videos, newest first
+         * @description A streamer's videos, newest first.
+         */
+        get: operations["list_streamer_videos"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tokens": {
         parameters: {
             query?: never;
@@ -1215,6 +2457,310 @@ export interface paths {
          * @description End an API token at once.
          */
         delete: operations["revoke_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/uploads/{upload_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far an upload of mine has come
+         * @description How far an upload of mine has come.
+         */
+        get: operations["get_upload"];
+        put?: never;
+        post?: never;
+        /**
+         * Call an upload off; what has arrived is thrown away
+         * @description Call an upload off; what has arrived is thrown away.
+         */
+        delete: operations["cancel_upload"];
+        options?: never;
+        head?: never;
+        /**
+         * Send the bytes from `offset` on, all or some of them, as `application/octet-stream`
+         * @description Send the bytes from `offset` on, all or some of them, as `application/octet-stream`.
+         */
+        patch: operations["append_upload"];
+        trace?: never;
+    };
+    "/api/video-comments/{comment_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take a comment away, with its answers: one's own, or any under one's shop's videos
+         * @description Take a comment away, with its answers: one's own, or any under one's shop's videos.
+         */
+        delete: operations["remove_comment"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/video-comments/{comment_id}/answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The answers to a comment, oldest first
+         * @description The answers to a comment, oldest first.
+         */
+        get: operations["list_comment_answers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/video-comments/{comment_id}/approval": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let everybody see a comment that the word lists hold back; for the shop's staff
+         * @description Let everybody see a comment that the word lists hold back; for the shop's staff.
+         */
+        post: operations["approve_comment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/video-comments/{comment_id}/like": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Like a comment
+         * @description Like a comment.
+         */
+        put: operations["like_comment"];
+        post?: never;
+        /**
+         * Take the like of a comment back
+         * @description Take the like of a comment back.
+         */
+        delete: operations["unlike_comment"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/videos/{video_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One video, as the feed shows it
+         * @description One video, as the feed shows it.
+         */
+        get: operations["get_video"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Describe a video, publish it, hide it, remove it for good
+         * @description Describe a video, publish it, hide it, remove it for good.
+         */
+        patch: operations["change_video"];
+        trace?: never;
+    };
+    "/api/videos/{video_id}/comments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was said under a video, newest first; answers are with each comment
+         * @description What was said under a video, newest first; answers are with each comment.
+         */
+        get: operations["list_video_comments"];
+        put?: never;
+        /**
+         * Say something under a video, or answer a comment
+         * @description Say something under a video, or answer a comment. The same again is the same comment.
+         */
+        post: operations["add_video_comment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/videos/{video_id}/like": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Like a video; again changes nothing
+         * @description Like a video; again changes nothing.
+         */
+        put: operations["like_video"];
+        post?: never;
+        /**
+         * Take the like back
+         * @description Take the like back.
+         */
+        delete: operations["unlike_video"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/videos/{video_id}/plays/{play_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Acknowledge what a player has shown, every few seconds and at the end
+         * @description Acknowledge what a player has shown, every few seconds and at the end. It counts from three seconds on.
+         */
+        put: operations["acknowledge_play"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/videos/{video_id}/share-links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A link to the video that anybody may open; it credits the share alone
+         * @description A link to the video that anybody may open; it credits the share alone.
+         */
+        post: operations["share_video"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/videos/{video_id}/visits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Exchange an entry for the visit that follows and orders from this video carry
+         * @description Exchange an entry for the visit that follows and orders from this video carry.
+         */
+        post: operations["visit_video"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/waves/{wave_id}/closing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a wave, or give up one that waits; what is left goes back to the shelf
+         * @description End a wave, or give up one that waits; what is left goes back to the shelf.
+         */
+        post: operations["close_wave"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/waves/{wave_id}/opening": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open a wave that waits; the one before it ends
+         * @description Open a wave that waits; the one before it ends.
+         */
+        post: operations["open_wave"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/waves/{wave_id}/pieces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Set more pieces aside for a wave
+         * @description Set more pieces aside for a wave. Said again, it adds nothing more.
+         */
+        post: operations["add_pieces"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1284,6 +2830,60 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** Acknowledgement */
+        Acknowledgement: {
+            watched_ms: number;
+            visit?: string | null;
+        };
+        /**
+         * Action
+         * @description What a find asks for, mildest first: hide the words, let somebody look at the text first, refuse it.
+         * @default block
+         * @enum {string}
+         */
+        Action: "mask" | "hold" | "block";
+        /** Activity */
+        Activity: {
+            /** Format: uuid */
+            id: string;
+            kind: components["schemas"]["Kind"];
+            state: components["schemas"]["State"];
+            /** Format: uuid */
+            show_id: string;
+            title: string;
+            version: number;
+            audience: components["schemas"]["For"];
+            duration_s: number;
+            opens_at: string | null;
+            closes_at: string | null;
+            settled_at: string | null;
+            entries: number;
+            rules: components["schemas"]["Line"][];
+            odds: components["schemas"]["Line"] | null;
+            money: components["schemas"]["Money"] | null;
+            packet: components["schemas"]["Packet"] | null;
+            prizes: components["schemas"]["PrizeView"][];
+            question: string | null;
+            options: components["schemas"]["Option"][];
+            answer: number | null;
+            bargain: components["schemas"]["BargainOffer"] | null;
+            pk: components["schemas"]["Duel"] | null;
+            winners: components["schemas"]["Winner"][];
+            commitment: string | null;
+            entries_hash: string | null;
+            seed: string | null;
+            proof: string | null;
+        };
+        /** ActivityView */
+        ActivityView: {
+            activity: components["schemas"]["Activity"];
+            mine: components["schemas"]["Mine"] | null;
+        };
+        /** Page[ActivityView] */
+        ActivityViewPage: {
+            items: components["schemas"]["ActivityView"][];
+            next?: string | null;
+        };
         /** Address */
         Address: {
             /** Format: uuid */
@@ -1319,6 +2919,18 @@ export interface components {
             items: components["schemas"]["Address"][];
             next?: string | null;
         };
+        /** Arrival */
+        Arrival: {
+            entry?: string | null;
+            visit?: string | null;
+        };
+        /**
+         * Audience
+         * @description Who may take part. Never whoever has bought something: no purchase is needed here.
+         * @default everyone
+         * @enum {string}
+         */
+        Audience: "everyone" | "followers";
         /** AuditEntry */
         AuditEntry: {
             /** Format: uuid */
@@ -1338,6 +2950,136 @@ export interface components {
         AuditEntryPage: {
             items: components["schemas"]["AuditEntry"][];
             next?: string | null;
+        };
+        /** Bargain */
+        Bargain: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            activity_id: string;
+            /** Format: uuid */
+            show_id: string;
+            /** Format: uuid */
+            item_id: string;
+            /** Format: uuid */
+            sku_id: string;
+            buyer: components["schemas"]["Streamer"];
+            price: components["schemas"]["Money"];
+            start: components["schemas"]["Money"];
+            floor: components["schemas"]["Money"];
+            helpers: number;
+            helped: number;
+            /** Format: date-time */
+            ends_at: string;
+            state: components["schemas"]["BargainState"];
+            grant?: components["schemas"]["Grant"] | null;
+            mine_cut?: components["schemas"]["Money"] | null;
+        };
+        /** BargainDraft */
+        BargainDraft: {
+            /** Format: uuid */
+            item_id: string;
+            /** Format: uuid */
+            sku_id: string;
+            floor: components["schemas"]["Money"];
+            helpers: number;
+            pieces: number;
+        };
+        /** BargainOffer */
+        BargainOffer: {
+            /** Format: uuid */
+            item_id: string;
+            /** Format: uuid */
+            sku_id: string;
+            price: components["schemas"]["Money"];
+            floor: components["schemas"]["Money"];
+            helpers: number;
+            pieces: number;
+            left: number;
+        };
+        /**
+         * BargainState
+         * @description Where somebody's bargain stands.
+         * @enum {string}
+         */
+        BargainState: "open" | "granted" | "over";
+        /** BoardAudience */
+        BoardAudience: {
+            viewers_max: number;
+            viewers_mean: number;
+            viewers_filtered?: number | null;
+            watch_s: number;
+            joins: number;
+            likes: number;
+            chats_sent: number;
+            chats_shown: number;
+            follows: number;
+            clicks: number;
+        };
+        /** BoardMark */
+        BoardMark: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            item_id: string;
+            /** Format: uuid */
+            product_id: string;
+            /** Format: date-time */
+            begins_at: string;
+            ends_at: string | null;
+            ordered: components["schemas"]["BoardOrders"];
+            own_units: number;
+            own_gmv: components["schemas"]["Money"];
+        };
+        /** BoardMinute */
+        BoardMinute: {
+            /** Format: date-time */
+            at: string;
+            audience: components["schemas"]["BoardAudience"];
+            sold: components["schemas"]["BoardSold"];
+        };
+        /** BoardOrders */
+        BoardOrders: {
+            orders: number;
+            paid_orders: number;
+            units: number;
+            gmv: components["schemas"]["Gmv"];
+        };
+        /** BoardProduct */
+        BoardProduct: {
+            /** Format: uuid */
+            product_id: string;
+            title: string;
+            clicks: number;
+            explained_s: number;
+            orders: number;
+            units: number;
+            paid_units: number;
+            gmv: components["schemas"]["Gmv"];
+        };
+        /** BoardSold */
+        BoardSold: {
+            orders: number;
+            paid_orders: number;
+            units: number;
+            paid_units: number;
+            gmv: components["schemas"]["Gmv"];
+        };
+        /** BoardTotals */
+        BoardTotals: {
+            duration_s: number;
+            audience: components["schemas"]["BoardAudience"];
+            sold: components["schemas"]["BoardSold"];
+        };
+        /** BoardView */
+        BoardView: {
+            /** Format: date-time */
+            at: string;
+            minutes: components["schemas"]["BoardMinute"][];
+            products: components["schemas"]["BoardProduct"][];
+            marks: components["schemas"]["BoardMark"][];
+            unexplained: components["schemas"]["BoardOrders"];
+            totals: components["schemas"]["BoardTotals"];
         };
         /** Buyer */
         Buyer: {
@@ -1365,6 +3107,8 @@ export interface components {
             sale_ends_at: string | null;
             skus: components["schemas"]["CartSku"][];
             version: number;
+            wave?: components["schemas"]["CartWave"] | null;
+            promise?: components["schemas"]["Promise"] | null;
         };
         /** CartItemChange */
         CartItemChange: {
@@ -1397,24 +3141,217 @@ export interface components {
             price: components["schemas"]["Money"];
             list_price: components["schemas"]["Money"] | null;
             available: number;
+            /** @default 0 */
+            aside: number;
+        };
+        /** CartWave */
+        CartWave: {
+            /** Format: uuid */
+            id: string;
+            no: number;
+            state: components["schemas"]["WaveState"];
+            limit_per_person: number | null;
+            lasts_s: number | null;
+            opened_at: string | null;
+            ends_at: string | null;
+            pieces: number;
         };
         /** Categories */
         Categories: {
             items: string[];
+        };
+        /** ChatRules */
+        ChatRules: {
+            /** @default 0 */
+            slow_s: number;
+            /** @default false */
+            fans_only: boolean;
+            /** @default 0 */
+            followed_min: number;
+            /** @default false */
+            review_all: boolean;
+            /** @default true */
+            house_words: boolean;
+            /** @default [] */
+            lists: (components["schemas"]["WordList"] | unknown)[];
+            /** @default block */
+            links: components["schemas"]["Action"] | null;
+            contacts?: components["schemas"]["Action"] | null;
+            /** @default [] */
+            allowed_hosts: (string | unknown)[];
+        };
+        /** ClipChange */
+        ClipChange: {
+            title?: string;
+            published?: boolean;
+        };
+        /** ClipDraft */
+        ClipDraft: {
+            /** Format: uuid */
+            id: string;
+            /** Format: date-time */
+            from_at: string;
+            /** Format: date-time */
+            to_at: string;
+            product_id?: string | null;
+            title?: string | null;
+        };
+        /** ClipPage */
+        ClipPage: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            show_id: string;
+            product_id: string | null;
+            title: string;
+            /** Format: date-time */
+            from_at: string;
+            /** Format: date-time */
+            to_at: string;
+            from_s: number | null;
+            duration_s: number;
+            published: boolean;
+            hls_url: string | null;
+            file_url: string | null;
+            show_title: string;
+            streamer: components["schemas"]["Person"];
+            has_replay: boolean;
+        };
+        /** ClipView */
+        ClipView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            show_id: string;
+            product_id: string | null;
+            title: string;
+            /** Format: date-time */
+            from_at: string;
+            /** Format: date-time */
+            to_at: string;
+            from_s: number | null;
+            duration_s: number;
+            published: boolean;
+            hls_url: string | null;
+            file_url: string | null;
+        };
+        /** Page[ClipView] */
+        ClipViewPage: {
+            items: components["schemas"]["ClipView"][];
+            next?: string | null;
+        };
+        /** Comment */
+        Comment: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            video_id: string;
+            parent_id: string | null;
+            author: components["schemas"]["VideoStreamer"];
+            text: string;
+            is_held: boolean;
+            is_by_streamer: boolean;
+            is_liked: boolean;
+            may_remove: boolean;
+            likes: number;
+            replies: number;
+            /** Format: date-time */
+            said_at: string;
+        };
+        /** Page[Comment] */
+        CommentPage: {
+            items: components["schemas"]["Comment"][];
+            next?: string | null;
         };
         /** Decision */
         Decision: {
             outcome: components["schemas"]["Outcome"];
             trouble?: components["schemas"]["Trouble"] | null;
         };
+        /** Deletion */
+        Deletion: {
+            /** @default  */
+            reason: string;
+        };
         /** Destination */
         Destination: {
             /** Format: uuid */
             address_id: string;
         };
+        /** Device */
+        Device: {
+            /** Format: uuid */
+            id: string;
+            user_agent: string;
+            /** Format: date-time */
+            created_at: string;
+            pushed_at: string | null;
+        };
+        /** Page[Device] */
+        DevicePage: {
+            items: components["schemas"]["Device"][];
+            next?: string | null;
+        };
+        /** Draft */
+        Draft: {
+            /** Format: uuid */
+            id: string;
+            kind: components["schemas"]["Kind"];
+            title: string;
+            duration_s: number;
+            funded_by?: components["schemas"]["Funder"];
+            audience?: components["schemas"]["For"] | null;
+            packet?: components["schemas"]["PacketDraft"] | null;
+            /** @default [] */
+            prizes: (components["schemas"]["PrizeDraft"] | unknown)[];
+            question?: string | null;
+            /** @default [] */
+            options: (string | unknown)[];
+            answer?: number | null;
+            bargain?: components["schemas"]["BargainDraft"] | null;
+            rival_show_id?: string | null;
+        };
+        /** Duel */
+        Duel: {
+            sides: components["schemas"]["Side"][];
+            winner_show_id: string | null;
+        };
+        /** Entered */
+        Entered: {
+            /** Format: uuid */
+            activity_id: string;
+            no: number;
+            head: string;
+            choice: number | null;
+            amount: components["schemas"]["Money"] | null;
+            again: boolean;
+            bargain_id?: string | null;
+            price?: components["schemas"]["Money"] | null;
+        };
         /** Entrance */
         Entrance: {
             entry?: string | null;
+        };
+        /** EntryView */
+        EntryView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: date-time */
+            at: string;
+            show_id: string | null;
+            actor: string;
+            act: string;
+            whom_id: string | null;
+            whom: string;
+            reason: string;
+            detail: {
+                [key: string]: unknown;
+            };
+        };
+        /** Page[EntryView] */
+        EntryViewPage: {
+            items: components["schemas"]["EntryView"][];
+            next?: string | null;
         };
         /** Erasure */
         Erasure: {
@@ -1428,9 +3365,31 @@ export interface components {
             explanation: string;
             facts: string[];
         };
+        /** Figures */
+        Figures: {
+            plays: number;
+            plays_filtered: number | null;
+            watched_ms: number;
+            likes: number;
+            comments: number;
+            orders: number;
+            paid_orders: number;
+            gmv: components["schemas"]["Money"];
+            gmv_paid: components["schemas"]["Money"];
+        };
+        /**
+         * FilmState
+         * @description Where the film of a video stands. It is seen when the video is published and its film ready.
+         * @enum {string}
+         */
+        FilmState: "processing" | "ready" | "failed";
         /** FollowAsk */
         FollowAsk: {
             visit?: string | null;
+        };
+        /** FollowChange */
+        FollowChange: {
+            notify: boolean;
         };
         /** FollowView */
         FollowView: {
@@ -1438,6 +3397,7 @@ export interface components {
             /** Format: date-time */
             since: string;
             source: components["schemas"]["Source"];
+            notify: boolean;
         };
         /** Page[FollowView] */
         FollowViewPage: {
@@ -1459,10 +3419,36 @@ export interface components {
             items: components["schemas"]["Followed"][];
             next?: string | null;
         };
+        /** For */
+        For: {
+            who?: components["schemas"]["Audience"];
+            /** @default 0 */
+            follow_minutes: number;
+        };
+        /**
+         * Funder
+         * @description Whose wallet the money comes from.
+         * @default me
+         * @enum {string}
+         */
+        Funder: "me" | "shop";
         /** Gmv */
         Gmv: {
             placed: components["schemas"]["Money"];
             paid: components["schemas"]["Money"];
+        };
+        /** Grant */
+        Grant: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            item_id: string;
+            /** Format: uuid */
+            sku_id: string;
+            price: components["schemas"]["Money"];
+            /** Format: date-time */
+            valid_until: string;
+            order_id: string | null;
         };
         /** Health */
         Health: {
@@ -1475,15 +3461,57 @@ export interface components {
         Heard: {
             verdict: components["schemas"]["Verdict"];
         };
+        /** HeldSaying */
+        HeldSaying: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            viewer_id: string;
+            name: string;
+            level: number;
+            text: string;
+            why: string;
+            /** Format: date-time */
+            said_at: string;
+        };
+        /** HeldSayings */
+        HeldSayings: {
+            items: components["schemas"]["HeldSaying"][];
+        };
+        /** Helped */
+        Helped: {
+            /** Format: uuid */
+            bargain_id: string;
+            no: number;
+            head: string;
+            cut: components["schemas"]["Money"];
+            price: components["schemas"]["Money"] | null;
+            again: boolean;
+        };
         /** Ingest */
         Ingest: {
             rtmp_url: string;
             key: string | null;
             issued_at: string | null;
+            refusals?: components["schemas"]["IngestRefusal"][];
+        };
+        /** IngestRefusal */
+        IngestRefusal: {
+            door: string;
+            code: string;
+            title: string;
+            key: string;
+            address: string;
+            count: number;
+            /** Format: date-time */
+            at: string;
         };
         /** IngestStats */
         IngestStats: {
             state: string;
+            door: string;
+            transcoding: boolean;
+            lag_ms: number | null;
             bits_per_s: number;
             frames_per_s: number;
             width: number;
@@ -1492,6 +3520,10 @@ export interface components {
             last_packet_age_s: number | null;
             interruptions: number;
             live_since: string | null;
+            away_since: string | null;
+            encoder_restarts: number;
+            key_frame_interval_s: number | null;
+            refusals: components["schemas"]["IngestRefusal"][];
         };
         /** ItemSalesView */
         ItemSalesView: {
@@ -1504,6 +3536,24 @@ export interface components {
             gmv: components["schemas"]["Money"];
             paid_units: number;
             paid: components["schemas"]["Money"];
+        };
+        /** Keys */
+        Keys: {
+            p256dh: string;
+            auth: string;
+        };
+        /**
+         * Kind
+         * @description What is played.
+         * @enum {string}
+         */
+        Kind: "red_packet" | "lottery" | "quiz" | "poll" | "bargain" | "pk";
+        /** Line */
+        Line: {
+            key: string;
+            facts: {
+                [key: string]: number | string;
+            };
         };
         /** LineView */
         LineView: {
@@ -1520,6 +3570,7 @@ export interface components {
             };
             quantity: number;
             unit_price: components["schemas"]["Money"];
+            promise: components["schemas"]["Promise"] | null;
         };
         /** MadeToken */
         MadeToken: {
@@ -1543,11 +3594,45 @@ export interface components {
             seats: components["schemas"]["SeatView"][];
             csrf_token: string | null;
         };
+        /** Mine */
+        Mine: {
+            no: number;
+            head: string;
+            choice: number | null;
+            bargain_id: string | null;
+            prize: string | null;
+            amount: components["schemas"]["Money"] | null;
+            won: boolean;
+            /** Format: date-time */
+            at: string;
+        };
+        /** Moderator */
+        Moderator: {
+            /** Format: uuid */
+            account_id: string;
+            name: string;
+            rights: components["schemas"]["Right"][];
+            /** Format: date-time */
+            added_at: string;
+        };
+        /** Moderators */
+        Moderators: {
+            items: components["schemas"]["Moderator"][];
+            rights: components["schemas"]["Right"][];
+        };
         /** Money */
         Money: {
             amount: number;
             /** @description ISO 4217 code */
             currency: string;
+        };
+        /** MorePieces */
+        MorePieces: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            sku_id: string;
+            pieces: number;
         };
         /** MovedView */
         MovedView: {
@@ -1566,21 +3651,10 @@ export interface components {
          * @description Why pieces moved. Quantities are positive; only a correction may be negative.
          * @enum {string}
          */
-        MovementKind: "received" | "reserved" | "released" | "sold" | "returned" | "corrected";
-        /** MovementView */
-        MovementView: {
-            /** Format: uuid */
-            id: string;
-            kind: string;
-            quantity: number;
-            order_id: string | null;
-            note: string | null;
-            /** Format: date-time */
-            at: string;
-        };
+        MovementKind: "received" | "reserved" | "released" | "sold" | "returned" | "corrected" | "set_aside" | "put_back";
         /** Page[MovementView] */
         MovementViewPage: {
-            items: components["schemas"]["MovementView"][];
+            items: components["schemas"]["catalog_MovementView"][];
             next?: string | null;
         };
         /** NewAddress */
@@ -1601,6 +3675,29 @@ export interface components {
             /** Format: uuid */
             id: string;
         };
+        /** NewBargain */
+        NewBargain: {
+            /** Format: uuid */
+            id: string;
+        };
+        /** NewComment */
+        NewComment: {
+            /** Format: uuid */
+            id: string;
+            text: string;
+            parent_id?: string | null;
+        };
+        /** NewEntry */
+        NewEntry: {
+            /** @default  */
+            nonce: string;
+            choice?: number | null;
+        };
+        /** NewHelp */
+        NewHelp: {
+            /** @default  */
+            nonce: string;
+        };
         /** NewLine */
         NewLine: {
             /** Format: uuid */
@@ -1608,6 +3705,12 @@ export interface components {
             quantity: number;
             unit_price: components["schemas"]["Money"];
             cart_item_id?: string | null;
+            grant_id?: string | null;
+        };
+        /** NewModerator */
+        NewModerator: {
+            handle: string;
+            rights: components["schemas"]["Right"][];
         };
         /** NewMovement */
         NewMovement: {
@@ -1693,11 +3796,54 @@ export interface components {
             /** Format: date-time */
             expires_at: string;
         };
+        /** NewTopup */
+        NewTopup: {
+            /** Format: uuid */
+            id: string;
+            method: string;
+            amount: components["schemas"]["Money"];
+        };
+        /** NewUpload */
+        NewUpload: {
+            /** Format: uuid */
+            id: string;
+            size_bytes: number;
+        };
         /** NextStep */
         NextStep: {
             /** @constant */
             kind: "redirect";
             url: string;
+        };
+        /** Notice */
+        Notice: {
+            /** Format: uuid */
+            id: string;
+            kind: string;
+            facts: {
+                [key: string]: unknown;
+            };
+            link: string;
+            /** Format: date-time */
+            at: string;
+            read_at: string | null;
+        };
+        /** NoticesView */
+        NoticesView: {
+            items: components["schemas"]["Notice"][];
+            next: string | null;
+            unread_count: number;
+        };
+        /** OpeningView */
+        OpeningView: {
+            link: string;
+            entry: string | null;
+        };
+        /** Option */
+        Option: {
+            no: number;
+            text: string;
+            count: number | null;
         };
         /**
          * OrderState
@@ -1717,6 +3863,7 @@ export interface components {
             lines: components["schemas"]["LineView"][];
             total: components["schemas"]["Money"];
             source: string;
+            placement: string;
             note: string | null;
             address: components["schemas"]["Address"] | null;
             payment: components["schemas"]["web_orders_PaymentState"] | null;
@@ -1759,9 +3906,52 @@ export interface components {
             shop_id: string;
             title: string;
             cover: string | null;
+            records: boolean;
             /** Format: date-time */
             created_at: string;
             ingest: components["schemas"]["Ingest"];
+        };
+        /** OwnVideo */
+        OwnVideo: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            shop_id: string;
+            streamer: components["schemas"]["VideoStreamer"];
+            title: string;
+            cover: string | null;
+            film: string | null;
+            state: components["schemas"]["VideoState"];
+            film_state: components["schemas"]["FilmState"];
+            progress_bps: number;
+            problem: string | null;
+            duration_ms: number | null;
+            width: number | null;
+            height: number | null;
+            product_ids: string[];
+            warms_up: string | null;
+            figures: components["schemas"]["Figures"];
+            /** Format: date-time */
+            created_at: string;
+            published_at: string | null;
+        };
+        /** Page[OwnVideo] */
+        OwnVideoPage: {
+            items: components["schemas"]["OwnVideo"][];
+            next?: string | null;
+        };
+        /** Packet */
+        Packet: {
+            split: components["schemas"]["Split"];
+            amount: components["schemas"]["Money"];
+            count: number;
+            left: number;
+        };
+        /** PacketDraft */
+        PacketDraft: {
+            amount: components["schemas"]["Money"];
+            count: number;
+            split?: components["schemas"]["Split"];
         };
         /** PasswordChange */
         PasswordChange: {
@@ -1772,6 +3962,7 @@ export interface components {
         PaymentView: {
             /** Format: uuid */
             id: string;
+            purpose: components["schemas"]["payments_model_Purpose"];
             /** Format: uuid */
             order_id: string;
             state: components["schemas"]["payments_model_PaymentState"];
@@ -1789,6 +3980,14 @@ export interface components {
             id: string;
             name: string;
             avatar: string | null;
+        };
+        /** PictureView */
+        PictureView: {
+            /** Format: uuid */
+            id: string;
+            url: string;
+            width: number;
+            height: number;
         };
         /** Pin */
         Pin: {
@@ -1816,12 +4015,45 @@ export interface components {
         /** Playback */
         Playback: {
             hls: string;
+            away_since?: string | null;
+        };
+        /** Played */
+        Played: {
+            watched_ms: number;
+            is_counted: boolean;
+        };
+        /** Preference */
+        Preference: {
+            off_kinds?: string[];
+            quiet_from?: number | null;
+            quiet_to?: number | null;
+            /** @default UTC */
+            time_zone: string;
         };
         /** PriceTag */
         PriceTag: {
             /** Format: uuid */
             sku_id: string;
             price: components["schemas"]["Money"];
+        };
+        /** Prize */
+        Prize: {
+            title: string;
+            count: number;
+            /** @default 0 */
+            amount: number;
+        };
+        /** PrizeDraft */
+        PrizeDraft: {
+            title: string;
+            count: number;
+            amount?: components["schemas"]["Money"] | null;
+        };
+        /** PrizeView */
+        PrizeView: {
+            title: string;
+            count: number;
+            amount: components["schemas"]["Money"] | null;
         };
         /**
          * Problem
@@ -1879,6 +4111,83 @@ export interface components {
             about?: string | null;
             locale?: string | null;
         };
+        /** Promise */
+        Promise: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            show_id: string;
+            /** Format: uuid */
+            item_id: string;
+            /** Format: uuid */
+            product_id: string;
+            wave_id: string | null;
+            version: number;
+            price: components["schemas"]["Money"] | null;
+            gift: string;
+            pieces: number | null;
+            guarantee: string;
+            note: string;
+            /** Format: date-time */
+            said_at: string;
+        };
+        /** PromiseDraft */
+        PromiseDraft: {
+            /** Format: uuid */
+            id: string;
+            price?: components["schemas"]["Money"] | null;
+            /** @default  */
+            gift: string;
+            pieces?: number | null;
+            /** @default  */
+            guarantee: string;
+            /** @default  */
+            note: string;
+        };
+        /** Promises */
+        Promises: {
+            items: components["schemas"]["Promise"][];
+        };
+        /** Proof */
+        Proof: {
+            format: string;
+            title: string;
+            rules: string;
+            secret: string;
+            commitment: string;
+            seed: string;
+            entries: unknown[];
+            entries_hash: string;
+            outcome: unknown[];
+        };
+        /** PublicationView */
+        PublicationView: {
+            ticket: string;
+            ws_path: string;
+            /** Format: date-time */
+            expires_at: string;
+        };
+        /** PushKey */
+        PushKey: {
+            key: string;
+        };
+        /** ReadMark */
+        ReadMark: {
+            /** Format: uuid */
+            up_to: string;
+        };
+        /** RecordingView */
+        RecordingView: {
+            state: string;
+            why: components["schemas"]["Why"] | null;
+            published: boolean;
+            duration_s: number;
+            size_bytes: number;
+            dropped_count: number;
+            free_bytes: number | null;
+            keep_until: string | null;
+            gaps: components["schemas"]["ReplayGap"][];
+        };
         /** Registration */
         Registration: {
             /** Format: uuid */
@@ -1887,11 +4196,121 @@ export interface components {
             password: string;
             name: string;
         };
+        /** ReminderView */
+        ReminderView: {
+            /** Format: uuid */
+            show_id: string;
+            /** Format: date-time */
+            asked_at: string;
+        };
+        /** Page[ReminderView] */
+        ReminderViewPage: {
+            items: components["schemas"]["ReminderView"][];
+            next?: string | null;
+        };
+        /** ReplayCard */
+        ReplayCard: {
+            /** Format: uuid */
+            show_id: string;
+            title: string;
+            cover: string | null;
+            started_at: string | null;
+            duration_s: number;
+        };
+        /** Page[ReplayCard] */
+        ReplayCardPage: {
+            items: components["schemas"]["ReplayCard"][];
+            next?: string | null;
+        };
+        /** ReplayGap */
+        ReplayGap: {
+            at_s: number;
+            /** Format: date-time */
+            begins_at: string;
+            /** Format: date-time */
+            ends_at: string;
+            why: components["schemas"]["Why"];
+        };
+        /** ReplayMark */
+        ReplayMark: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            item_id: string;
+            /** Format: uuid */
+            product_id: string;
+            title: string;
+            image: string | null;
+            /** Format: date-time */
+            from_at: string;
+            to_at: string | null;
+            from_s: number;
+            to_s: number | null;
+            prices: components["schemas"]["ReplayPrice"][];
+        };
+        /** ReplayPrice */
+        ReplayPrice: {
+            from_s: number;
+            price: components["schemas"]["Money"];
+        };
+        /** ReplayPublication */
+        ReplayPublication: {
+            published: boolean;
+        };
+        /** ReplaySpan */
+        ReplaySpan: {
+            from_s: number;
+            to_s: number;
+            /** Format: date-time */
+            begins_at: string;
+        };
+        /** ReplayView */
+        ReplayView: {
+            /** Format: uuid */
+            show_id: string;
+            /** Format: uuid */
+            shop_id: string;
+            title: string;
+            cover: string | null;
+            streamer: components["schemas"]["Person"];
+            state: string;
+            published: boolean;
+            hls_url: string;
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+            duration_s: number;
+            spans: components["schemas"]["ReplaySpan"][];
+            gaps: components["schemas"]["ReplayGap"][];
+            marks: components["schemas"]["ReplayMark"][];
+            clips: components["schemas"]["ClipView"][];
+        };
+        /** Review */
+        Review: {
+            approved: boolean;
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * Right
+         * @description What a moderator may do in a room. Deleting includes deciding what waits for review.
+         * @enum {string}
+         */
+        Right: "delete" | "mute" | "kick" | "ban" | "rules";
         /** RoomChange */
         RoomChange: {
             title?: string;
             cover?: string | null;
             shop_id?: string;
+            records?: boolean;
+        };
+        /** RoomRules */
+        RoomRules: {
+            /** Format: uuid */
+            room_id: string;
+            version: number;
+            rules: components["schemas"]["ChatRules"];
         };
         /** RoomView */
         RoomView: {
@@ -1911,6 +4330,29 @@ export interface components {
             code: string;
             reason: string;
         };
+        /** RulesChange */
+        RulesChange: {
+            rules: components["schemas"]["ChatRules"];
+            expected_version?: number | null;
+        };
+        /** SaidView */
+        SaidView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            viewer_id: string;
+            name: string;
+            level: number;
+            text: string;
+            /** Format: date-time */
+            at: string;
+            at_s: number;
+        };
+        /** Page[SaidView] */
+        SaidViewPage: {
+            items: components["schemas"]["SaidView"][];
+            next?: string | null;
+        };
         /** SalesView */
         SalesView: {
             orders: number;
@@ -1918,6 +4360,50 @@ export interface components {
             units: number;
             gmv: components["schemas"]["Gmv"];
             per_item: components["schemas"]["ItemSalesView"][];
+        };
+        /** SanctionDraft */
+        SanctionDraft: {
+            /** Format: uuid */
+            id: string;
+            kind: components["schemas"]["SanctionKind"];
+            /** Format: uuid */
+            viewer_id: string;
+            target?: components["schemas"]["Target"];
+            minutes?: number | null;
+            /** @default false */
+            for_show: boolean;
+            /** @default false */
+            everywhere: boolean;
+            prefix?: number | null;
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * SanctionKind
+         * @description Not to be heard, to leave and come back later, to stay out.
+         * @enum {string}
+         */
+        SanctionKind: "mute" | "kick" | "ban";
+        /** SanctionView */
+        SanctionView: {
+            /** Format: uuid */
+            id: string;
+            kind: components["schemas"]["SanctionKind"];
+            target: components["schemas"]["Target"];
+            /** Format: uuid */
+            viewer_id: string;
+            name: string;
+            reason: string;
+            for_show: boolean;
+            everywhere: boolean;
+            imposed_by: string;
+            /** Format: date-time */
+            imposed_at: string;
+            ends_at: string | null;
+        };
+        /** Sanctions */
+        Sanctions: {
+            items: components["schemas"]["SanctionView"][];
         };
         /** SandboxPaymentView */
         SandboxPaymentView: {
@@ -1982,6 +4468,11 @@ export interface components {
             url: string;
             entry: string;
         };
+        /** SharedMoment */
+        SharedMoment: {
+            /** @default 0 */
+            at_s: number;
+        };
         /** SheetReport */
         SheetReport: {
             /** @default 0 */
@@ -2025,6 +4516,7 @@ export interface components {
             lines: components["schemas"]["LineView"][];
             total: components["schemas"]["Money"];
             source: string;
+            placement: string;
             note: string | null;
             address: components["schemas"]["Address"] | null;
             payment: components["schemas"]["web_orders_PaymentState"] | null;
@@ -2121,6 +4613,15 @@ export interface components {
          * @enum {string}
          */
         ShowState: "scheduled" | "live" | "ended";
+        /** Side */
+        Side: {
+            /** Format: uuid */
+            show_id: string;
+            streamer: components["schemas"]["Streamer"];
+            score: number;
+            likes: number;
+            orders: number;
+        };
         /** SignIn */
         SignIn: {
             handle: string;
@@ -2162,6 +4663,19 @@ export interface components {
          * @enum {string}
          */
         Source: "private" | "public_organic" | "public_paid" | "slot" | "shelf" | "share" | "direct";
+        /**
+         * Split
+         * @description How a red packet is divided.
+         * @default lucky
+         * @enum {string}
+         */
+        Split: "lucky" | "equal";
+        /**
+         * State
+         * @description Where an activity stands; it never goes back.
+         * @enum {string}
+         */
+        State: "ready" | "invited" | "open" | "closed" | "settled" | "cancelled";
         /** Store */
         Store: {
             name: string;
@@ -2169,6 +4683,13 @@ export interface components {
             city: string;
             /** @default  */
             address: string;
+        };
+        /** Streamer */
+        Streamer: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            avatar: string | null;
         };
         /** StreamerView */
         StreamerView: {
@@ -2188,6 +4709,33 @@ export interface components {
             next_show: components["schemas"]["ShowCard"] | null;
             past_shows: components["schemas"]["ShowCard"][];
         };
+        /** Subscription */
+        Subscription: {
+            endpoint: string;
+            keys: components["schemas"]["Keys"];
+            expirationTime?: number | null;
+        };
+        /** SurfaceSalesView */
+        SurfaceSalesView: {
+            placement: string;
+            kind: string;
+            title: string | null;
+            orders: number;
+            paid: number;
+            gmv_placed: components["schemas"]["Money"];
+            gmv_paid: components["schemas"]["Money"];
+        };
+        /** Page[SurfaceSalesView] */
+        SurfaceSalesViewPage: {
+            items: components["schemas"]["SurfaceSalesView"][];
+            next?: string | null;
+        };
+        /** SurfaceVisit */
+        SurfaceVisit: {
+            visit: string;
+            /** Format: date-time */
+            expires_at: string;
+        };
         /** TalliesView */
         TalliesView: {
             /** Format: date-time */
@@ -2205,6 +4753,31 @@ export interface components {
             facts: {
                 [key: string]: number;
             };
+        };
+        /**
+         * Target
+         * @description What a ban holds on to.
+         * @default account
+         * @enum {string}
+         */
+        Target: "account" | "device" | "network";
+        /** Template */
+        Template: {
+            key: string;
+            kind: components["schemas"]["Kind"];
+            duration_s: number;
+            audience?: components["schemas"]["For"] | null;
+            packet_split?: components["schemas"]["Split"] | null;
+            packet_count?: number | null;
+            packet_amount?: number | null;
+            /** @default [] */
+            prizes: components["schemas"]["Prize"][];
+            /** @default 0 */
+            option_count: number;
+            /** @default 0 */
+            helpers: number;
+            /** @default 0 */
+            pieces: number;
         };
         /** TicketView */
         TicketView: {
@@ -2243,12 +4816,236 @@ export interface components {
          * @enum {string}
          */
         Trouble: "none" | "delay" | "duplicate" | "reorder" | "lost";
+        /** UnreadView */
+        UnreadView: {
+            unread_count: number;
+        };
+        /** UploadView */
+        UploadView: {
+            /** Format: uuid */
+            id: string;
+            size_bytes: number;
+            received_bytes: number;
+            /** Format: date-time */
+            created_at: string;
+        };
         /**
          * Verdict
          * @description What became of a provider's message.
          * @enum {string}
          */
         Verdict: "applied" | "repeated" | "stale" | "not_understood" | "discrepancy";
+        /** Video */
+        Video: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            shop_id: string;
+            streamer: components["schemas"]["VideoStreamer"];
+            title: string;
+            cover: string;
+            film: string;
+            duration_ms: number;
+            width: number;
+            height: number;
+            products: components["schemas"]["VideoProduct"][];
+            warms_up: string | null;
+            plays: number;
+            likes: number;
+            comments: number;
+            is_liked: boolean;
+            /** Format: date-time */
+            published_at: string;
+        };
+        /** VideoChange */
+        VideoChange: {
+            title?: string;
+            cover?: string | null;
+            product_ids?: string[];
+            warms_up?: string | null;
+            state?: components["schemas"]["VideoState"];
+        };
+        /** VideoDraft */
+        VideoDraft: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            upload_id: string;
+            title: string;
+            cover?: string | null;
+            product_ids?: string[];
+            warms_up?: string | null;
+            /** @default false */
+            is_published: boolean;
+        };
+        /** VideoEntrance */
+        VideoEntrance: {
+            entry?: string | null;
+            visit?: string | null;
+        };
+        /** Page[Video] */
+        VideoPage: {
+            items: components["schemas"]["Video"][];
+            next?: string | null;
+        };
+        /** VideoProduct */
+        VideoProduct: {
+            /** Format: uuid */
+            id: string;
+            title: string;
+            image: string;
+            price: components["schemas"]["Money"];
+            list_price: components["schemas"]["Money"] | null;
+            available: number;
+        };
+        /** VideoSlot */
+        VideoSlot: {
+            video: components["schemas"]["Video"];
+            why: string;
+            entry: string;
+            is_following: boolean;
+            live_show: components["schemas"]["ShowCard"] | null;
+            warms_up: components["schemas"]["ShowCard"] | null;
+        };
+        /** Page[VideoSlot] */
+        VideoSlotPage: {
+            items: components["schemas"]["VideoSlot"][];
+            next?: string | null;
+        };
+        /**
+         * VideoState
+         * @description Where a video stands with its streamer. A removed one does not come back.
+         * @enum {string}
+         */
+        VideoState: "draft" | "published" | "hidden" | "removed";
+        /** VideoStreamer */
+        VideoStreamer: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            avatar: string | null;
+        };
+        /** VideoVisit */
+        VideoVisit: {
+            visit: string;
+            /** Format: date-time */
+            expires_at: string;
+        };
+        /** WalletView */
+        WalletView: {
+            balances: components["schemas"]["Money"][];
+            movements: components["schemas"]["fun_MovementView"][];
+            next: string | null;
+        };
+        /** Wave */
+        Wave: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            show_id: string;
+            /** Format: uuid */
+            item_id: string;
+            /** Format: uuid */
+            product_id: string;
+            no: number;
+            state: components["schemas"]["WaveState"];
+            limit_per_person: number | null;
+            lasts_s: number | null;
+            /** Format: date-time */
+            created_at: string;
+            opened_at: string | null;
+            ends_at: string | null;
+            ended_at: string | null;
+            end_reason: components["schemas"]["WaveEnd"] | null;
+            skus: components["schemas"]["WavePieces"][];
+        };
+        /** WaveDraft */
+        WaveDraft: {
+            /** Format: uuid */
+            id: string;
+            skus: components["schemas"]["WaveSku"][];
+            limit_per_person?: number | null;
+            lasts_s?: number | null;
+            /** @default true */
+            opens: boolean;
+            promise?: components["schemas"]["PromiseDraft"] | null;
+        };
+        /**
+         * WaveEnd
+         * @description What ended a wave.
+         * @enum {string}
+         */
+        WaveEnd: "time" | "closed" | "next" | "off-shelf" | "removed" | "show";
+        /** WavePieces */
+        WavePieces: {
+            /** Format: uuid */
+            sku_id: string;
+            price: components["schemas"]["Money"];
+            pieces: number;
+            remaining: number;
+            returned: number | null;
+        };
+        /** WaveSku */
+        WaveSku: {
+            /** Format: uuid */
+            sku_id: string;
+            pieces: number;
+            price?: components["schemas"]["Money"] | null;
+        };
+        /**
+         * WaveState
+         * @description Where a wave stands: its pieces wait, are sold, or are back. It never goes back.
+         * @enum {string}
+         */
+        WaveState: "ready" | "open" | "ended";
+        /** Waves */
+        Waves: {
+            items: components["schemas"]["Wave"][];
+        };
+        /**
+         * Why
+         * @description Why a stretch of a show was not kept.
+         * @enum {string}
+         */
+        Why: "encoder" | "server" | "disk_full" | "disk_slow" | "damaged";
+        /** Winner */
+        Winner: {
+            no: number;
+            entrant: string;
+            name: string;
+            prize: string | null;
+            amount: components["schemas"]["Money"] | null;
+        };
+        /** WordList */
+        WordList: {
+            name: string;
+            words: string[];
+            action?: components["schemas"]["Action"];
+            /** @default true */
+            pinyin: boolean;
+        };
+        /** MovementView */
+        catalog_MovementView: {
+            /** Format: uuid */
+            id: string;
+            kind: string;
+            quantity: number;
+            order_id: string | null;
+            note: string | null;
+            /** Format: date-time */
+            at: string;
+        };
+        /** MovementView */
+        fun_MovementView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: date-time */
+            at: string;
+            amount: components["schemas"]["Money"];
+            reason: string;
+            /** Format: uuid */
+            subject_id: string;
+        };
         /** Nothing */
         live_Nothing: Record<string, never>;
         /** Nothing */
@@ -2259,6 +5056,19 @@ export interface components {
          * @enum {string}
          */
         payments_model_PaymentState: "created" | "pending" | "failed" | "captured" | "refunding" | "refunded";
+        /**
+         * Purpose
+         * @description What is paid for.
+         * @enum {string}
+         */
+        payments_model_Purpose: "order" | "topup";
+        /**
+         * Purpose
+         * @description What the picture is for.
+         * @default product
+         * @enum {string}
+         */
+        uploads_model_Purpose: "product" | "avatar" | "cover" | "review";
         /** PaymentState */
         web_orders_PaymentState: {
             /** Format: uuid */
@@ -2303,6 +5113,259 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_activity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                activity_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActivityView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    open_bargain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                activity_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBargain"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Bargain"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Bargain"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_activity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                activity_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["orders_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActivityView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    agree_to_activity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                activity_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["orders_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActivityView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    enter_activity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                activity_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewEntry"] | null;
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Entered"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Entered"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_activity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                activity_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["orders_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActivityView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_activity_templates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"][];
                 };
             };
             /** @description Refused: `type` says why. */
@@ -2380,6 +5443,125 @@ export interface operations {
             };
         };
     };
+    get_bargain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                bargain_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Bargain"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    take_price: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                bargain_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["orders_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Bargain"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Bargain"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    help_bargain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                bargain_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHelp"] | null;
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Helped"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Helped"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     remove_cart_item: {
         parameters: {
             query?: never;
@@ -2444,6 +5626,94 @@ export interface operations {
             };
         };
     };
+    say_promise: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                item_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromiseDraft"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Promise"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Promise"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_wave: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                item_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WaveDraft"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Wave"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Wave"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_categories: {
         parameters: {
             query?: {
@@ -2463,6 +5733,216 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Categories"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_clip: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                clip_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClipPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_clip: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                clip_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_clip: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                clip_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClipChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClipView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    share_clip: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                clip_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShareLink"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShareLink"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    visit_clip: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                clip_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Arrival"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SurfaceVisit"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SurfaceVisit"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_proof: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                activity_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proof"];
                 };
             };
             /** @description Refused: `type` says why. */
@@ -2541,6 +6021,42 @@ export interface operations {
             };
         };
     };
+    list_feed_videos: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VideoSlotPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     follow: {
         parameters: {
             query?: never;
@@ -2584,6 +6100,39 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_follow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                streamer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FollowChange"];
+            };
+        };
         responses: {
             /** @description Request fulfilled, nothing follows */
             204: {
@@ -2891,6 +6440,193 @@ export interface operations {
             };
         };
     };
+    get_notice_preferences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preference"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_notice_preferences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Preference"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preference"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_notices: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoticesView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    mark_notices_read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReadMark"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    count_unread_notices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnreadView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    open_notice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                notice_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpeningView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     change_password: {
         parameters: {
             query?: never;
@@ -2910,6 +6646,211 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_push_devices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DevicePage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_push_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Subscription"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Device"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Device"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_push_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_reminders: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReminderViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    top_up_my_wallet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTopup"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_my_wallet: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WalletView"];
+                };
             };
             /** @description Refused: `type` says why. */
             default: {
@@ -3176,6 +7117,40 @@ export interface operations {
             };
         };
     };
+    put_picture: {
+        parameters: {
+            query?: {
+                /** @description What the picture is for. */
+                purpose?: components["schemas"]["uploads_model_Purpose"];
+            };
+            header?: never;
+            path: {
+                picture_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PictureView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     show_template: {
         parameters: {
             query?: never;
@@ -3311,6 +7286,37 @@ export interface operations {
             };
         };
     };
+    list_product_clips: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClipViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     add_sku: {
         parameters: {
             query?: never;
@@ -3342,6 +7348,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SkuView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_push_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushKey"];
                 };
             };
             /** @description Refused: `type` says why. */
@@ -3520,6 +7555,242 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["RoomView"];
                 };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_room_log: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                room_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EntryViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_moderators: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                room_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Moderators"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_moderator: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                room_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewModerator"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Moderator"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Moderator"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_moderator: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                room_id: string;
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                room_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoomRules"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                room_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RulesChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoomRules"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    lift_sanction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sanction_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused: `type` says why. */
             default: {
@@ -3865,6 +8136,10 @@ export interface operations {
             query?: {
                 /** @description Only orders in this state. */
                 state?: components["schemas"]["OrderState"] | null;
+                /** @description Looked for in order numbers, titles and buyers' names. */
+                q?: string;
+                /** @description Only orders of this show. */
+                show_id?: string | null;
                 /** @description The `next` of the page before. */
                 after?: string | null;
                 /** @description Most items of one page. */
@@ -4228,6 +8503,212 @@ export interface operations {
             };
         };
     };
+    top_up_shop_wallet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTopup"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    announce_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUpload"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shop_videos: {
+        parameters: {
+            query?: {
+                /** @description Only videos in this state. */
+                state?: components["schemas"]["VideoState"] | null;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnVideoPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_video: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VideoDraft"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnVideo"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnVideo"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_shop_wallet: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WalletView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     plan_show: {
         parameters: {
             query?: never;
@@ -4336,6 +8817,120 @@ export interface operations {
             };
         };
     };
+    list_activities: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActivityViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_activity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Draft"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActivityView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActivityView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_show_board: {
+        parameters: {
+            query?: {
+                /** @description Only minutes that begin then or later (ISO 8601, UTC). */
+                since?: string | null;
+            };
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BoardView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_cart: {
         parameters: {
             query?: never;
@@ -4411,6 +9006,81 @@ export interface operations {
             };
         };
     };
+    list_show_clips: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClipViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_clip: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClipDraft"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClipView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClipView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     end_show: {
         parameters: {
             query?: never;
@@ -4446,6 +9116,71 @@ export interface operations {
             };
         };
     };
+    list_held: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldSayings"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    review_saying: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+                saying_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Review"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     show_ingest: {
         parameters: {
             query?: never;
@@ -4464,6 +9199,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["IngestStats"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_show_log: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EntryViewPage"];
                 };
             };
             /** @description Refused: `type` says why. */
@@ -4510,6 +9281,418 @@ export interface operations {
             };
         };
     };
+    list_promises: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Promises"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    permit_publication: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["live_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PublicationView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PublicationView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordingView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_reminder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_reminder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplayView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    publish_replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayPublication"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplayPublication"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_replay_chat: {
+        parameters: {
+            query?: {
+                from_s?: number;
+                to_s?: number;
+            };
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SaidViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_replay_sales: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SurfaceSalesViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    share_replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SharedMoment"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShareLink"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShareLink"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    visit_replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Arrival"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SurfaceVisit"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SurfaceVisit"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_show_sales: {
         parameters: {
             query?: never;
@@ -4529,6 +9712,115 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SalesView"];
                 };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sanctions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sanctions"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    impose_sanction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SanctionDraft"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SanctionView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SanctionView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_saying: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+                saying_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Deletion"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused: `type` says why. */
             default: {
@@ -4651,6 +9943,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TicketView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_waves: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Waves"];
                 };
             };
             /** @description Refused: `type` says why. */
@@ -4810,6 +10133,73 @@ export interface operations {
             };
         };
     };
+    list_replays: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                streamer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplayCardPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_streamer_videos: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                streamer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VideoPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_tokens: {
         parameters: {
             query?: never;
@@ -4898,6 +10288,694 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    append_upload: {
+        parameters: {
+            query?: {
+                /** @description Where in the file this piece begins. */
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_comment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                comment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_comment_answers: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                comment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommentPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approve_comment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                comment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comment"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    like_comment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                comment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unlike_comment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                comment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_video: {
+        parameters: {
+            query?: never;
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path: {
+                video_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VideoSlot"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_video: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                video_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VideoChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnVideo"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_video_comments: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                video_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommentPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_video_comment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                video_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewComment"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comment"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comment"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    like_video: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                video_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unlike_video: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                video_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    acknowledge_play: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                video_id: string;
+                play_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Acknowledgement"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Played"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    share_video: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                video_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShareLink"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShareLink"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    visit_video: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                video_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VideoEntrance"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VideoVisit"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VideoVisit"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    close_wave: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                wave_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["live_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Wave"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    open_wave: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                wave_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["live_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Wave"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_pieces: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                wave_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MorePieces"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Wave"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Wave"];
+                };
             };
             /** @description Refused: `type` says why. */
             default: {

@@ -27,12 +27,23 @@ export type Show = Schemas['Show']
 export type ShowCard = Schemas['ShowCard']
 export type CartItem = Schemas['CartItem']
 export type CartSku = Schemas['CartSku']
+export type Promised = Schemas['Promise']
+export type Wave = Schemas['Wave']
 export type Streamer = Schemas['StreamerView']
 export type Ticket = Schemas['TicketView']
 export type ShareLink = Schemas['ShareLink']
 
+// messages
+export type Notice = Schemas['Notice']
+export type NoticeWishes = Schemas['Preference']
+
 // traffic
 export type Followed = Schemas['Followed']
+
+// videos
+export type Video = Schemas['Video']
+export type VideoSlot = Schemas['VideoSlot']
+export type VideoComment = Schemas['Comment']
 
 // orders and payments
 export type OrderState = Schemas['OrderState']
@@ -42,3 +53,30 @@ export type OrderAsk = Schemas['NewOrder']
 export type OrderAskLine = Schemas['NewLine']
 export type Payment = Schemas['PaymentView']
 export type SandboxPayment = Schemas['SandboxPaymentView']
+
+// replays and clips
+export type Replay = Schemas['ReplayView']
+export type ReplayMark = Schemas['ReplayMark']
+export type ReplayCard = Schemas['ReplayCard']
+export type Said = Schemas['SaidView']
+export type Clip = Schemas['ClipView']
+export type ClipPage = Schemas['ClipPage']
+export type Recording = Schemas['RecordingView']
+export type SurfaceSales = Schemas['SurfaceSalesView']
+
+// fun
+export type ActivityKind = Schemas['Kind']
+export type ActivityState = Schemas['State']
+export type Activity = Schemas['Activity']
+export type ActivityView = Schemas['ActivityView']
+export type ActivityDraft = Schemas['Draft']
+export type ActivityTemplate = Schemas['Template']
+export type ActivityLine = Schemas['Line']
+export type Part = Schemas['Mine']
+export type Entered = Schemas['Entered']
+export type Helped = Schemas['Helped']
+export type Bargain = Schemas['Bargain']
+export type Grant = Schemas['Grant']
+export type DrawWinner = Schemas['Winner']
+export type Wallet = Schemas['WalletView']
+export type WalletMove = Wallet['movements'][number]

@@ -16,7 +16,7 @@ export type Link = 'connecting' | 'open' | 'reconnecting' | 'closed'
 export interface RoomSocketOptions {
   /** A fresh ticket for every connection: tickets serve once. */
   ticket: () => Promise<Ticket>
-  onLink: (link: Link, code?: string) => void
+  onLink: (link: Link, code?: string, facts?: Record<string, unknown>) => void
   onWelcome: (frame: WelcomeFrame) => void
   onFrames: (frames: RoomFrame[]) => void
   onPersonal?: (frame: PersonalFrame) => void
@@ -39,7 +39,7 @@ const LIKES_PER_FRAME_MAX = 50
 const UNSENT_CHAT_MAX = 20
 
 /** Closings after which knocking again would be rude or useless. */
-const FINAL = new Set(['show-ended', 'banned', 'forbidden', 'not-found', 'replaced'])
+const FINAL = new Set(['show-ended', 'banned', 'kicked', 'forbidden', 'not-found', 'replaced'])
 
 interface PendingBuy {
   frame: string
@@ -118,7 +118,7 @@ export class RoomSocket {
     } catch (error) {
       if (this.stopped) return
       if (error instanceof Refused && error.status >= 400 && error.status < 500 && error.status !== 429) {
-        return this.finish(error.code)
+        return this.finish(error.code, error.facts)
       }
       return this.again()
     }
@@ -156,7 +156,7 @@ export class RoomSocket {
       case 'batch':
         return this.receiveBatch(frame.v, frame.from, frame.f)
       case 'bye':
-        if (FINAL.has(frame.code)) return this.finish(frame.code)
+        if (FINAL.has(frame.code)) return this.finish(frame.code, { reason: frame.reason, until: frame.until })
         this.socket?.close()
         return
       case 'order':
@@ -166,6 +166,7 @@ export class RoomSocket {
         this.receiveRefusal(frame)
         break
       case 'sent':
+      case 'held':
         this.chats.delete(frame.re)
         break
       case 'beat':
@@ -220,7 +221,7 @@ export class RoomSocket {
     this.later('connect', ceiling * (0.5 + this.random() / 2), () => void this.connect())
   }
 
-  private finish(code: string): void {
+  private finish(code: string, facts: Record<string, unknown> = {}): void {
     if (this.stopped) return
     this.stopped = true
     document.removeEventListener('visibilitychange', this.onVisibility)
@@ -233,7 +234,7 @@ export class RoomSocket {
     const socket = this.socket
     this.socket = null
     socket?.close()
-    this.options.onLink('closed', code)
+    this.options.onLink('closed', code, facts)
   }
 
   private beat(): void {

@@ -1,11 +1,11 @@
 /** What a room looks like right now: the snapshot of the welcome, moved on by frames. */
 import { reactive } from 'vue'
-import type { CartItem, Show } from '../api/types'
-import type { ChatLine, RoomFrame, WelcomeFrame } from './frames'
+import type { Activity, CartItem, Show } from '../api/types'
+import type { ChatLine, RoomFrame, RoomRules, WaitingText, WelcomeFrame, You } from './frames'
 
 /** A line of the floating chat: someone's words, or a quiet notice. */
 export type Line =
-  | { kind: 'chat'; id: string; from: ChatLine['from']; text: string; at: string; state?: 'sending' | 'failed' }
+  | { kind: 'chat'; id: string; from: ChatLine['from']; text: string; at: string; state?: 'sending' | 'failed' | 'held' }
   | { kind: 'join'; id: string; name: string; n: number }
   | { kind: 'bought'; id: string; name: string; title: string; n: number }
 
@@ -20,10 +20,17 @@ export interface RoomState {
   lines: Line[]
   viewers: number
   likes: number
+  rules: RoomRules
+  /** What waits for review; only who keeps order hears of it. */
+  waiting: WaitingText[]
+  /** Red packets, draws, quizzes, polls, bargains and duels, in the order in which they came. */
+  activities: Activity[]
 }
 
+export const NO_RULES: RoomRules = { slow_s: 0, fans_only: false, followed_min: 0, review_all: false }
+
 export function newRoomState(): RoomState {
-  return reactive({ you: null, show: null, cart: [], most: {}, lines: [], viewers: 0, likes: 0 })
+  return reactive({ you: null, show: null, cart: [], most: {}, lines: [], viewers: 0, likes: 0, rules: { ...NO_RULES }, waiting: [], activities: [] })
 }
 
 let notices = 0
@@ -31,14 +38,19 @@ let notices = 0
 /** Starts from a snapshot. The viewer's own lines that are still under way stay on the screen. */
 export function welcome(room: RoomState, frame: WelcomeFrame): void {
   const known = new Set(frame.chat.map((line) => line.id))
-  const own = room.lines.filter((line) => line.kind === 'chat' && line.state === 'sending' && !known.has(line.id))
+  const own = room.lines.filter((line) => line.kind === 'chat' && (line.state === 'sending' || line.state === 'held') && !known.has(line.id))
   room.you = frame.you
+  room.rules = frame.rules ?? { ...NO_RULES }
   room.show = frame.show
   room.cart = [...frame.cart].sort(byPosition)
   for (const item of room.cart) count(room, item)
   room.lines = [...frame.chat.map((line) => ({ kind: 'chat' as const, ...line })), ...own]
   room.viewers = frame.counts.viewers
   room.likes = frame.counts.likes
+  // What ran and is not told of any more ended while the line was down.
+  const running = new Set(frame.activities?.map((activity) => activity.id))
+  room.activities = room.activities.filter((known) => (known.state !== 'open' && known.state !== 'closed') || running.has(known.id))
+  for (const activity of frame.activities ?? []) play(room, activity)
   if (frame.show.pinned_item_id !== undefined) pin(room, frame.show.pinned_item_id)
 }
 
@@ -52,7 +64,26 @@ export function say(room: RoomState, line: { id: string; text: string; from: Cha
   room.lines.push({ kind: 'chat', at: new Date().toISOString(), state: 'sending', ...line })
 }
 
-export function mark(room: RoomState, id: string, state: 'failed' | undefined): void {
+/** The viewer's standing changed: muted, allowed again, a moderator now. */
+export function stand(room: RoomState, you: You): void {
+  room.you = you
+}
+
+/** A moderator looked at a held text: approved, it comes by itself as everybody's; refused, its sender is told so. */
+export function reviewed(room: RoomState, id: string, approved: boolean): void {
+  const line = room.lines.find((line) => line.id === id)
+  if (line?.kind === 'chat' && line.state === 'held') line.state = approved ? undefined : 'failed'
+}
+
+export function waits(room: RoomState, text: WaitingText): void {
+  if (!room.waiting.some((known) => known.id === text.id)) room.waiting.push(text)
+}
+
+export function decided(room: RoomState, id: string): void {
+  room.waiting = room.waiting.filter((text) => text.id !== id)
+}
+
+export function mark(room: RoomState, id: string, state: 'failed' | 'held' | undefined): void {
   const line = room.lines.find((line) => line.id === id)
   if (line?.kind === 'chat') line.state = state
 }
@@ -64,6 +95,14 @@ function step(room: RoomState, frame: RoomFrame): void {
       const own = room.lines.find((known) => known.id === line.id)
       if (own?.kind === 'chat') Object.assign(own, line, { state: undefined })
       else room.lines.push({ kind: 'chat', ...line })
+      break
+    }
+    case 'unsay':
+      room.lines = room.lines.filter((line) => line.id !== frame.id)
+      break
+    case 'rules': {
+      const { t: _, ...rules } = frame
+      room.rules = rules
       break
     }
     case 'join': {
@@ -109,7 +148,19 @@ function step(room: RoomState, frame: RoomFrame): void {
       if (frame.cover !== undefined) room.show.cover = frame.cover
       if (frame.playback !== undefined) room.show.playback = frame.playback
       break
+    case 'activity': {
+      const { t: _, ...activity } = frame
+      play(room, activity)
+      break
+    }
   }
+}
+
+/** Versions only grow: a snapshot that comes late changes nothing. */
+export function play(room: RoomState, activity: Activity): void {
+  const index = room.activities.findIndex((known) => known.id === activity.id)
+  if (index < 0) room.activities.push(activity)
+  else if (activity.version >= room.activities[index]!.version) room.activities[index] = activity
 }
 
 function count(room: RoomState, item: CartItem): void {
