@@ -175,10 +175,14 @@ async def _open_house(
 
 
 def _settle_memory() -> None:
-    """Keep the cycle collector away from what lives for ever, and let it come rarely: its pauses are a sale's tail."""
+    """Keep the cycle collector away from what lives for ever, and let it come often but briefly.
+
+    Its pauses are a sale's tail: one over 50,000 young objects took up to 74 ms while two hundred hostile accounts came
+    and went (`laotie bench flood`); one over 5,000 takes a tenth of that. The whole heap is looked at rarely.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(5_000, 50, 100)
 
 
 async def _tell_media(bus: LocalBus, change: Change) -> None:

@@ -35,7 +35,7 @@ from laotie.gateway.limits import Limits, Pace, is_loopback
 from laotie.gateway.minutes import Minutes
 from laotie.gateway.sayings import SayingStore
 from laotie.gateway.socket import RoomSocket, Viewer
-from laotie.gateway.upgrade import Upgrade
+from laotie.gateway.upgrade import Doorstep, Upgrade
 from laotie.live import Audience, Playback, Show, Ticket
 from laotie.orders import Till
 
@@ -67,6 +67,7 @@ class Gateway:
         self.limits = limits = limits or limits_of(settings)
         self.id = new_id()
         self.open = False
+        self.doorstep = Doorstep()
         self.sockets: dict[RoomSocket, None] = {}
         self.trusted: list[IPv4Network | IPv6Network] = [
             ipaddress.ip_network(one.strip(), strict=False)
@@ -254,9 +255,8 @@ class Gateway:
         now, limits = self.now(), self.limits
         for socket in list(self.sockets):
             if socket.closing_at:
-                if now - socket.closing_at > limits.closing_s:
-                    socket.underlying.abort()
-            elif socket.ticket is None:
+                continue
+            if socket.ticket is None:
                 if now - socket.opened_at > limits.hello_s:
                     socket.bye("hello-late", "no hello came in time")
             elif now - socket.beat_at > limits.idle_s:

@@ -4,7 +4,9 @@ Nothing that a client sends can raise past this file, and nothing it does not re
 measured here: only time between two beats that both said "visible", came in time, and acknowledged what had been sent.
 """
 
+import asyncio
 import math
+import random
 import socket as sockets
 from collections.abc import Callable
 from datetime import datetime
@@ -553,7 +555,15 @@ class RoomSocket(WSListener):
         self.closing_at = self.gateway.now()
         self.write = _nowhere
         self.transport.send_close(code, reason)
+        # Not all at once: who was sent away together would come back together, in one turn of the loop.
+        patience_s = self.gateway.limits.closing_s * random.uniform(0.5, 1)  # noqa: S311 (no secret)
+        asyncio.get_running_loop().call_later(patience_s, self._hang_up)
         self._leave()
+
+    def _hang_up(self) -> None:
+        """The other side had its time to close."""
+        if not self.underlying.is_closing():
+            self.underlying.abort()
 
     def _leave(self) -> None:
         room, self.room = self.room, None
