@@ -1,6 +1,8 @@
 """Films and pictures to bring, honest ones and others. Honest ones are made once a session by the product's own ffmpeg."""
 
+import atexit
 import io
+import shutil
 import subprocess
 import tempfile
 import zipfile
@@ -11,7 +13,9 @@ from PIL import Image
 
 from laotie.media.encoder import find_ffmpeg
 
-HERE = Path(tempfile.gettempdir()) / "laotie-test-films"
+HERE = Path(tempfile.mkdtemp(prefix="films-"))
+"""Each test process makes its own; two that shared a file would find it half written."""
+atexit.register(shutil.rmtree, HERE, ignore_errors=True)
 
 
 @cache
@@ -19,30 +23,25 @@ def film(
     *, seconds: float = 2, size: str = "90x160", rate: int = 10, video: str = "libx264", sounds: int = 1, suffix: str = "mp4"
 ) -> bytes:
     """A test picture with a tone."""
-    HERE.mkdir(exist_ok=True)
     name = HERE / f"{seconds}-{size}-{rate}-{video}-{sounds}.{suffix}"
-    if not name.exists():
-        draft = name.with_name(f"{name.stem}.draft.{suffix}")
-        sound = [word for _ in range(sounds) for word in ("-f", "lavfi", "-i", "sine=440")]
-        maps = [word for number in range(sounds + 1) for word in ("-map", str(number))]
-        audio = "libopus" if suffix == "webm" else "aac"
-        subprocess.run(
-            [
-                *(find_ffmpeg(), "-v", "error", "-y", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}", *sound),
-                *(*maps, "-t", str(seconds), "-c:v", video, "-pix_fmt", "yuv420p", "-c:a", audio, "-g", "10"),
-                *(("-preset", "ultrafast") if video == "libx264" else ("-deadline", "realtime")),
-                *("-threads", "1", str(draft)),
-            ],
-            check=True,
-        )
-        draft.rename(name)
+    sound = [word for _ in range(sounds) for word in ("-f", "lavfi", "-i", "sine=440")]
+    maps = [word for number in range(sounds + 1) for word in ("-map", str(number))]
+    audio = "libopus" if suffix == "webm" else "aac"
+    subprocess.run(
+        [
+            *(find_ffmpeg(), "-v", "error", "-y", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}", *sound),
+            *(*maps, "-t", str(seconds), "-c:v", video, "-pix_fmt", "yuv420p", "-c:a", audio, "-g", "10"),
+            *(("-preset", "ultrafast") if video == "libx264" else ("-deadline", "realtime")),
+            *("-threads", "1", str(name)),
+        ],
+        check=True,
+    )
     return name.read_bytes()
 
 
 @cache
 def sound_alone() -> bytes:
     """A tone without a picture."""
-    HERE.mkdir(exist_ok=True)
     name = HERE / "tone.mp4"
     source = ["-f", "lavfi", "-i", "sine=440", "-t", "2", "-c:a", "aac"]
     subprocess.run([find_ffmpeg(), "-v", "error", "-y", *source, str(name)], check=True)

@@ -120,6 +120,19 @@ async def _reason(stage: Stage, text: str) -> None:
     await did(stage.show.streamer.post(f"/api/shows/{stage.show.id}/sanctions", json=mute))
 
 
+async def _promise(stage: Stage, text: str) -> None:
+    item = (await did(stage.show.streamer.get(f"/api/shows/{stage.show.id}/cart")))["items"][0]["id"]
+    said = {"id": str(uuid4()), "gift": text}
+    await did(stage.show.streamer.post(f"/api/cart-items/{item}/promises", json=said))
+    await did(stage.show.streamer.put(f"/api/shows/{stage.show.id}/pin", json={"item_id": item}))
+
+
+async def _poll(stage: Stage, text: str) -> None:
+    poll = {"id": str(uuid4()), "kind": "poll", "title": text, "duration_s": 120, "question": text, "options": [text, "B"]}
+    await did(stage.show.streamer.post(f"/api/shows/{stage.show.id}/activities", json=poll))
+    await did(stage.show.streamer.post(f"/api/activities/{poll['id']}/start", json={}))
+
+
 ROOM, STREAMER, DESK = "/shows/{show}", "/streamers/{streamer}", "/shows/{show}"
 FIELDS: dict[str, Field] = {
     "a text in the room": Field(_chat, ROOM),
@@ -132,6 +145,9 @@ FIELDS: dict[str, Field] = {
     "the note of an order": Field(_note, "/orders", desk=True, row=True),
     "a street": Field(_address, "/me/addresses", own=True),
     "the reason of a sanction": Field(_reason, DESK, desk=True, opens="open-moderation,order-tab-sanctions"),
+    "a promise": Field(_promise, ROOM, limit=60),
+    "title, question and answers of a poll": Field(_poll, ROOM, opens="fun-chip", limit=60),
+    "the same at the desk": Field(_poll, DESK, desk=True, opens="open-fun", limit=60),
     "the name of a word list": Field(_list_name, DESK, desk=True, opens="open-moderation", limit=40),
 }
 

@@ -2,6 +2,8 @@
 
 import struct
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,28 +82,31 @@ async def test_what_is_no_film_is_told_so_without_starting_a_program(tmp_path: P
         await develop(tmp_path, STRANGERS[name])
 
 
-def broken_films() -> dict[str, tuple[bytes, type[Refusal]]]:
-    honest = film()
-    return {
-        "noise behind an honest beginning": (HEAD + bytes(range(256)) * 40, media.FilmBroken),
-        "a page that begins like a film": (b"\x00\x00\x00\x20ftyp<html><script>alert(1)</script>" * 20, media.FilmBroken),
-        "cut before its index": (honest[: len(honest) // 2], media.FilmBroken),
-        "sound alone": (sound_alone(), media.NotAFilm),
-        "too long": (film(seconds=70, rate=1, size="16x16", sounds=0), media.FilmTooLong),
-        "too short": (film(seconds=0.4, sounds=0), media.FilmTooShort),
-        "too wide": (film(size="1600x16", sounds=0), media.FilmTooLarge),
-        "too many pictures a second": (film(rate=900, size="16x16", sounds=0), media.FilmTooDense),
-        "too many tracks": (film(sounds=6), media.FilmCrowded),
-        "two thousand million samples announced": (
-            with_box(honest, b"stsz", struct.pack(">II", 1, 0x7FFFFFFF), 4),
-            Refusal,
-        ),
-    }
+def two_thousand_million_samples() -> bytes:
+    return with_box(film(), b"stsz", struct.pack(">II", 1, 0x7FFFFFFF), 4)
 
 
-@pytest.mark.parametrize("name", list(broken_films()))
+BROKEN: dict[str, tuple[Callable[[], bytes], type[Refusal]]] = {
+    "noise behind an honest beginning": (lambda: HEAD + bytes(range(256)) * 40, media.FilmBroken),
+    "a page that begins like a film": (
+        lambda: b"\x00\x00\x00\x20ftyp<html><script>alert(1)</script>" * 20,
+        media.FilmBroken,
+    ),
+    "cut before its index": (lambda: film()[: len(film()) // 2], media.FilmBroken),
+    "sound alone": (sound_alone, media.NotAFilm),
+    "too long": (partial(film, seconds=70, rate=1, size="16x16", sounds=0), media.FilmTooLong),
+    "too short": (partial(film, seconds=0.4, sounds=0), media.FilmTooShort),
+    "too wide": (partial(film, size="1600x16", sounds=0), media.FilmTooLarge),
+    "too many pictures a second": (partial(film, rate=900, size="16x16", sounds=0), media.FilmTooDense),
+    "too many tracks": (partial(film, sounds=6), media.FilmCrowded),
+    "two thousand million samples announced": (two_thousand_million_samples, Refusal),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
 async def test_a_film_that_is_broken_or_beyond_bounds_is_refused_for_what_it_is(tmp_path: Path, name: str) -> None:
-    data, refusal = broken_films()[name]
+    make, refusal = BROKEN[name]
+    data = make()
     began = time.monotonic()
     with pytest.raises(refusal) as refused:
         await develop(tmp_path, data)
