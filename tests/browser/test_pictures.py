@@ -44,11 +44,11 @@ async def test_room_and_desk_look_like_a_show(cinema: Cinema, lively: str) -> No
     room = await cinema.phone(f"/shows/{lively}", viewer)
     desk = await cinema.desk(f"/shows/{lively}", await cinema.known(PERSONAS[0].handle, PASSWORD))
     await in_room(room)
-    await until(room, "() => document.querySelector('[data-testid=video]').currentTime > 3")
+    await until(room, "() => document.querySelector('[data-testid=video]')?.currentTime > 3")
     await expect(room.get_by_test_id("chat-line").nth(4 if KEEP else 0)).to_be_visible()
     await expect(room.get_by_test_id("pinned")).to_be_visible()
     await expect(room.get_by_test_id("status")).to_have_count(0)
-    await until(desk, "() => document.querySelector('[data-testid=preview]').currentTime > 1")
+    await until(desk, "() => document.querySelector('[data-testid=preview]')?.currentTime > 1")
     await expect(desk.get_by_test_id("sales").get_by_role("listitem").first).to_be_visible()
     for name, page in (("room", room), ("desk", desk)):
         picture = await shoot(page, SHOTS / f"{name}.png")
