@@ -4,15 +4,12 @@ Pieces are set aside, sold, called off and put back; waves open, run out of time
 and cart; acts break off in the middle and are done again. The model knows nothing of rows, locks or movements.
 """
 
-import asyncio
-import os
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -20,21 +17,19 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from laotie import audit, catalog, live
-from laotie.base.clock import Clock
-from laotie.base.db import Database, Tx
+from laotie.base.db import Tx
 from laotie.base.ids import OrderId
 from laotie.base.signer import Signer
 from laotie.live import WaveState
 from laotie.orders.model import BetweenWaves, LimitReached, OffShelf, SaleOver, SoldOut
-from market import Market, open_market
+from lives import OwnMarket, live_through
+from market import Market
 
 T = TypeVar("T")
 
-EXAMPLES = int(os.environ.get("TEST_LIVES", "12"))
 STEPS = 30
 STOCK = 12
 
@@ -282,19 +277,8 @@ class Lives(RuleBasedStateMachine):
         assert self.run(audit.take_tallies(self.market.db)).findings == []
 
 
-class House:
-    """A market on a loop of its own."""
-
-    def __init__(self, url: str, signer: Signer) -> None:
-        self.seen: set[str] = set()
-        self.runner = asyncio.Runner()
-        self._opening: Any = None
-        self.runner.run(self._open(url, signer))
-
-    async def _open(self, url: str, signer: Signer) -> None:
-        self.db = await Database.open(url, clock=Clock(), pool_max=8)
-        self._opening = open_market(self.db, signer)
-        self.market: Market = await self._opening.__aenter__()
+class House(OwnMarket):
+    """A market, and what these lives do to it."""
 
     async def do(self, act: Callable[[Tx], Awaitable[object]], *, breaks: bool = False) -> None:
         async with self.db.tx() as tx:
@@ -315,14 +299,6 @@ class House:
             left = {wave_id: sum(one.remaining for one in of.values()) for wave_id, of in asides.items()}
             return sku, left
 
-    def close(self) -> None:
-        self.runner.run(self._close())
-        self.runner.close()
-
-    async def _close(self) -> None:
-        await self._opening.__aexit__(None, None, None)
-        await self.db.close()
-
 
 @pytest.fixture
 def house(database_url: str, signer: Signer) -> Any:
@@ -333,15 +309,6 @@ def house(database_url: str, signer: Signer) -> Any:
 
 def test_pieces_are_where_the_model_says_and_sold_once(house: House) -> None:
     Lives.house = house
-    run_state_machine_as_test(
-        Lives,
-        settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            derandomize=EXAMPLES <= 12,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    live_through(Lives, steps=STEPS)
     expected = {"bought in a wave", "returned to the wave", "time over", "closed", "SoldOut", "BetweenWaves", "LimitReached"}
     assert expected <= house.seen

@@ -5,21 +5,16 @@ decline, call off; the clock jumps; a message is replayed. After each step the h
 which knows nothing of batches, agenda or ledgers, must have foreseen where every order, payment and piece is.
 """
 
-import asyncio
-import os
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from laotie import audit, catalog, ledger, live, orders, payments
 from laotie.base import jobs
-from laotie.base.clock import Clock
-from laotie.base.db import Database
 from laotie.base.ids import OrderId, PaymentId
 from laotie.base.refusals import Refusal
 from laotie.base.signer import Signer
@@ -27,11 +22,11 @@ from laotie.orders import OrderState
 from laotie.orders.model import LimitReached, SoldOut
 from laotie.payments import PaymentState
 from laotie.payments.sandbox import TROUBLE_S, Outcome, Trouble
-from market import Market, open_market
+from lives import OwnMarket, live_through
+from market import Market
 
 T = TypeVar("T")
 
-EXAMPLES = int(os.environ.get("TEST_LIVES", "12"))
 STEPS = 25
 PRICE = 700
 STOCK, LIMIT = 6, 4
@@ -243,19 +238,8 @@ class Books(NamedTuple):
     payments: dict[OrderId, list[payments.Payment]]
 
 
-class House:
-    """A market on a loop of its own."""
-
-    def __init__(self, url: str, signer: Signer) -> None:
-        self.seen: set[str] = set()
-        self.runner = asyncio.Runner()
-        self._opening: Any = None
-        self.runner.run(self._open(url, signer))
-
-    async def _open(self, url: str, signer: Signer) -> None:
-        self.db = await Database.open(url, clock=Clock(), pool_max=8)
-        self._opening = open_market(self.db, signer)
-        self.market = await self._opening.__aenter__()
+class House(OwnMarket):
+    """A market, and what these lives do to it."""
 
     async def replay(self) -> None:
         """What was delivered so far is delivered again, last first, as if the provider had told it anew."""
@@ -287,14 +271,6 @@ class House:
                 await payments.list_of_orders(tx, order_ids),
             )
 
-    def close(self) -> None:
-        self.runner.run(self._close())
-        self.runner.close()
-
-    async def _close(self) -> None:
-        await self._opening.__aexit__(None, None, None)
-        await self.db.close()
-
 
 @pytest.fixture
 def house(database_url: str, signer: Signer) -> Any:
@@ -305,14 +281,5 @@ def house(database_url: str, signer: Signer) -> Any:
 
 def test_orders_live_as_the_model_says(house: House) -> None:
     Lives.house = house
-    run_state_machine_as_test(
-        Lives,
-        settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            derandomize=EXAMPLES <= 12,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    live_through(Lives, steps=STEPS)
     assert house.seen == {"paid", "cancelled", "overdue", "paid too late", "paid twice"}
