@@ -18,6 +18,7 @@ from laotie.base.migrate import migrate
 from laotie.base.postgres import EmbeddedPostgres
 from laotie.base.signer import Signer
 
+MEMORY_BYTES_MIN = 4 * 1024**3
 VERSION = int(os.environ.get("TEST_POSTGRES", "18"))
 
 
@@ -33,7 +34,7 @@ def plain_logs() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A server of this test session's own, with a migrated template database."""
-    data = Path(tempfile.mkdtemp(prefix="laotie-test-"))
+    data = Path(tempfile.mkdtemp(prefix="laotie-test-", dir=_memory()))
     server = EmbeddedPostgres(data, version=VERSION, shared_buffers_mb=128)
     url = server.start()
     with psycopg.connect(url, autocommit=True) as connection:
@@ -46,6 +47,12 @@ def postgres_url() -> Iterator[str]:
     finally:
         server.stop()
         shutil.rmtree(data, ignore_errors=True)
+
+
+def _memory() -> str | None:
+    """Memory that looks like a directory, where there is enough: a database a test is files by the hundred."""
+    shared = Path("/dev/shm")  # noqa: S108 (what is made in it is made by mkdtemp)
+    return str(shared) if shared.is_dir() and shutil.disk_usage(shared).free > MEMORY_BYTES_MIN else None
 
 
 _numbers = itertools.count(1)

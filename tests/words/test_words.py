@@ -235,3 +235,14 @@ def test_time_is_linear_in_the_text(text: str) -> None:
     started = time.process_time()
     MATCHER.judge(long)
     assert time.process_time() - started < 1.0
+
+
+def test_names_that_the_eye_takes_for_one_another_share_a_skeleton() -> None:
+    for one, other in [
+        ("NIKE", "ΝIKE"), ("Nike", "Nlke"), ("Nike", "N1KE"), ("Nike", "Nіkе"), ("耐 克", "耐克"), ("獐子岛", "獐子島"),
+        ("lululemon", "Iululemon"), ("Lime", "Lirne"), ("361°", "361"), ("ＮＩＫＥ", "n.i.k.e"), ("savvy", "sawy"),
+    ]:  # fmt: skip
+        assert words.skeletons(one) & words.skeletons(other), (one, other)
+    for one, other in [("3M", "EM"), ("Nike", "Mike"), ("耐克", "耐可"), ("361", "367"), ("Anta", "Antа Kids")]:
+        assert not words.skeletons(one) & words.skeletons(other), (one, other)
+    assert words.skeletons("！？") == frozenset()

@@ -28,6 +28,12 @@ class AmountUnreadable(Invalid, code="amount-unreadable"):
     currency: str
 
 
+class RateUnreadable(Invalid, code="rate-unreadable"):
+    """The text is not a rate in per cent."""
+
+    text: str
+
+
 class Money(msgspec.Struct, frozen=True, order=True):
     """An amount in whole minor units (cents, fen) of one currency."""
 
@@ -78,6 +84,34 @@ def share(amount: int, *, bps: int) -> int:
     product = abs(amount) * bps
     rounded = (product + 5_000) // 10_000
     return rounded if amount >= 0 else -rounded
+
+
+def tax_in(amount: int, bps: int) -> int:
+    """The tax contained in a paid amount at a rate of `bps`: amount x bps / (10000 + bps), rounded half to even.
+
+    Half to even, because an order has many lines and rounding them all up would add up (IEEE 754's rule; ISO 80000-1
+    annex B, rule A).
+    """
+    assert bps >= 0
+    whole, rest = divmod(abs(amount) * bps, 10_000 + bps)
+    rounded = whole + (2 * rest > 10_000 + bps or (2 * rest == 10_000 + bps and whole % 2 == 1))
+    return rounded if amount >= 0 else -rounded
+
+
+def percent(bps: int) -> str:
+    """A rate as people write it: 1300 is "13", 770 is "7.7"."""
+    whole, rest = divmod(bps, 100)
+    return f"{whole}.{rest:02d}".rstrip("0").rstrip(".")
+
+
+def parse_percent(text: str) -> int:
+    """`"7.7"` as 770 ten-thousandths, exactly; what is not such a rate is refused (`RateUnreadable`)."""
+    whole, _, rest = text.strip().partition(".")
+    if not (whole.isascii() and whole.isdecimal() and len(whole) <= 3) or len(rest) > 2 or (
+        rest and not (rest.isascii() and rest.isdecimal())
+    ):
+        raise RateUnreadable(text=text[:40])
+    return int(whole) * 100 + int(rest.ljust(2, "0") or "0")
 
 
 def apportion(amount: int, weights: list[int]) -> list[int]:

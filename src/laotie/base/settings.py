@@ -65,7 +65,49 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = None
     currency: Annotated[str, about("Currency of new shops unless they say otherwise (ISO 4217).")] = "CNY"
-    payment_provider: Annotated[str, about("Who takes the money. `sandbox` moves none.")] = "sandbox"
+    payment_providers: Annotated[
+        str,
+        about(
+            "Comma-separated ways to pay that buyers may choose from, the first one first: `sandbox` (moves no money),"
+            " `stripe`, `alipay`, `wechat`."
+        ),
+    ] = "sandbox"
+    payment_authorise_first: Annotated[
+        bool, about("Have money kept ready first and taken right afterwards, where the provider can do so.")
+    ] = False
+    stripe_api_key: Annotated[
+        str | None, about("Stripe's secret or restricted API key (`sk_…`, `rk_…`). Never logged, nor any key below.")
+    ] = None
+    stripe_webhook_secret: Annotated[
+        str | None, about("Signing secrets of Stripe's webhook endpoint (`whsec_…`), comma-separated while one changes.")
+    ] = None
+    stripe_api_url: Annotated[str | None, about("Address of Stripe's API, for tests; unset: Stripe's own.")] = None
+    alipay_app_id: Annotated[str | None, about("Alipay: the application's id (`2021…`).")] = None
+    alipay_private_key: Annotated[
+        str | None, about("Alipay: PEM file with the application's private key (RSA2).")
+    ] = None
+    alipay_public_key: Annotated[
+        str | None, about("Alipay: PEM file with Alipay's public key, as its console shows it.")
+    ] = None
+    alipay_gateway_url: Annotated[
+        str | None, about("Alipay's gateway, for its sandbox or tests; unset: `https://openapi.alipay.com/gateway.do`.")
+    ] = None
+    wechat_merchant_id: Annotated[str | None, about("WeChat Pay: the merchant number (`mchid`).")] = None
+    wechat_app_id: Annotated[str | None, about("WeChat Pay: the application that the merchant number is bound to.")] = None
+    wechat_private_key: Annotated[
+        str | None, about("WeChat Pay: PEM file with the merchant's private key (`apiclient_key.pem`).")
+    ] = None
+    wechat_certificate_serial: Annotated[
+        str | None, about("WeChat Pay: serial number of the merchant's certificate.")
+    ] = None
+    wechat_api_key: Annotated[str | None, about("WeChat Pay: the APIv3 key (32 characters), which opens messages.")] = None
+    wechat_public_key: Annotated[
+        str | None, about("WeChat Pay: PEM file with WeChat Pay's public key (`pub_key.pem`).")
+    ] = None
+    wechat_public_key_id: Annotated[
+        str | None, about("WeChat Pay: the id of that public key (`PUB_KEY_ID_…`).")
+    ] = None
+    wechat_api_url: Annotated[str | None, about("Address of WeChat Pay's API, for tests; unset: WeChat Pay's own.")] = None
     sandbox_secret: Annotated[
         str | None,
         about(
@@ -83,6 +125,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     payment_timeout_s: Annotated[
         int, about("How long stock is kept for an unpaid order (seconds).", ge=10, le=86_400)
     ] = 900
+    confirm_after_delivery_days: Annotated[
+        int, about("When an order completes by itself after its delivery, unless the shop says otherwise (days).", ge=1, le=90)
+    ] = 7
+    confirm_after_shipping_days: Annotated[
+        int, about("When an order completes by itself after shipping while no delivery is known (days).", ge=1, le=180)
+    ] = 15
+    confirm_extension_days: Annotated[
+        int, about("How much longer a buyer may take, asked for once an order (days).", ge=1, le=30)
+    ] = 3
+    carrier_secrets: Annotated[
+        str | None,
+        about("Webhook secrets of carriers, comma-separated `carrier=secret`, oldest first; e.g. `sf=…,zto=…`."),
+    ] = None
+    sandbox_carrier_step_s: Annotated[
+        int, about("How often the sandbox carrier moves its parcels a step (seconds); 0 switches it off.", ge=0)
+    ] = 0
     fun_spend_per_day_max: Annotated[
         int,
         about("Most money one streamer's activities may give away in 24 hours (minor units of the currency).", ge=0),

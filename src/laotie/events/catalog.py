@@ -29,6 +29,32 @@ class StockChanged(Event, tag="catalog.stock_changed", frozen=True, kw_only=True
     at: datetime | None = None
 
 
+class AuthorisationGranted(Event, tag="catalog.authorisation_granted", frozen=True, kw_only=True):
+    """A brand lets a shop sell its goods until then."""
+
+    authorisation_id: UUID
+    brand_id: UUID
+    shop_id: ShopId
+    ends_at: datetime
+
+
+class AuthorisationRevoked(Event, tag="catalog.authorisation_revoked", frozen=True, kw_only=True):
+    """A brand took an authorisation back. Running out tells nothing: time says it."""
+
+    authorisation_id: UUID
+    brand_id: UUID
+    shop_id: ShopId
+
+
+class BatchRecalled(Event, tag="catalog.batch_recalled", frozen=True, kw_only=True):
+    """A batch is called back, and why."""
+
+    batch_id: UUID
+    product_id: ProductId
+    shop_id: ShopId
+    reason: str
+
+
 class AsideChanged(Event, tag="catalog.aside_changed", frozen=True, kw_only=True):
     """This many pieces of a SKU can be bought from what was set aside under this id: an absolute figure."""
 

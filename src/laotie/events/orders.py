@@ -36,6 +36,8 @@ class OrderPlaced(Event, tag="order.placed", frozen=True, kw_only=True):
     visit_id: VisitId | None
     placed_at: datetime
     pay_by: datetime
+    purchase_id: OrderId | None = None
+    """The first order of a purchase in several shops, when it is one."""
 
 
 class OrderPaid(Event, tag="order.paid", frozen=True, kw_only=True):
@@ -61,6 +63,21 @@ class OrderCancelled(Event, tag="order.cancelled", frozen=True, kw_only=True):
     cancelled_at: datetime
 
 
+class OrderRefundAsked(Event, tag="order.refund_asked", frozen=True, kw_only=True):
+    """Part of a paid order is given back; `whole` when nothing of it is left. The money is on its way."""
+
+    order_id: OrderId
+    refund_id: UUID
+    buyer_id: AccountId
+    shop_id: ShopId
+    show_id: ShowId | None
+    currency: str
+    amount: int
+    reason: str
+    whole: bool
+    asked_at: datetime
+
+
 class OrderRefunded(Event, tag="order.refunded", frozen=True, kw_only=True):
     """Money that came for an order went back."""
 
@@ -72,3 +89,63 @@ class OrderRefunded(Event, tag="order.refunded", frozen=True, kw_only=True):
     amount: int
     reason: str
     refunded_at: datetime
+
+
+class OrderShipped(Event, tag="order.shipped", frozen=True, kw_only=True):
+    """Everything of an order that was not refunded is on its way."""
+
+    order_id: OrderId
+    buyer_id: AccountId
+    shop_id: ShopId
+    show_id: ShowId | None
+    confirm_by: datetime
+    shipped_at: datetime
+
+
+class ParcelDelivered(Event, tag="parcel.delivered", frozen=True, kw_only=True):
+    """A parcel reached its buyer. `delivered_at` is what the carrier says; `whole` when nothing else is under way."""
+
+    parcel_id: UUID
+    order_id: OrderId
+    buyer_id: AccountId
+    shop_id: ShopId
+    carrier: str
+    number: str
+    whole: bool
+    delivered_at: datetime
+
+
+class OrderCompleted(Event, tag="order.completed", frozen=True, kw_only=True):
+    """The buyer has what was bought: they said so (`buyer`), or the time to object is over (`time`)."""
+
+    order_id: OrderId
+    buyer_id: AccountId
+    shop_id: ShopId
+    show_id: ShowId | None
+    by: str
+    completed_at: datetime
+
+
+class DeliveryPromiseBroken(Event, tag="order.promise_broken", frozen=True, kw_only=True):
+    """An order is not on its way by the time that its shop had promised."""
+
+    order_id: OrderId
+    buyer_id: AccountId
+    shop_id: ShopId
+    promised_h: int
+    ship_by: datetime
+    broken_at: datetime
+
+
+class OrderReversed(Event, tag="order.reversed", frozen=True, kw_only=True):
+    """A chargeback took this order's part back out of what its shop holds; with `restored` it is there again."""
+
+    order_id: OrderId
+    buyer_id: AccountId
+    shop_id: ShopId
+    dispute_id: UUID
+    amount: int
+    currency: str
+    reason: str
+    restored: bool
+    reversed_at: datetime

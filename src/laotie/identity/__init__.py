@@ -15,6 +15,7 @@ from laotie.identity.accounts import (
     get_profile,
     give_role,
     has_role,
+    list_with_role,
     register,
     sign_in,
 )
@@ -50,6 +51,7 @@ from laotie.identity.seats import (
     find_seat,
     grant_seat,
     list_seat_holders,
+    list_seated,
     list_seats,
     require_seat,
     revoke_seat,
@@ -65,7 +67,8 @@ __all__ = [
     "create_account", "create_address", "create_token", "delete_address", "end_session", "end_sessions",
     "erase_account", "export_account", "find_by_handle", "find_by_session", "find_by_token", "find_profiles",
     "find_seat", "get_account", "get_address", "get_profile", "give_role", "grant_seat", "has_role", "hash_password",
-    "list_addresses", "list_audit_entries", "list_seat_holders", "list_seats", "list_sessions", "list_tokens",
+    "list_addresses", "list_audit_entries", "list_seat_holders", "list_seated", "list_seats", "list_sessions", "list_tokens",
+    "list_with_role",
     "merged_guests", "recognise_device", "recognise_guest", "record", "register", "require_seat", "revoke_seat", "revoke_token",
     "seat_owner", "sign_device", "sign_guest", "sign_in",
 ]  # fmt: skip

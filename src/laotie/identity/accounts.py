@@ -329,6 +329,18 @@ async def has_role(tx: Tx, account_id: AccountId, role: Role) -> bool:
     )
 
 
+async def list_with_role(tx: Tx, role: Role, *, limit: int) -> list[AccountId]:
+    """Accounts that have a role of their own, at most `limit` (for telling them something)."""
+    return await tx.all(
+        AccountId,
+        """
+        SELECT id FROM identity.account WHERE %(role)s = ANY(roles) AND erased_at IS NULL ORDER BY id LIMIT %(limit)s
+        """,
+        role=role.value,
+        limit=limit,
+    )
+
+
 async def give_role(tx: Tx, account_id: AccountId, role: Role) -> None:
     """Make an account a streamer or an operator (set-up, and the platform's own acts)."""
     assert role in (Role.streamer, Role.operator)

@@ -81,6 +81,16 @@ async def list_seat_holders(tx: Tx, actor: Actor, shop_id: ShopId) -> list[SeatH
     )
 
 
+async def list_seated(tx: Tx, shop_id: ShopId, scope: Scope) -> list[AccountId]:
+    """Who holds a scope at a shop (for telling them something)."""
+    return await tx.all(
+        AccountId,
+        "SELECT account_id FROM identity.seat WHERE shop_id = %(shop_id)s AND %(scope)s = ANY(scopes) ORDER BY account_id",
+        shop_id=shop_id,
+        scope=scope.value,
+    )
+
+
 async def seat_owner(tx: Tx, shop_id: ShopId, account_id: AccountId) -> None:
     """Give a newly opened shop its owner (called by the room that opens shops, in the same transaction)."""
     await _put_seat(tx, shop_id, account_id, is_owner=True, scopes=ALL_SCOPES)

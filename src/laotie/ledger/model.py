@@ -27,6 +27,10 @@ class AccountKind(StrEnum):
     """What somebody has with us (credit-normal, owner: an account or a shop)."""
     escrow = "escrow"
     """What an activity has to give, until it is given or goes back (credit-normal, owner: the activity)."""
+    deposit = "deposit"
+    """What a shop has put up for its guarantees (credit-normal, owner: the shop)."""
+    subsidy = "subsidy"
+    """What the platform has added to buyers' payments, by its own coupons (debit-normal)."""
 
 
 class Account(msgspec.Struct, frozen=True):

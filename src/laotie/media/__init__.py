@@ -51,6 +51,7 @@ from laotie.media.model import (
     Stats,
     TestCard,
 )
+from laotie.media.paper import DocumentBroken, DocumentLocked, DocumentTooLong, NotADocument, print_document
 from laotie.media.picture import NotAPicture, PictureBounds, PictureBroken, PictureTooLarge, Print, print_picture
 from laotie.media.recorder import Recorder, RecordingLimits, RecordingState, RecordingStats
 from laotie.media.recorder import finish as finish_recording
@@ -69,6 +70,9 @@ __all__ = [
     "ChannelId",
     "ChannelUnknown",
     "CodecUnsupported",
+    "DocumentBroken",
+    "DocumentLocked",
+    "DocumentTooLong",
     "Door",
     "EncoderFailed",
     "FFmpegMissing",
@@ -88,6 +92,7 @@ __all__ = [
     "MediaBroken",
     "MediaServer",
     "News",
+    "NotADocument",
     "NotAFilm",
     "NotAPicture",
     "PictureBounds",
@@ -115,6 +120,7 @@ __all__ = [
     "examine",
     "finish",
     "finish_recording",
+    "print_document",
     "print_picture",
     "recording",
 ]

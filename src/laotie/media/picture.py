@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -66,7 +67,7 @@ async def print_picture(path: Path, bounds: PictureBounds, limits: Limits | None
             raise PictureBroken() from None
         finally:
             await asyncio.shield(end(process))
-    facts = _facts(said)
+    facts = facts_in(said)
     match facts.get("refused"):
         case "not-a-picture":
             raise NotAPicture()
@@ -77,7 +78,8 @@ async def print_picture(path: Path, bounds: PictureBounds, limits: Limits | None
     return Print(data, int(facts["width"]), int(facts["height"]))
 
 
-def _facts(said: bytes) -> dict[str, int | str]:
+def facts_in(said: bytes) -> dict[str, Any]:
+    """The last line of JSON that a confined program said."""
     for line in reversed(said.decode("utf-8", "replace").splitlines()):
         try:
             facts = json.loads(line)

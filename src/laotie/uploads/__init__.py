@@ -6,6 +6,16 @@ made anew in a confined process, without metadata; what nothing shows for a day 
 Not here: films (`videos` makes them of uploads), who may bring what (the doors and rooms above).
 """
 
+from laotie.uploads.documents import (
+    Document,
+    DocumentGone,
+    DocumentsTooMany,
+    bring_document,
+    find_documents,
+    hold_documents,
+    page_place,
+    sweep_documents,
+)
 from laotie.uploads.intake import (
     append,
     begin,
@@ -20,7 +30,9 @@ from laotie.uploads.intake import (
     take,
 )
 from laotie.uploads.model import (
+    PICTURE_PATH,
     DiskFull,
+    DocumentId,
     OffsetWrong,
     Picture,
     PictureGone,
@@ -38,13 +50,14 @@ from laotie.uploads.model import (
     UploadTooLarge,
     picture_id_in,
 )
-from laotie.uploads.pictures import bring_picture, get_picture, picture_place, show_pictures
+from laotie.uploads.pictures import bring_picture, evidence_place, get_picture, picture_place, show_pictures
 from laotie.uploads.sweep import sweep, sweep_strays
 
 __all__ = [
-    "DiskFull", "OffsetWrong", "Picture", "PictureGone", "PictureId", "PicturesTooMany", "Purpose", "Upload",
-    "UploadBusy", "UploadEmpty", "UploadId", "UploadIncomplete", "UploadOverflow", "UploadTaken", "UploadTooLarge",
-    "UploadsOpen", "append", "begin", "bring_picture", "check_disk", "discard", "find", "forget", "get_own",
-    "get_picture", "picture_id_in", "picture_place", "place_of", "received_bytes", "release", "show_pictures", "sweep",
-    "sweep_strays", "take",
+    "PICTURE_PATH", "DiskFull", "Document", "DocumentGone", "DocumentId", "DocumentsTooMany", "OffsetWrong", "Picture",
+    "PictureGone", "PictureId", "PicturesTooMany", "Purpose", "Upload", "UploadBusy", "UploadEmpty", "UploadId",
+    "UploadIncomplete", "UploadOverflow", "UploadTaken", "UploadTooLarge", "UploadsOpen", "append", "begin",
+    "bring_document", "bring_picture", "check_disk", "discard", "evidence_place", "find", "find_documents", "forget", "get_own",
+    "get_picture", "hold_documents", "page_place", "picture_id_in", "picture_place", "place_of", "received_bytes",
+    "release", "show_pictures", "sweep", "sweep_documents", "sweep_strays", "take",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from laotie.base.refusals import Conflict, Invalid, Unavailable
 
 UploadId = NewType("UploadId", UUID)
 PictureId = NewType("PictureId", UUID)
+DocumentId = NewType("DocumentId", UUID)
 
 OPEN_MAX = 5
 """Uploads that one account may have on their way at once."""
@@ -33,6 +34,8 @@ class Purpose(StrEnum):
     avatar = "avatar"
     cover = "cover"
     review = "review"
+    evidence = "evidence"
+    """Only for the sides of a case (`aftersales`): kept apart from what everybody may see."""
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):

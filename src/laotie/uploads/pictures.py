@@ -47,22 +47,22 @@ async def bring_picture(
     Refuses what is too large, no picture, broken or beyond the bounds, and leaves nothing of it. The row is written
     before the file, so a crash between them leaves no file that nobody knows; the client's next try puts it there.
     """
-    async with _received(data, pieces, bytes_max=bytes_max) as (path, digest):
+    async with received(data, pieces, bytes_max=bytes_max) as (path, digest):
         async with db.read() as tx:
             picture = await _find_same(tx, owner_id, picture_id, digest=digest)
             await _check_count(tx, owner_id)
-        place = picture_place(data, picture_id)
+        place = place_for(data, picture_id, purpose)
         if picture is not None and place.exists():
             return picture
         made = await print_picture(path, bounds, limits)
         async with db.tx() as tx:
             picture = await _add(tx, owner_id, picture_id, made, purpose=purpose, digest=digest)
-        await asyncio.to_thread(_store, place, made)
+        await asyncio.to_thread(store_print, place, made)
         return picture
 
 
 @asynccontextmanager
-async def _received(data: Path, pieces: AsyncIterator[bytes], *, bytes_max: int) -> AsyncIterator[tuple[Path, bytes]]:
+async def received(data: Path, pieces: AsyncIterator[bytes], *, bytes_max: int) -> AsyncIterator[tuple[Path, bytes]]:
     """The bytes in a file of their own, with their digest, for as long as they are needed."""
     directory = data / "uploads"
     await asyncio.to_thread(check_disk, directory, wanted_bytes=bytes_max)
@@ -181,7 +181,7 @@ async def show_pictures(tx: Tx, holder: str, images: Iterable[str | None]) -> No
     )
 
 
-def _store(path: Path, made: Print) -> None:
+def store_print(path: Path, made: Print) -> None:
     """The whole file in its place, or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{new_id()}.draft")
@@ -199,3 +199,13 @@ def _store(path: Path, made: Print) -> None:
 def picture_place(data: Path, picture_id: PictureId) -> Path:
     """Where its file is; the last two digits of its id, which are random, spread the files over directories."""
     return data / "pictures" / picture_id.hex[-2:] / f"{picture_id}.webp"
+
+
+def evidence_place(data: Path, picture_id: PictureId) -> Path:
+    """Where a picture's file is that not everybody may see."""
+    return data / "evidence" / picture_id.hex[-2:] / f"{picture_id}.webp"
+
+
+def place_for(data: Path, picture_id: PictureId, purpose: Purpose) -> Path:
+    """Where a picture's file is, by what it is for."""
+    return (evidence_place if purpose is Purpose.evidence else picture_place)(data, picture_id)

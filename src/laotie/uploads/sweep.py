@@ -7,8 +7,16 @@ from uuid import UUID
 from laotie.base.db import Database
 from laotie.base.logs import log
 from laotie.uploads.intake import discard
-from laotie.uploads.model import STRAY_AGE_MAX, SWEPT_AT_ONCE_MAX, UNUSED_AGE_MAX, UPLOAD_AGE_MAX, PictureId, UploadId
-from laotie.uploads.pictures import picture_place
+from laotie.uploads.model import (
+    STRAY_AGE_MAX,
+    SWEPT_AT_ONCE_MAX,
+    UNUSED_AGE_MAX,
+    UPLOAD_AGE_MAX,
+    PictureId,
+    Purpose,
+    UploadId,
+)
+from laotie.uploads.pictures import place_for
 
 
 async def sweep(db: Database, data: Path) -> int:
@@ -25,22 +33,21 @@ async def sweep(db: Database, data: Path) -> int:
             before=tx.now - UPLOAD_AGE_MAX,
             limit=SWEPT_AT_ONCE_MAX,
         )
-        pictures = await tx.all(
-            UUID,
+        pictures = await tx.tuples(
             """
             DELETE FROM uploads.picture WHERE id IN (
                 SELECT id FROM uploads.picture WHERE created_at < %(before)s
                   AND NOT EXISTS (SELECT FROM uploads.picture_use WHERE picture_use.picture_id = picture.id)
                 ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-            RETURNING id
+            RETURNING id, purpose
             """,
             before=tx.now - UNUSED_AGE_MAX,
             limit=SWEPT_AT_ONCE_MAX,
         )
     for upload_id in uploads:
         discard(data, UploadId(upload_id))
-    for picture_id in pictures:
-        picture_place(data, PictureId(picture_id)).unlink(missing_ok=True)
+    for picture_id, purpose in pictures:
+        place_for(data, PictureId(picture_id), Purpose(purpose)).unlink(missing_ok=True)
     if uploads or pictures:
         log.info("swept uploads", uploads=len(uploads), pictures=len(pictures))
     return len(uploads) + len(pictures)

@@ -25,7 +25,7 @@ from laotie.words.model import (
     check_list,
     house_lists,
 )
-from laotie.words.views import normalise
+from laotie.words.views import normalise, skeletons
 
 __all__ = [
     "LINKS_ALLOWED_MAX",
@@ -43,4 +43,5 @@ __all__ = [
     "house_lists",
     "judge_text",
     "normalise",
+    "skeletons",
 ]

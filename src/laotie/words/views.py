@@ -21,6 +21,8 @@ LEET = str.maketrans("0345789@$+€", "oeastbgaste")
 LEET_STROKES = "1!|"
 """Stands for i and for l; both are tried."""
 STRETCH_MIN = 3
+SKELETON_LEET_MIN = 4
+"""In shorter names (3M, 361) figures are figures."""
 CLAUSE = frozenset(" \u3000,.;:!?~、。，；：！？…～—\n\t\"'“”‘’()（）【】《》")
 """What people put between parts of a sentence. Anything else between two characters looks like a trick."""
 UNSEEN = frozenset(
@@ -55,6 +57,23 @@ class View(NamedTuple):
 def normalise(text: str) -> str:
     """The text with all disguises off that need no guessing: how two texts are compared."""
     return " ".join("".join(fold(letter) for letter in text).split())
+
+
+def skeletons(name: str) -> frozenset[str]:
+    """What the eye may take a name for. Two names that share one are easily taken for each other.
+
+    Letters and figures alone, look-alikes of other scripts undone (also of capitals: a Greek Ν is no v), then what looks
+    alike in our own: i and l, rn and m, vv and w, and in longer names figures for letters.
+    """
+    seen = {normalise(name), normalise("".join(_look_alikes().get(letter, letter) for letter in name))}
+    return frozenset(found for form in seen if (found := _skeleton(form)))
+
+
+def _skeleton(folded: str) -> str:
+    bare = "".join(letter for letter in folded if letter.isalnum())
+    if len(bare) >= SKELETON_LEET_MIN and not bare.isdecimal():
+        bare = bare.translate(LEET).replace("1", "l")
+    return bare.replace("i", "l").replace("rn", "m").replace("vv", "w")
 
 
 def fold(letter: str) -> str:
