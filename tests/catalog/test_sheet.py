@@ -172,10 +172,8 @@ async def test_whatever_a_product_says_comes_back_from_its_own_export(
 ) -> None:
     shops = [ShopId(new_id()), ShopId(new_id())]
     async with db.tx() as tx:
-        await tx.run("DELETE FROM catalog.stock_movement")
-        await tx.run("DELETE FROM catalog.sku")
-        await tx.run("DELETE FROM catalog.product")
-        await tx.run("DELETE FROM catalog.shop WHERE id <> %(id)s", id=seller.shop.id)
+        # Nobody has twenty shops and more; those of the examples before go to somebody else.
+        await tx.run("UPDATE catalog.shop SET owner_id = %(other)s WHERE id <> %(id)s", other=new_id(), id=seller.shop.id)
         for shop_id in shops:
             await catalog.open_shop(tx, seller.owner.account_id, shop_id, catalog.ShopDraft(name="S", currency="CNY"))
     product_id = ProductId(new_id())

@@ -7,7 +7,20 @@ back once; an edit from an old version is refused (`ChangedMeanwhile`);
 orders (`orders`), who may act for a shop (`identity`).
 """
 
+from laotie.catalog import authorisations, batches, brand_model, brands, covering
 from laotie.catalog.aside import Aside, Portion, find_asides, put_back, send_asides, set_aside
+from laotie.catalog.brand_model import BatchId, BrandId, BrandNotNamed, NotAuthorised
+from laotie.catalog.covering import check_may_list
+from laotie.catalog.dispatch import (
+    Dispatch,
+    DispatchRefused,
+    ProductPromise,
+    find_dispatch,
+    get_dispatch,
+    get_product_dispatch,
+    set_dispatch,
+    set_product_dispatch,
+)
 from laotie.catalog.evidence import list_facts, sum_facts
 from laotie.catalog.intake import Outcome, Row, take_in
 from laotie.catalog.listing import (
@@ -26,6 +39,7 @@ from laotie.catalog.model import (
     ChangedMeanwhile,
     CodeTaken,
     ImageRefused,
+    ListPriceGap,
     Movement,
     MovementKind,
     MovementRefused,
@@ -54,6 +68,8 @@ from laotie.catalog.model import (
     digest_of,
 )
 from laotie.catalog.pictures import draw_picture
+from laotie.catalog.pledges import find_pledge_ids, find_shop_pledge, limit_shop, list_pledge_ids, set_pledge
+from laotie.catalog.prices import Step, bring_history, find_reference_prices
 from laotie.catalog.products import add_product, add_sku, edit_product, edit_sku
 from laotie.catalog.sheet import (
     COLUMNS,
@@ -64,12 +80,27 @@ from laotie.catalog.sheet import (
     guard,
     import_sheet,
     template,
+    unguard,
+)
+from laotie.catalog.shipping import (
+    Measure,
+    NotDelivered,
+    Place,
+    Rule,
+    ShippingDraft,
+    ShippingTemplate,
+    ShippingTemplateId,
+    delete_template,
+    list_templates,
+    price_shipping,
+    put_template,
 )
 from laotie.catalog.shops import edit_shop, find_shops, find_shops_named, get_shop, open_shop
 from laotie.catalog.stock import (
     Line,
     Tally,
     aside_changed,
+    find_shelves,
     lock_many,
     move_stock,
     record_past_sales,
@@ -84,15 +115,23 @@ from laotie.catalog.stock import (
 )
 
 __all__ = [
-    "COLUMNS", "Aside", "AsideShort", "ChangedMeanwhile", "CodeTaken", "ImageRefused", "Line", "Movement",
-    "MovementKind", "MovementRefused", "NothingToSell", "OptionsTaken", "Outcome", "Page", "Portion",
-    "PriceRefused", "Product", "ProductChange", "ProductDraft", "ProductState", "Row", "RowError", "SheetRefused",
-    "SheetReport", "Shelf", "Shop", "ShopChange", "ShopDraft", "Sku", "SkuChange", "SkuDraft", "SkuState",
-    "StockShort", "Store", "Tally", "TextRefused", "add_product", "add_sku", "aside_changed", "check_price",
-    "clean_images", "clean_text", "digest_of", "draw_picture", "edit_product", "edit_shop", "edit_sku",
-    "export_sheet", "find_asides", "find_products", "find_shops", "find_shops_named", "find_skus", "get_product",
-    "get_shop", "guard", "import_sheet", "list_categories", "list_codes", "list_facts", "list_movements",
-    "list_own_products", "list_products", "lock_many", "move_stock", "open_shop", "picture_of", "put_back",
+    "COLUMNS", "Aside", "AsideShort", "BatchId", "BrandId", "BrandNotNamed", "ChangedMeanwhile", "CodeTaken",
+    "Dispatch", "DispatchRefused", "ImageRefused", "Line", "ListPriceGap", "Measure", "Movement", "MovementKind",
+    "MovementRefused",
+    "NotAuthorised", "NotDelivered", "NothingToSell", "OptionsTaken", "Outcome", "Page", "Place", "Portion",
+    "PriceRefused", "Product", "ProductChange", "ProductDraft", "ProductPromise", "ProductState",
+    "Row", "RowError",
+    "Rule", "SheetRefused", "SheetReport", "Shelf", "ShippingDraft", "ShippingTemplate", "ShippingTemplateId",
+    "Shop", "ShopChange", "ShopDraft", "Sku", "SkuChange", "SkuDraft", "SkuState", "Step", "StockShort", "Store",
+    "Tally", "TextRefused", "add_product", "add_sku", "aside_changed", "authorisations", "batches", "brand_model",
+    "brands", "bring_history", "check_may_list", "check_price", "clean_images", "clean_text", "covering",
+    "delete_template", "digest_of", "draw_picture", "edit_product", "edit_shop", "edit_sku", "export_sheet",
+    "find_asides", "find_dispatch", "find_pledge_ids", "find_products", "find_reference_prices", "find_shelves",
+    "find_shop_pledge", "find_shops", "find_shops_named", "find_skus", "get_dispatch", "get_product",
+    "get_product_dispatch", "get_shop", "guard", "import_sheet", "limit_shop", "list_categories", "list_codes",
+    "list_facts", "list_movements", "list_own_products", "list_pledge_ids", "list_products", "list_templates",
+    "lock_many", "move_stock", "open_shop", "picture_of", "price_shipping", "put_back", "put_template",
     "record_past_sales", "release_many", "reserve_many", "return_many", "sell_many", "send_asides", "send_locks",
-    "set_aside", "set_many", "stock_changed", "sum_facts", "take_in", "tally", "template",
+    "set_aside", "set_dispatch", "set_many", "set_pledge", "set_product_dispatch", "stock_changed", "sum_facts",
+    "take_in", "tally", "template", "unguard",
 ]  # fmt: skip

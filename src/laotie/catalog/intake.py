@@ -13,6 +13,10 @@ from laotie import identity
 from laotie.base.db import Tx, encode
 from laotie.base.ids import ProductId, SkuId, new_id
 from laotie.base.refusals import Refusal
+from laotie.catalog import prices
+from laotie.catalog.brand_model import BrandId, BrandUnknown
+from laotie.catalog.brands import find_brands_named
+from laotie.catalog.covering import Rules, brand_facts, load_rules
 from laotie.catalog.listing import find_products
 from laotie.catalog.model import (
     LENGTH_MAX,
@@ -53,6 +57,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     keep_list_price: bool = False
     sku_state: SkuState | None = None
     stock: int | None = None
+    tax_bps: int | None = None
+    shipping_template_id: UUID | None = None
+    keep_shipping_template: bool = True
+    weight_grams: int | None = None
+    brand: str | None = None
+    """A verified brand's name or id; empty: none."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -70,7 +80,10 @@ async def take_in(tx: Tx, shop: Shop, rows: list[Row], *, set_stock: bool = Fals
     `stock` is received with a new SKU; for one that is there it counts only with `set_stock`. Locks the products.
     """
     present = await _lock(tx, shop, rows, skus_too=set_stock)
-    plan = _Plan(shop, present, tx.now)
+    brands = await find_brands_named(tx, {row.brand for row in rows if row.brand})
+    concerned = {BrandId(product.brand_id) for product in present if product.brand_id is not None} | {*brands.values()}
+    rules = await load_rules(tx, shop.id, concerned, [product.id for product in present])
+    plan = _Plan(shop, present, tx.now, brands, rules)
     answers = [plan.add(row) for row in rows]
     await _write(tx, plan)
     if set_stock:
@@ -92,9 +105,13 @@ async def take_in(tx: Tx, shop: Shop, rows: list[Row], *, set_stock: bool = Fals
 class _Plan:
     """What is to be written, worked out row by row without I/O."""
 
-    def __init__(self, shop: Shop, present: list[Product], now: datetime) -> None:
+    def __init__(
+        self, shop: Shop, present: list[Product], now: datetime, brands: dict[str, BrandId], rules: Rules
+    ) -> None:
         self.shop = shop
         self.now = now
+        self.brands = brands
+        self.rules = rules
         self.before = {product.id: product for product in present}
         self.products = dict(self.before)
         self.by_code = {product.code: product.id for product in present if product.code is not None}
@@ -124,7 +141,10 @@ class _Plan:
             check_choice(sku.options, others)
         if row.state is not None and row.state is not product.state:
             check_next_state(product.state, row.state, [*others, sku])
-            product = msgspec.structs.replace(product, state=row.state)
+            product = msgspec.structs.replace(product, state=row.state, delisted_why=None)
+        was = self.products.get(product.id)
+        if product.state is ProductState.listed and (was is None or brand_facts(was) != brand_facts(product)):
+            self.rules.check(product)
         did = "created" if known is None else "unchanged"
         if known is not None and (sku != known or product != self.products.get(product.id)):
             did = "updated"
@@ -158,6 +178,9 @@ class _Plan:
                 version=1,
                 created_at=self.now,
                 updated_at=self.now,
+                tax_bps=row.tax_bps or 0,
+                shipping_template_id=row.shipping_template_id,
+                brand_id=self._brand_of(row, None),
             )
         product = self.products[product_id]
         return msgspec.structs.replace(
@@ -166,7 +189,19 @@ class _Plan:
             description=product.description if row.description is None else row.description,
             images=product.images if row.images is None else row.images,
             category=product.category if row.category is None else row.category,
+            tax_bps=product.tax_bps if row.tax_bps is None else row.tax_bps,
+            shipping_template_id=(
+                product.shipping_template_id if row.keep_shipping_template else row.shipping_template_id
+            ),
+            brand_id=self._brand_of(row, product.brand_id),
         )
+
+    def _brand_of(self, row: Row, now: UUID | None) -> UUID | None:
+        if row.brand is None:
+            return now
+        if row.brand and row.brand not in self.brands:
+            raise BrandUnknown(brand=row.brand)
+        return self.brands[row.brand] if row.brand else None
 
     def _find_named(self, name: str | None) -> ProductId | None:
         if name is None:
@@ -196,6 +231,7 @@ class _Plan:
                 reserved=0,
                 sold=0,
                 received=stock,
+                weight_grams=row.weight_grams or 0,
             )
         return msgspec.structs.replace(
             known,
@@ -203,6 +239,7 @@ class _Plan:
             price_amount=known.price_amount if row.price_amount is None else row.price_amount,
             list_price_amount=known.list_price_amount if row.keep_list_price else row.list_price_amount,
             state=known.state if row.sku_state is None else row.sku_state,
+            weight_grams=known.weight_grams if row.weight_grams is None else row.weight_grams,
         )
 
 
@@ -244,6 +281,7 @@ async def _write(tx: Tx, plan: _Plan) -> None:
     touched = {product.id for product in edited} | {sku.product_id for sku in [*new_skus, *edited_skus]}
     touched -= {product.id for product in made}
     await _update_products(tx, [plan.products[id_] for id_ in touched])
+    await prices.record(tx, [*(product.id for product in made), *touched])
     for product in made:
         _tell(tx, product)
     for id_ in touched:
@@ -258,12 +296,14 @@ async def _insert_products(tx: Tx, products: list[Product]) -> None:
     await tx.run(
         """
         INSERT INTO catalog.product (id, shop_id, code, title, description, images, category, state, search_text,
-                                     created_at, updated_at)
-        SELECT id, shop_id, code, title, description, images::jsonb, category, state, search_text, %(now)s, %(now)s
+                                     tax_bps, shipping_template_id, brand_id, created_at, updated_at)
+        SELECT id, shop_id, code, title, description, images::jsonb, category, state, search_text, tax_bps, shipping,
+               brand_id, %(now)s, %(now)s
         FROM unnest(%(ids)s::uuid[], %(shops)s::uuid[], %(codes)s::text[], %(titles)s::text[],
                     %(descriptions)s::text[], %(images)s::text[], %(categories)s::text[], %(states)s::text[],
-                    %(searches)s::text[])
-          AS product (id, shop_id, code, title, description, images, category, state, search_text)
+                    %(searches)s::text[], %(taxes)s::integer[], %(shippings)s::uuid[], %(brands)s::uuid[])
+          AS product (id, shop_id, code, title, description, images, category, state, search_text, tax_bps, shipping,
+                      brand_id)
         """,
         shops=[product.shop_id for product in products],
         codes=[product.code for product in products],
@@ -280,10 +320,13 @@ async def _update_products(tx: Tx, products: list[Product]) -> None:
         UPDATE catalog.product
         SET title = said.title, description = said.description, images = said.images::jsonb,
             category = said.category, state = said.state, search_text = said.search_text, updated_at = %(now)s,
-            version = version + 1
+            tax_bps = said.tax_bps, shipping_template_id = said.shipping, brand_id = said.brand_id,
+            delisted_why = said.delisted_why, version = version + 1
         FROM unnest(%(ids)s::uuid[], %(titles)s::text[], %(descriptions)s::text[], %(images)s::text[],
-                    %(categories)s::text[], %(states)s::text[], %(searches)s::text[])
-          AS said (id, title, description, images, category, state, search_text)
+                    %(categories)s::text[], %(states)s::text[], %(searches)s::text[],
+                    %(taxes)s::integer[], %(shippings)s::uuid[], %(brands)s::uuid[], %(whys)s::text[])
+          AS said (id, title, description, images, category, state, search_text, tax_bps, shipping, brand_id,
+                   delisted_why)
         WHERE product.id = said.id
         """,
         **_product_arrays(products),
@@ -300,6 +343,10 @@ def _product_arrays(products: list[Product]) -> dict[str, list[object]]:
         "categories": [product.category for product in products],
         "states": [product.state for product in products],
         "searches": [fold(f"{product.title} {product.category}") for product in products],
+        "taxes": [product.tax_bps for product in products],
+        "shippings": [product.shipping_template_id for product in products],
+        "brands": [product.brand_id for product in products],
+        "whys": [product.delisted_why for product in products],
     }
 
 
@@ -312,12 +359,14 @@ async def _insert_skus(tx: Tx, skus: list[Sku]) -> None:
             SELECT * FROM unnest(%(ids)s::uuid[], %(products)s::uuid[], %(shops)s::uuid[], %(codes)s::text[],
                                  %(options)s::text[], %(prices)s::bigint[], %(list_prices)s::bigint[],
                                  %(currencies)s::text[], %(states)s::text[], %(stocks)s::bigint[],
-                                 %(movements)s::uuid[])
-              AS fresh (id, product_id, shop_id, code, options, price, list_price, currency, state, stock, movement_id)
+                                 %(weights)s::integer[], %(movements)s::uuid[])
+              AS fresh (id, product_id, shop_id, code, options, price, list_price, currency, state, stock, weight,
+                        movement_id)
         ), made AS (
             INSERT INTO catalog.sku (id, product_id, shop_id, code, options, price_amount, list_price_amount, currency,
-                                     state, available, received)
-            SELECT id, product_id, shop_id, code, options::jsonb, price, list_price, currency, state, stock, stock
+                                     state, available, received, weight_grams)
+            SELECT id, product_id, shop_id, code, options::jsonb, price, list_price, currency, state, stock, stock,
+                   weight
             FROM fresh
         )
         INSERT INTO catalog.stock_movement (id, sku_id, kind, quantity, note, moved_at)
@@ -344,9 +393,9 @@ async def _update_skus(tx: Tx, skus: list[Sku]) -> None:
         )
         UPDATE catalog.sku
         SET options = said.options::jsonb, price_amount = said.price, list_price_amount = said.list_price,
-            state = said.state
+            state = said.state, weight_grams = said.weight
         FROM unnest(%(ids)s::uuid[], %(options)s::text[], %(prices)s::bigint[], %(list_prices)s::bigint[],
-                    %(states)s::text[]) AS said (id, options, price, list_price, state)
+                    %(states)s::text[], %(weights)s::integer[]) AS said (id, options, price, list_price, state, weight)
         JOIN held ON held.id = said.id
         WHERE sku.id = held.id
         """,
@@ -361,6 +410,7 @@ def _sku_arrays(skus: list[Sku]) -> dict[str, list[object]]:
         "prices": [sku.price_amount for sku in skus],
         "list_prices": [sku.list_price_amount for sku in skus],
         "states": [sku.state for sku in skus],
+        "weights": [sku.weight_grams for sku in skus],
     }
 
 

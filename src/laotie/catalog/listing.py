@@ -6,6 +6,7 @@ and unhurried; a shelf of a million products needs the index that a later search
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -25,6 +26,7 @@ from laotie.catalog.model import (
     SkuState,
     fold,
 )
+from laotie.catalog.prices import find_references
 
 
 class _Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +41,11 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     created_at: datetime
     updated_at: datetime
+    tax_bps: int
+    shipping_template_id: UUID | None
+    brand_id: UUID | None
+    batch_id: UUID | None
+    delisted_why: str | None
 
 
 async def list_products(
@@ -54,7 +61,8 @@ async def list_products(
     rows = await tx.all(
         _Row,
         """
-        SELECT id, shop_id, code, title, description, images, category, state, version, created_at, updated_at
+        SELECT id, shop_id, code, title, description, images, category, state, version, created_at, updated_at,
+               tax_bps, shipping_template_id, brand_id, batch_id, delisted_why
         FROM catalog.product
         WHERE state = 'listed'
           AND (%(shop_id)s::uuid IS NULL OR shop_id = %(shop_id)s)
@@ -91,7 +99,8 @@ async def list_own_products(
     rows = await tx.all(
         _Row,
         """
-        SELECT id, shop_id, code, title, description, images, category, state, version, created_at, updated_at
+        SELECT id, shop_id, code, title, description, images, category, state, version, created_at, updated_at,
+               tax_bps, shipping_template_id, brand_id, batch_id, delisted_why
         FROM catalog.product
         WHERE shop_id = %(shop_id)s
           AND (%(state)s::text IS NULL OR state = %(state)s)
@@ -130,7 +139,8 @@ async def find_products(tx: Tx, product_ids: list[ProductId]) -> dict[ProductId,
     rows = await tx.all(
         _Row,
         """
-        SELECT id, shop_id, code, title, description, images, category, state, version, created_at, updated_at
+        SELECT id, shop_id, code, title, description, images, category, state, version, created_at, updated_at,
+               tax_bps, shipping_template_id, brand_id, batch_id, delisted_why
         FROM catalog.product WHERE id = ANY(%(ids)s)
         """,
         ids=product_ids,
@@ -144,7 +154,7 @@ async def find_skus(tx: Tx, sku_ids: list[SkuId]) -> dict[SkuId, Sku]:
         Sku,
         """
         SELECT id, product_id, shop_id, code, options, price_amount, list_price_amount, currency, state, available,
-               aside, reserved, sold, received
+               aside, reserved, sold, received, weight_grams
         FROM catalog.sku WHERE id = ANY(%(ids)s)
         """,
         ids=sku_ids,
@@ -221,15 +231,20 @@ async def _page(tx: Tx, rows: list[_Row], limit: int) -> Page[Product]:
 
 async def _with_skus(tx: Tx, rows: list[_Row]) -> list[Product]:
     skus: dict[ProductId, list[Sku]] = {}
-    for sku in await tx.all(
+    found = await tx.all(
         Sku,
         """
         SELECT id, product_id, shop_id, code, options, price_amount, list_price_amount, currency, state, available,
-               aside, reserved, sold, received
+               aside, reserved, sold, received, weight_grams
         FROM catalog.sku WHERE product_id = ANY(%(ids)s) ORDER BY id
         """,
         ids=[row.id for row in rows],
-    ):
+    )
+    references = await find_references(tx, [sku.id for sku in found])
+    for sku in found:
+        known = references.get(sku.id)
+        if known is not None:
+            sku = msgspec.structs.replace(sku, reference_amount=known.of_shelf, recent_amount=known.of_now)
         skus.setdefault(sku.product_id, []).append(sku)
     return [Product(**msgspec.structs.asdict(row), skus=skus.get(row.id, [])) for row in rows]
 

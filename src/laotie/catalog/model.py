@@ -25,6 +25,7 @@ OPTIONS_MAX = 5
 PAGE_SIZE_MAX = 100
 PRICE_MAX = 10**11
 STOCK_MAX = 10**9
+NUMBER_MAX = {"tax_bps": 5_000, "weight_grams": 1_000_000, "price_protection_days": 90}
 DRAWN_PATH = "/media/pictures/"
 LENGTH_MAX = {
     "name": 80,
@@ -55,6 +56,19 @@ class SkuState(StrEnum):
 
     active = "active"
     retired = "retired"
+
+
+class ListPriceGap(StrEnum):
+    """Why a list price is not shown, or not as it was typed."""
+
+    not_above = "not-above"
+    """It is not above the price."""
+    no_history = "no-history"
+    """In the 30 days before this price began, the SKU was on the shelf for less than seven."""
+    no_reduction = "no-reduction"
+    """In these 30 days it was on the shelf at this price or a lower one."""
+    above_reference = "above-reference"
+    """In these 30 days it was on the shelf at a lower price than the list price: that one is shown."""
 
 
 class MovementKind(StrEnum):
@@ -96,6 +110,8 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     created_at: datetime
     stores: list[Store] = []
+    price_protection_days: int = 0
+    """For so many days after a purchase, a buyer gets the difference when the shelf price fell."""
 
 
 class Sku(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +131,11 @@ class Sku(msgspec.Struct, frozen=True, kw_only=True):
     reserved: int
     sold: int
     received: int
+    weight_grams: int = 0
+    reference_amount: int | None = None
+    """The lowest price on the shelf in the 30 days before this one began (`catalog.prices`); read with products alone."""
+    recent_amount: int | None = None
+    """The same for a price that begins now, as in a show."""
 
     @property
     def price(self) -> Money:
@@ -123,8 +144,39 @@ class Sku(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def list_price(self) -> Money | None:
-        """The crossed-out price, if there is one."""
+        """What the seller typed as list price; nobody is shown it unless the history bears it out."""
         return None if self.list_price_amount is None else Money(self.list_price_amount, self.currency)
+
+    @property
+    def crossed_price(self) -> Money | None:
+        """What may be crossed out beside the shelf's price: the list price, up to the reference."""
+        if self.list_price_amount is None or self.reference_amount is None:
+            return None
+        amount = min(self.list_price_amount, self.reference_amount)
+        return Money(amount, self.currency) if amount > self.price_amount else None
+
+    def crossed_beside(self, price_amount: int) -> Money | None:
+        """What may be crossed out beside another price than the shelf's, such as a show's."""
+        if price_amount >= self.price_amount:
+            crossed = self.crossed_price
+            return crossed if crossed is not None and crossed.amount > price_amount else None
+        if self.recent_amount is None:
+            return None
+        amount = min(self.list_price_amount or self.recent_amount, self.recent_amount)
+        return Money(amount, self.currency) if amount > price_amount else None
+
+    @property
+    def list_price_gap(self) -> ListPriceGap | None:
+        """Why the list price is not shown as it was typed, for the seller."""
+        if self.list_price_amount is None:
+            return None
+        if self.list_price_amount <= self.price_amount:
+            return ListPriceGap.not_above
+        if self.reference_amount is None:
+            return ListPriceGap.no_history
+        if self.reference_amount <= self.price_amount:
+            return ListPriceGap.no_reduction
+        return ListPriceGap.above_reference if self.list_price_amount > self.reference_amount else None
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +193,13 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     created_at: datetime
     updated_at: datetime
+    tax_bps: int = 0
+    """The rate of the tax that the prices contain."""
+    shipping_template_id: UUID | None = None
+    brand_id: UUID | None = None
+    batch_id: UUID | None = None
+    delisted_why: str | None = None
+    """Why the platform took it off the shelf, if it did: `not_authorised`, `brand_not_named`."""
     skus: list[Sku] = []
 
 
@@ -168,6 +227,10 @@ class Shelf(NamedTuple):
     title: str
     options: str
     image: str
+    tax_bps: int = 0
+    """Ten-thousandths of the price without tax that the price contains."""
+    pledge_id: UUID | None = None
+    batch_id: UUID | None = None
 
 
 class ShopDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -185,6 +248,7 @@ class ShopChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: str | UnsetType = UNSET
     about: str | UnsetType = UNSET
     stores: list[Store] | UnsetType = UNSET
+    price_protection_days: int | UnsetType = UNSET
 
 
 class SkuDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -195,6 +259,7 @@ class SkuDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     price: Money
     list_price: Money | None = None
     stock: int = 0
+    weight_grams: int = 0
 
 
 class SkuChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -204,6 +269,7 @@ class SkuChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     options: dict[str, str] | UnsetType = UNSET
     price: Money | UnsetType = UNSET
     list_price: Money | UnsetType | None = UNSET
+    weight_grams: int | UnsetType = UNSET
     state: SkuState | UnsetType = UNSET
     expected_version: int | UnsetType = UNSET
 
@@ -216,6 +282,9 @@ class ProductDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     images: list[str] = []
     category: str = ""
     code: str | None = None
+    tax_bps: int = 0
+    shipping_template_id: UUID | None = None
+    brand_id: UUID | None = None
 
 
 class ProductChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -226,6 +295,9 @@ class ProductChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     images: list[str] | UnsetType = UNSET
     category: str | UnsetType = UNSET
     code: str | UnsetType | None = UNSET
+    tax_bps: int | UnsetType = UNSET
+    shipping_template_id: UUID | UnsetType | None = UNSET
+    brand_id: UUID | UnsetType | None = UNSET
     state: ProductState | UnsetType = UNSET
     expected_version: int | UnsetType = UNSET
 
@@ -296,6 +368,13 @@ class PriceRefused(Invalid, code="price-refused"):
     currency: str
 
 
+class NumberRefused(Invalid, code="number-refused"):
+    """A whole number is out of range."""
+
+    field: str
+    number_max: int
+
+
 class PriceMissing(Invalid, code="price-missing"):
     """A new SKU needs a price."""
 
@@ -359,6 +438,13 @@ def check_price(price: Money, *, currency: str) -> int:
     if price.currency != currency or not 0 < price.amount <= PRICE_MAX:
         raise PriceRefused(currency=currency)
     return price.amount
+
+
+def check_number(field: str, number: int) -> int:
+    """The number, or `NumberRefused`."""
+    if not 0 <= number <= NUMBER_MAX[field]:
+        raise NumberRefused(field=field, number_max=NUMBER_MAX[field])
+    return number
 
 
 def check_next_state(now: ProductState, then: ProductState, skus: list[Sku]) -> None:

@@ -5,6 +5,8 @@ was made from and is refused with `ChangedMeanwhile` when that is no longer the 
 moves (see `stock`).
 """
 
+from uuid import UUID
+
 import msgspec
 from msgspec import UNSET
 from psycopg.errors import UniqueViolation
@@ -14,6 +16,10 @@ from laotie import identity, uploads
 from laotie.base.db import Tx
 from laotie.base.ids import ProductId, ShopId, SkuId, new_id
 from laotie.base.refusals import IdReused, NotFound
+from laotie.catalog import prices
+from laotie.catalog.brand_model import BrandId, BrandUnknown, NotAuthorised
+from laotie.catalog.brands import find_brands
+from laotie.catalog.covering import brand_facts, check_may_list
 from laotie.catalog.listing import find_products
 from laotie.catalog.model import (
     SKUS_PER_PRODUCT_MAX,
@@ -24,12 +30,14 @@ from laotie.catalog.model import (
     Product,
     ProductChange,
     ProductDraft,
+    ProductState,
     Sku,
     SkuChange,
     SkuDraft,
     SkuState,
     check_choice,
     check_next_state,
+    check_number,
     check_price,
     clean_images,
     clean_options,
@@ -57,9 +65,9 @@ async def add_product(
     fresh = await tx.run(
         """
         INSERT INTO catalog.product (id, shop_id, code, title, description, images, category, search_text, created_at,
-                                     updated_at, digest)
+                                     updated_at, digest, tax_bps, shipping_template_id, brand_id)
         VALUES (%(id)s, %(shop_id)s, %(code)s, %(title)s, %(description)s, %(images)s, %(category)s, %(search)s,
-                %(now)s, %(now)s, %(digest)s)
+                %(now)s, %(now)s, %(digest)s, %(tax_bps)s, %(shipping)s, %(brand_id)s)
         ON CONFLICT DO NOTHING
         """,
         id=product_id,
@@ -72,6 +80,9 @@ async def add_product(
         search=fold(f"{title} {category}"),
         now=tx.now,
         digest=digest,
+        tax_bps=check_number("tax_bps", draft.tax_bps),
+        shipping=await _check_template(tx, shop_id, draft.shipping_template_id),
+        brand_id=await _check_brand(tx, draft.brand_id),
     )
     if not fresh:
         known = await tx.maybe(bytes, "SELECT digest FROM catalog.product WHERE id = %(id)s", id=product_id)
@@ -89,7 +100,8 @@ async def add_product(
 async def edit_product(tx: Tx, actor: identity.Actor, product_id: ProductId, change: ProductChange) -> Product:
     """Change what the product says, or list and delist it. An edit that changes nothing keeps the version.
 
-    Refuses `ChangedMeanwhile`, `StateRefused`, `NothingToSell`, `CodeTaken`, `TextRefused`, `ImageRefused`.
+    Refuses `ChangedMeanwhile`, `StateRefused`, `NothingToSell`, `CodeTaken`, `TextRefused`, `ImageRefused`, and to list
+    what a brand does not let be: `NotAuthorised`, `BrandNotNamed`, `BrandUnknown` (see `covering`).
     """
     product = await _lock(tx, actor, product_id, change.expected_version)
     edited = msgspec.structs.replace(
@@ -104,19 +116,32 @@ async def edit_product(tx: Tx, actor: identity.Actor, product_id: ProductId, cha
         category=product.category if change.category is UNSET else clean_text("category", change.category),
         code=product.code if change.code is UNSET else clean_text("code", change.code or "") or None,
         state=product.state if change.state is UNSET else change.state,
+        tax_bps=product.tax_bps if change.tax_bps is UNSET else check_number("tax_bps", change.tax_bps),
+        shipping_template_id=(
+            product.shipping_template_id
+            if change.shipping_template_id is UNSET
+            else await _check_template(tx, product.shop_id, change.shipping_template_id)
+        ),
+        brand_id=product.brand_id if change.brand_id is UNSET else await _check_brand(tx, change.brand_id),
     )
     if edited.state is not product.state:
         check_next_state(product.state, edited.state, product.skus)
     if edited == product:
         return product
+    if edited.state is ProductState.listed and brand_facts(edited) != brand_facts(product):
+        await check_may_list(tx, edited)
     try:
-        await tx.run(
+        written = await tx.run(
             """
             UPDATE catalog.product
             SET title = %(title)s, description = %(description)s, images = %(images)s, category = %(category)s,
                 code = %(code)s, state = %(state)s, search_text = %(search)s, updated_at = %(now)s,
+                tax_bps = %(tax_bps)s, shipping_template_id = %(shipping)s, brand_id = %(brand_id)s,
+                delisted_why = CASE WHEN %(state)s = 'delisted' AND state = 'delisted' THEN delisted_why END,
                 version = version + 1
             WHERE id = %(id)s
+              AND (%(state)s <> 'listed' OR %(is_as_before)s OR %(brand_id)s::uuid IS NULL
+                   OR catalog.cover_until(%(brand_id)s, shop_id, %(category)s, %(now)s) IS NOT NULL)
             """,
             id=product_id,
             title=edited.title,
@@ -126,10 +151,19 @@ async def edit_product(tx: Tx, actor: identity.Actor, product_id: ProductId, cha
             code=edited.code,
             state=edited.state,
             search=fold(f"{edited.title} {edited.category}"),
+            tax_bps=edited.tax_bps,
+            shipping=edited.shipping_template_id,
+            brand_id=edited.brand_id,
+            is_as_before=brand_facts(edited) == brand_facts(product),
             now=tx.now,
         )
     except UniqueViolation:
         raise CodeTaken(sku_code=edited.code or "") from None
+    if not written:
+        assert edited.brand_id is not None
+        raise NotAuthorised(brand_id=BrandId(edited.brand_id), brand="")
+    if edited.state is not product.state:
+        await prices.record(tx, [product_id])
     if edited.images != product.images:
         await uploads.show_pictures(tx, f"product:{product_id}", edited.images)
     return _tell(tx, await _reread(tx, product_id))
@@ -158,9 +192,9 @@ async def add_sku(tx: Tx, actor: identity.Actor, product_id: ProductId, sku_id: 
     fresh = await tx.run(
         """
         INSERT INTO catalog.sku (id, product_id, shop_id, code, options, price_amount, list_price_amount, currency,
-                                 available, received, digest)
+                                 available, received, digest, weight_grams)
         VALUES (%(id)s, %(product_id)s, %(shop_id)s, %(code)s, %(options)s, %(price)s, %(list_price)s, %(currency)s,
-                %(stock)s, %(stock)s, %(digest)s)
+                %(stock)s, %(stock)s, %(digest)s, %(weight)s)
         ON CONFLICT DO NOTHING
         """,
         id=sku_id,
@@ -173,9 +207,11 @@ async def add_sku(tx: Tx, actor: identity.Actor, product_id: ProductId, sku_id: 
         currency=shop.currency,
         stock=draft.stock,
         digest=digest,
+        weight=check_number("weight_grams", draft.weight_grams),
     )
     if not fresh:
         raise CodeTaken(sku_code=code)
+    await prices.record(tx, [product_id])
     if draft.stock:
         await tx.run(
             """
@@ -216,6 +252,9 @@ async def edit_sku(tx: Tx, actor: identity.Actor, sku_id: SkuId, change: SkuChan
             if change.list_price is None
             else check_price(change.list_price, currency=sku.currency)
         ),
+        weight_grams=(
+            sku.weight_grams if change.weight_grams is UNSET else check_number("weight_grams", change.weight_grams)
+        ),
         state=sku.state if change.state is UNSET else change.state,
     )
     if edited == sku:
@@ -227,7 +266,7 @@ async def edit_sku(tx: Tx, actor: identity.Actor, sku_id: SkuId, change: SkuChan
             """
             UPDATE catalog.sku
             SET code = %(code)s, options = %(options)s, price_amount = %(price)s, list_price_amount = %(list_price)s,
-                state = %(state)s
+                weight_grams = %(weight)s, state = %(state)s
             WHERE id = %(id)s
             """,
             id=sku_id,
@@ -235,11 +274,20 @@ async def edit_sku(tx: Tx, actor: identity.Actor, sku_id: SkuId, change: SkuChan
             options=Jsonb(edited.options),
             price=edited.price_amount,
             list_price=edited.list_price_amount,
+            weight=edited.weight_grams,
             state=edited.state,
         )
     except UniqueViolation:
         raise CodeTaken(sku_code=edited.code) from None
+    await prices.record(tx, [product_id])
     return _find_sku(await _touch(tx, product_id), sku_id)
+
+
+async def _check_brand(tx: Tx, brand_id: UUID | None) -> UUID | None:
+    """A brand that exists; whether it lets the product be listed is asked when it is."""
+    if brand_id is not None and BrandId(brand_id) not in await find_brands(tx, [BrandId(brand_id)]):
+        raise BrandUnknown(brand=str(brand_id))
+    return brand_id
 
 
 async def _lock(
@@ -256,6 +304,18 @@ async def _lock(
     if expected_version is not UNSET and product.version != expected_version:
         raise ChangedMeanwhile(version=product.version)
     return product
+
+
+async def _check_template(tx: Tx, shop_id: ShopId, template_id: UUID | None) -> UUID | None:
+    """The shop's own shipping template, or `NotFound`."""
+    if template_id is not None and not await tx.maybe(
+        bool,
+        "SELECT true FROM catalog.shipping_template WHERE id = %(id)s AND shop_id = %(shop_id)s FOR KEY SHARE",
+        id=template_id,
+        shop_id=shop_id,
+    ):
+        raise NotFound()
+    return template_id
 
 
 async def _touch(tx: Tx, product_id: ProductId) -> Product:

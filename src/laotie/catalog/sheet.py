@@ -10,8 +10,9 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import IO, TypeVar
+from uuid import UUID
 
 import msgspec
 from psycopg.errors import UniqueViolation
@@ -19,22 +20,27 @@ from psycopg.errors import UniqueViolation
 from laotie import identity
 from laotie.base.db import Database, Tx, retried
 from laotie.base.ids import ProductId, ShopId
-from laotie.base.money import Money, exponent, parse
+from laotie.base.money import Money, exponent, parse, parse_percent, percent
 from laotie.base.refusals import Conflict, Invalid, Refusal
+from laotie.catalog.brand_model import BrandId
+from laotie.catalog.brands import find_brands
 from laotie.catalog.intake import Outcome, Row, take_in
 from laotie.catalog.listing import list_own_products
 from laotie.catalog.model import (
+    NUMBER_MAX,
     STOCK_MAX,
     Product,
     ProductState,
     Shop,
     Sku,
     SkuState,
+    check_number,
     check_price,
     clean_images,
     clean_options,
     clean_text,
 )
+from laotie.catalog.shipping import find_template_names
 from laotie.catalog.shops import get_shop
 
 COLUMNS = {
@@ -51,6 +57,10 @@ COLUMNS = {
     "currency": "Three letters; must be the shop's currency. Empty: the shop's.",
     "stock": "Pieces that can be bought. Received with a new SKU; for one that is there only counted when asked for.",
     "sku_state": "`active` or `retired`. Empty: as it is; a new SKU is active.",
+    "tax_rate": "The tax that the price contains, in per cent, like 13 or 7.7. Empty: as it is; a new product has none.",
+    "shipping": "The name of one of the shop's shipping templates; empty: the shop's default.",
+    "weight_grams": "What one piece weighs, packed. Empty: as it is; a new SKU weighs nothing.",
+    "brand": "The name of a verified brand, which the shop may sell. Empty: none.",
 }
 """What the columns mean, in the order of the export. Beside them, `option:<name>` holds an option's value."""
 
@@ -64,13 +74,13 @@ ERRORS_SHOWN_MAX = 1_000
 
 TEMPLATE = [
     ["code", "product", "title", "description", "category", "images", "state", "price", "list_price", "currency",
-     "stock", "sku_state", "option:颜色", "option:尺码"],
+     "stock", "sku_state", "tax_rate", "shipping", "weight_grams", "brand", "option:颜色", "option:尺码"],
     ["TEE-RED-110", "TEE", "儿童纯棉T恤", "新疆长绒棉，可机洗", "童装", "", "listed", "59.00", "79.00", "CNY",
-     "40", "active", "红", "110"],
+     "40", "active", "13", "", "180", "", "红", "110"],
     ["TEE-BLUE-120", "TEE", "儿童纯棉T恤", "新疆长绒棉，可机洗", "童装", "", "listed", "59.00", "79.00", "CNY",
-     "25", "active", "蓝", "120"],
+     "25", "active", "13", "", "190", "", "蓝", "120"],
     ["CUCUMBER-500", "", "淡干海参 500g", "大连近海底播", "海产", "", "draft", "899.00", "", "CNY",
-     "12", "active", "", ""],
+     "12", "active", "9", "", "620", "", "", ""],
 ]  # fmt: skip
 
 
@@ -141,9 +151,10 @@ async def import_sheet(
         if actor is not None:
             await identity.require_seat(tx, actor, shop_id, identity.Scope.catalog)
         shop = await get_shop(tx, shop_id)
+        templates = await find_template_names(tx, shop_id)
     _check_encoding(file)
     file.seek(0)
-    reader = _Reader(file, shop)
+    reader = _Reader(file, shop, templates)
     report = SheetReport(dry_run=dry_run)
     by_code: Counter[str] = Counter()
     for batch in reader.batches():
@@ -183,11 +194,14 @@ async def export_sheet(tx: Tx, actor: identity.Actor, shop_id: ShopId) -> AsyncI
         """,
         shop_id=shop_id,
     )
+    templates: dict[UUID, str] = {id_: name for name, id_ in (await find_template_names(tx, shop_id)).items()}
     yield "\ufeff" + _line([*COLUMNS, *(OPTION + name for name in names)])
     after: ProductId | None = None
     while True:
         page = await list_own_products(tx, actor, shop_id, after=after, limit=100)
-        yield "".join(_line(_cells(product, sku, names)) for product in page.items for sku in product.skus)
+        named = {BrandId(product.brand_id) for product in page.items if product.brand_id is not None}
+        brands: dict[UUID, str] = {id_: brand.name for id_, brand in (await find_brands(tx, named)).items()}
+        yield "".join(_line(_cells(product, sku, names, templates, brands)) for product in page.items for sku in product.skus)
         if page.next is None:
             return
         after = ProductId(page.next)
@@ -218,7 +232,9 @@ def _line(cells: list[str]) -> str:
     return buffer.getvalue()
 
 
-def _cells(product: Product, sku: Sku, names: list[str]) -> list[str]:
+def _cells(
+    product: Product, sku: Sku, names: list[str], templates: Mapping[UUID, str], brands: Mapping[UUID, str]
+) -> list[str]:
     values = {
         "code": sku.code,
         "product": product.code or str(product.id),
@@ -232,6 +248,10 @@ def _cells(product: Product, sku: Sku, names: list[str]) -> list[str]:
         "currency": sku.currency,
         "stock": str(sku.available),
         "sku_state": sku.state.value,
+        "tax_rate": percent(product.tax_bps),
+        "shipping": templates.get(product.shipping_template_id, "") if product.shipping_template_id else "",
+        "weight_grams": str(sku.weight_grams),
+        "brand": brands.get(product.brand_id, "") if product.brand_id else "",
     }
     return [*(values[column] for column in COLUMNS), *(sku.options.get(name, "") for name in names)]
 
@@ -271,9 +291,10 @@ def _guess(chunk: bytes) -> str:
 class _Reader:
     """Turns the file into cleaned rows (or refusals) with the line each begins in."""
 
-    def __init__(self, file: IO[bytes], shop: Shop) -> None:
+    def __init__(self, file: IO[bytes], shop: Shop, templates: Mapping[str, UUID]) -> None:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         self._shop = shop
+        self._templates = templates
         self._lines = csv.reader(text, strict=True)
         self._header = self._read_header()
         self._seen: dict[str, int] = {}
@@ -333,14 +354,14 @@ class _Reader:
         if len(cells) < len(self._header) or any(cell.strip() for cell in cells[len(self._header) :]):
             raise RowRefused(field="row", reason=f"has {len(cells)} cells where the header has {len(self._header)}")
         values = dict(zip(self._header, (unguard(cell) for cell in cells), strict=False))
-        row = _row_of(values, self._shop)
+        row = _row_of(values, self._shop, self._templates)
         if row.code in self._seen:
             raise CodeRepeated(line=self._seen[row.code])
         self._seen[row.code] = line
         return row
 
 
-def _row_of(values: dict[str, str], shop: Shop) -> Row:
+def _row_of(values: dict[str, str], shop: Shop, templates: Mapping[str, UUID]) -> Row:
     """A row out of its cells, cleaned by the rules of the catalogue."""
     given = {name: value.strip() for name, value in values.items()}
     if given.get("currency", "") not in ("", shop.currency):
@@ -361,6 +382,11 @@ def _row_of(values: dict[str, str], shop: Shop) -> Row:
         keep_list_price="list_price" not in given,
         sku_state=_choice(SkuState, "sku_state", given),
         stock=_stock(given.get("stock", "")),
+        tax_bps=_tax(given.get("tax_rate", "")),
+        shipping_template_id=_template(given.get("shipping", ""), templates),
+        keep_shipping_template="shipping" not in given,
+        weight_grams=_weight(given.get("weight_grams", "")),
+        brand=clean_text("brand", given["brand"], kind="name") if "brand" in given else None,
     )
 
 
@@ -397,6 +423,31 @@ def _stock(text: str) -> int | None:
         return None
     if not (text.isascii() and text.isdecimal()) or len(text) > 12 or int(text) > STOCK_MAX:
         raise RowRefused(field="stock", reason=f"{text[:40]!r} is not a whole number from 0 to {STOCK_MAX}")
+    return int(text)
+
+
+def _tax(text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        return check_number("tax_bps", parse_percent(text.removesuffix("%")))
+    except Refusal:
+        reason = f"{text[:40]!r} is not a rate from 0 to 50 per cent, with two decimals at most"
+        raise RowRefused(field="tax_rate", reason=reason) from None
+
+
+def _template(name: str, templates: Mapping[str, UUID]) -> UUID | None:
+    if name and name not in templates:
+        raise RowRefused(field="shipping", reason=f"the shop has no shipping template {name[:40]!r}")
+    return templates[name] if name else None
+
+
+def _weight(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal()) or len(text) > 8 or int(text) > NUMBER_MAX["weight_grams"]:
+        reason = f"{text[:40]!r} is not a whole number of grams up to {NUMBER_MAX['weight_grams']}"
+        raise RowRefused(field="weight_grams", reason=reason)
     return int(text)
 
 

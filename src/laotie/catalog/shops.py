@@ -14,6 +14,7 @@ from laotie.catalog.model import (
     ShopChange,
     ShopDraft,
     Store,
+    check_number,
     clean_text,
     digest_of,
 )
@@ -60,10 +61,17 @@ async def edit_shop(tx: Tx, actor: identity.Actor, shop_id: ShopId, change: Shop
     await identity.require_seat(tx, actor, shop_id, identity.Scope.catalog)
     shop = await get_shop(tx, shop_id)
     await tx.run(
-        "UPDATE catalog.shop SET name = %(name)s, about = %(about)s WHERE id = %(id)s",
+        """
+        UPDATE catalog.shop SET name = %(name)s, about = %(about)s, price_protection_days = %(days)s WHERE id = %(id)s
+        """,
         id=shop_id,
         name=shop.name if change.name is UNSET else clean_text("name", change.name, required=True),
         about=shop.about if change.about is UNSET else clean_text("about", change.about, lines=True),
+        days=(
+            shop.price_protection_days
+            if change.price_protection_days is UNSET
+            else check_number("price_protection_days", change.price_protection_days)
+        ),
     )
     if change.stores is not UNSET:
         await _put_stores(tx, shop_id, change.stores)
@@ -101,7 +109,8 @@ async def find_shops(tx: Tx, shop_ids: list[ShopId]) -> dict[ShopId, Shop]:
         stores.setdefault(shop_id, []).append(Store(name, city, address))
     rows = await tx.tuples(
         """
-        SELECT id, owner_id, name, about, currency, state, created_at FROM catalog.shop WHERE id = ANY(%(ids)s)
+        SELECT id, owner_id, name, about, currency, state, created_at, price_protection_days
+        FROM catalog.shop WHERE id = ANY(%(ids)s)
         """,
         ids=shop_ids,
     )
@@ -115,8 +124,9 @@ async def find_shops(tx: Tx, shop_ids: list[ShopId]) -> dict[ShopId, Shop]:
             state=state,
             created_at=created_at,
             stores=stores.get(id_, []),
+            price_protection_days=days,
         )
-        for id_, owner_id, name, about, currency, state, created_at in rows
+        for id_, owner_id, name, about, currency, state, created_at, days in rows
     }
 
 

@@ -43,7 +43,8 @@ async def send_locks(tx: Tx, sku_ids: list[SkuId]) -> Callable[[], Awaitable[dic
         SELECT sku.id, sku.product_id, sku.shop_id, sku.available, sku.price_amount, sku.currency,
                sku.state = 'active' AND product.state = 'listed' AND shop.state = 'open',
                product.title, sku.options::text,
-               coalesce(product.images ->> 0, '/media/pictures/' || product.id || '.svg')
+               coalesce(product.images ->> 0, '/media/pictures/' || product.id || '.svg'),
+               product.tax_bps, coalesce(product.pledge_id, shop.pledge_id), product.batch_id
         FROM catalog.sku
         JOIN catalog.product ON product.id = sku.product_id
         JOIN catalog.shop ON shop.id = sku.shop_id
@@ -58,6 +59,25 @@ async def send_locks(tx: Tx, sku_ids: list[SkuId]) -> Callable[[], Awaitable[dic
         return {row[0]: Shelf._make(row) for row in await sent.tuples()}
 
     return finish
+
+
+async def find_shelves(tx: Tx, sku_ids: list[SkuId]) -> dict[SkuId, Shelf]:
+    """The same without any lock, for a page that shows what a purchase would come to."""
+    found = await tx.tuples(
+        """
+        SELECT sku.id, sku.product_id, sku.shop_id, sku.available, sku.price_amount, sku.currency,
+               sku.state = 'active' AND product.state = 'listed' AND shop.state = 'open',
+               product.title, sku.options::text,
+               coalesce(product.images ->> 0, '/media/pictures/' || product.id || '.svg'),
+               product.tax_bps, coalesce(product.pledge_id, shop.pledge_id), product.batch_id
+        FROM catalog.sku
+        JOIN catalog.product ON product.id = sku.product_id
+        JOIN catalog.shop ON shop.id = sku.shop_id
+        WHERE sku.id = ANY(%(ids)s::uuid[])
+        """,
+        ids=sku_ids,
+    )
+    return {row[0]: Shelf._make(row) for row in found}
 
 
 async def reserve_many(tx: Tx, taken: list[Line]) -> None:
@@ -523,7 +543,7 @@ async def _hold(tx: Tx, sku_id: SkuId) -> Sku:
         Sku,
         """
         SELECT id, product_id, shop_id, code, options, price_amount, list_price_amount, currency, state, available,
-               aside, reserved, sold, received
+               aside, reserved, sold, received, weight_grams
         FROM catalog.sku WHERE id = %(id)s FOR NO KEY UPDATE
         """,
         id=sku_id,
