@@ -72,7 +72,8 @@ async def test_a_capture_may_be_heard_before_the_provider_s_answer(market: Marke
 
 
 @pytest.mark.parametrize(
-    "changes", [{"amount": 9899}, {"amount": 9901}, {"amount": 0}, {"currency": "USD"}, {"number": "sbp_other"}]
+    "changes",
+    [{"amount": 9901}, {"amount": 0}, {"amount": -1}, {"amount": 9899, "currency": "USD"}, {"number": "sbp_other"}],
 )
 async def test_a_capture_that_differs_is_written_down_and_moves_nothing(
     market: Market, changes: dict[str, Any]
@@ -137,5 +138,5 @@ def test_no_state_leads_back_and_money_that_arrived_stays_known() -> None:
     assert set(MOVES) == set(PaymentState)
     assert all(PaymentState.created not in after for after in MOVES.values())
     assert [before for before, after in MOVES.items() if PaymentState.pending in after] == [PaymentState.created]
-    after_capture = {PaymentState.captured, PaymentState.refunding, PaymentState.refunded}
+    after_capture = {PaymentState.captured, PaymentState.refunding, PaymentState.refunded, PaymentState.reversed}
     assert all(MOVES[state] <= after_capture for state in after_capture)

@@ -1,4 +1,4 @@
-"""The command line: `laotie serve`, `demo`, `import`, `account`, `audit`, `verify-draw`, `bench`, `migrate`, `settings`, `openapi`.
+"""The command line: `laotie serve`, `demo`, `import`, `account`, `audit`, `payments`, `verify-draw`, `bench`, `settings` …
 
 Parses words, calls one function, prints. Refusals end with their title and exit code 2.
 """
@@ -23,10 +23,12 @@ app.command("laotie.cli.upkeep:create_account", name="account")
 app.command("laotie.cli.upkeep:show_settings", name="settings")
 app.command("laotie.cli.upkeep:write_openapi", name="openapi")
 app.command("laotie.cli.upkeep:write_frames", name="frames")
+app.command("laotie.cli.upkeep:write_aftersales", name="aftersales")
 app.command("laotie.cli.audit:audit", name="audit")
 app.command("laotie.cli.draws:verify_draw", name="verify-draw")
 app.command("laotie.cli.imports:app", name="import")
 app.command("laotie.cli.media:app", name="media")
+app.command("laotie.cli.payments:app", name="payments")
 app.command("laotie.demo.run:main", name="demo")
 bench.command("laotie.bench.sale:main", name="sale")
 bench.command("laotie.bench.fanout:main", name="fanout")

@@ -17,7 +17,7 @@ import msgspec
 import psycopg
 import uvicorn
 
-from laotie import live, messages
+from laotie import live, messages, payments
 from laotie.base import logs
 from laotie.base import settings as settings_module
 from laotie.base.bus import LocalBus
@@ -165,6 +165,7 @@ async def _open_house(
     worker = Worker(context, stand_back=lambda: till.is_busy)
     worker.start()
     stack.push_async_callback(worker.stop)
+    payments.check_providers(db, settings)
     house = House(db=db, settings=settings, signer=signer, bus=bus, till=till, desk=desk, media=media)
     keeper = RecordingKeeper(db, bus, media, house.archive, keep_days=settings.recording_days)
     keeper.start()

@@ -67,7 +67,7 @@ def show_settings(*, document: bool = False) -> None:
     settings = settings_module.load()
     for field in msgspec.structs.fields(type(settings)):
         value = getattr(settings, field.name)
-        if value and field.name in ("secret_keys", "sandbox_secret", "vapid_key", "database_url"):
+        if value and field.name in ("secret_keys", "sandbox_secret", "vapid_key", "database_url", "carrier_secrets"):
             value = "(set)"
         print(f"{field.name} = {value!r}")
 
@@ -86,3 +86,10 @@ def write_frames(path: Annotated[Path, Parameter()] = Path("frames.json")) -> No
 
     path.write_bytes(msgspec.json.format(msgspec.json.encode(frames_document()), indent=1) + b"\n")
     print(f"wrote {path}")
+
+
+def write_aftersales(path: Annotated[Path, Parameter()] = Path("docs/aftersales.md")) -> None:
+    """Write the drawing and the table of after-sales cases from the code's own table."""
+    from laotie import aftersales
+
+    path.write_text(aftersales.document())

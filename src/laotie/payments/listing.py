@@ -12,7 +12,8 @@ async def get(tx: Tx, payment_id: PaymentId, *, buyer_id: AccountId | None = Non
         Payment,
         """
         SELECT id, order_id, buyer_id, provider, provider_ref, amount, currency, state, next_url, failure,
-               refunding_amount, refunded_amount, created_at, captured_at, purpose, wallet_id
+               refunding_amount, refunded_amount, created_at, captured_at, purpose, wallet_id, captured_amount,
+               reversed_amount, charge_ref, next_kind
         FROM payments.payment
         WHERE id = %(id)s AND (%(buyer_id)s::uuid IS NULL OR buyer_id = %(buyer_id)s)
         """,
@@ -31,7 +32,8 @@ async def list_of_orders(tx: Tx, order_ids: list[OrderId]) -> dict[OrderId, list
         Payment,
         """
         SELECT id, order_id, buyer_id, provider, provider_ref, amount, currency, state, next_url, failure,
-               refunding_amount, refunded_amount, created_at, captured_at, purpose, wallet_id
+               refunding_amount, refunded_amount, created_at, captured_at, purpose, wallet_id, captured_amount,
+               reversed_amount, charge_ref, next_kind
         FROM payments.payment WHERE order_id = ANY(%(order_ids)s) ORDER BY order_id, created_at, id
         """,
         order_ids=order_ids,
@@ -41,36 +43,42 @@ async def list_of_orders(tx: Tx, order_ids: list[OrderId]) -> dict[OrderId, list
 
 
 async def tally(tx: Tx) -> Tally:
-    """Payments against their refunds and states; all differences must be zero."""
+    """Payments against their refunds, disputes and states; all differences must be zero."""
     return await tx.one(
         Tally,
         """
         WITH sums AS (
             SELECT payment_id, coalesce(sum(amount) FILTER (WHERE state = 'done'), 0) AS done,
-                   coalesce(sum(amount) FILTER (WHERE state IN ('asked', 'sent')), 0) AS open
+                   coalesce(sum(amount) FILTER (WHERE state <> 'done'), 0) AS open
             FROM payments.refund GROUP BY payment_id
+        ), taken AS (
+            SELECT payment_id, sum(amount) AS amount FROM payments.dispute WHERE money = 'taken' GROUP BY payment_id
         )
         SELECT
             (SELECT count(*) FROM payments.payment) AS payments,
             (SELECT count(*) FROM payments.payment WHERE captured_at IS NOT NULL) AS captured,
-            (SELECT count(*) FROM payments.refund WHERE state IN ('asked', 'sent')) AS refunds_open,
-            (SELECT count(*) FROM payments.payment LEFT JOIN sums ON payment_id = id
-             WHERE (refunded_amount, refunding_amount) <> (coalesce(done, 0), coalesce(open, 0))) AS refund_sums_off,
+            (SELECT count(*) FROM payments.refund WHERE state <> 'done') AS refunds_open,
+            (SELECT count(*) FROM payments.payment LEFT JOIN sums ON sums.payment_id = id
+             LEFT JOIN taken ON taken.payment_id = id
+             WHERE (refunded_amount, refunding_amount, reversed_amount)
+                <> (coalesce(done, 0), coalesce(open, 0), coalesce(taken.amount, 0))) AS refund_sums_off,
             (SELECT count(*) FROM payments.payment WHERE captured_at IS NOT NULL AND state <> CASE
                 WHEN refunding_amount > 0 THEN 'refunding'
-                WHEN refunded_amount = amount THEN 'refunded'
-                ELSE 'captured' END) AS states_off,
-            (SELECT count(*) FROM payments.discrepancy) AS discrepancies
+                WHEN refunded_amount + reversed_amount < coalesce(captured_amount, amount) THEN 'captured'
+                WHEN reversed_amount > 0 THEN 'reversed'
+                ELSE 'refunded' END) AS states_off,
+            (SELECT count(*) FROM payments.discrepancy) AS discrepancies,
+            (SELECT count(*) FROM payments.dispute WHERE state IN ('open', 'answered')) AS disputes_open,
+            (SELECT count(*) FROM payments.webhook_inbox WHERE verdict = 'early') AS early
         """,
     )
 
 
-
 async def sum_topups(tx: Tx) -> dict[str, int]:
-    """What was paid into wallets, by currency."""
+    """What was paid into wallets, by currency. A chargeback does not empty the wallet: the platform bears it."""
     rows = await tx.tuples(
         """
-        SELECT currency, sum(amount - refunded_amount)::bigint FROM payments.payment
+        SELECT currency, sum(coalesce(captured_amount, amount) - refunded_amount)::bigint FROM payments.payment
         WHERE purpose = 'topup' AND captured_at IS NOT NULL GROUP BY currency
         """
     )

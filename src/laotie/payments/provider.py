@@ -28,6 +28,9 @@ class Capability(Enum):
     split = "split"
     release = "release"
     payout = "payout"
+    partial_capture = "partial_capture"
+    partial_refund = "partial_refund"
+    dispute = "dispute"
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,13 +41,18 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     buyer_id: AccountId
     money: Money
     return_url: str
+    notify_url: str = ""
+    capture: bool = True
+    """False: only have the money kept ready; `capture` takes it."""
 
 
 class Started(msgspec.Struct, frozen=True):
-    """The provider knows of the payment. `next_url`: where the buyer goes to approve it."""
+    """The provider knows of the payment. `next_url`: where the buyer goes to approve it, or what the code says."""
 
     provider_ref: str
     next_url: str | None
+    next_kind: str = "redirect"
+    """`redirect`, or `qr`: to be shown as a code that the buyer's phone scans."""
 
 
 class Repayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +63,19 @@ class Repayment(msgspec.Struct, frozen=True, kw_only=True):
     provider_ref: str
     money: Money
     reason: str
+    charge_ref: str | None = None
+    total: Money | None = None
+    """What was captured of the payment."""
+    attempt: int = 0
+    """How often the provider failed to pay it out; each attempt is a refund of its own to the provider."""
+    notify_url: str = ""
+
+
+class Repaid(msgspec.Struct, frozen=True):
+    """The provider knows of the refund. `done`: the answer says so already, and no message will."""
+
+    provider_ref: str
+    done: bool = False
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -68,15 +89,25 @@ class ReportKind(StrEnum):
     """What a provider's message can mean to us."""
 
     pending = "pending"
+    authorised = "authorised"
     captured = "captured"
     failed = "failed"
     refunded = "refunded"
     refund_failed = "refund_failed"
+    reversed = "reversed"
+    """A chargeback: the money is taken back until it is decided."""
+    restored = "restored"
+    """A chargeback was won: the money is back."""
+    lost = "lost"
+    """A chargeback was lost for good."""
     other = "other"
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider's message, checked and in our words. `other`: signed, but of a kind we do not know."""
+class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A provider's message, checked and in our words. `other`: signed, but of a kind we do not know.
+
+    The payment is named by `payment_id`, or else by `charge_ref`, the provider's name of its money.
+    """
 
     event_id: str
     kind: ReportKind
@@ -86,6 +117,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     refund_id: RefundId | None = None
     money: Money | None = None
     reason: str = ""
+    charge_ref: str | None = None
+    refund_attempt: int | None = None
+    dispute_ref: str | None = None
+    evidence_until: datetime | None = None
 
 
 class Provider(Protocol):
@@ -93,6 +128,12 @@ class Provider(Protocol):
 
     name: str
     can: frozenset[Capability]
+    currencies: tuple[str, ...]
+    """Those it takes; empty: any."""
+    step: str
+    """How its buyers approve: `redirect` or `qr`."""
+    answer: str | None
+    """What its messages must be answered with, word by word; `None`: a 2xx is enough."""
 
     async def onboard(self, shop_id: ShopId, *, country: str) -> str:
         """Open a shop's own account with the provider; returns its reference."""
@@ -101,10 +142,13 @@ class Provider(Protocol):
         """Ask for a payment. Without the capability `capture`, approval captures at once."""
 
     async def capture(self, payment_id: PaymentId, provider_ref: str, *, money: Money) -> None:
-        """Take what was authorised."""
+        """Take what was authorised, or with `partial_capture` a part of it; its message says what was taken."""
 
-    async def refund(self, repayment: Repayment) -> str:
-        """Ask for money to go back; returns the provider's reference. Done when its message says so."""
+    async def refund(self, repayment: Repayment) -> Repaid:
+        """Ask for money to go back. Done when the answer or a message says so."""
+
+    async def defend(self, dispute_ref: str, *, evidence: str) -> None:
+        """Answer a chargeback with evidence."""
 
     async def split(self, payment_id: PaymentId, provider_ref: str, *, parts: list[Part]) -> None:
         """Say which shops the captured money belongs to."""
@@ -124,6 +168,9 @@ class Unable:
 
     name: str = ""
     can: frozenset[Capability] = frozenset()
+    currencies: tuple[str, ...] = ()
+    step: str = "redirect"
+    answer: str | None = None
 
     def _cannot(self, capability: Capability) -> CannotDo:
         assert capability not in self.can, f"{self.name} says that it can {capability.value}"
@@ -138,8 +185,11 @@ class Unable:
     async def capture(self, payment_id: PaymentId, provider_ref: str, *, money: Money) -> None:
         raise self._cannot(Capability.capture)
 
-    async def refund(self, repayment: Repayment) -> str:
+    async def refund(self, repayment: Repayment) -> Repaid:
         raise self._cannot(Capability.refund)
+
+    async def defend(self, dispute_ref: str, *, evidence: str) -> None:
+        raise self._cannot(Capability.dispute)
 
     async def split(self, payment_id: PaymentId, provider_ref: str, *, parts: list[Part]) -> None:
         raise self._cannot(Capability.split)

@@ -1,19 +1,21 @@
 """Giving money back: reserved in the caller's transaction, sent by a job, done when the provider says so.
 
-A provider that is down is asked again for as long as it takes: money that is owed is never given up.
+A provider that is down is asked again for as long as it takes: money that is owed is never given up. One that cannot pay
+out (a card that is closed) is asked again some times, and then a person looks into it; the money stays owed.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
 from laotie.base import jobs
 from laotie.base.db import Tx
-from laotie.base.ids import PaymentId
+from laotie.base.ids import OrderId, PaymentId
 from laotie.base.logs import log
 from laotie.base.money import Money
-from laotie.base.refusals import IdReused
+from laotie.base.refusals import IdReused, NotFound
+from laotie.payments.hearing import take_in
 from laotie.payments.model import (
     NoSuchProvider,
     ProviderDown,
@@ -24,8 +26,8 @@ from laotie.payments.model import (
     RefundTooMuch,
     pause_s,
 )
-from laotie.payments.provider import Repayment
-from laotie.payments.providers import open_provider
+from laotie.payments.provider import Repayment, Report, ReportKind
+from laotie.payments.providers import notify_url, open_provider
 
 
 class _Due(msgspec.Struct, frozen=True):
@@ -38,13 +40,41 @@ class _Due(msgspec.Struct, frozen=True):
     currency: str
     provider: str
     provider_ref: str
+    charge_ref: str | None
+    taken: int
+    failures: int
 
 
-async def refund(tx: Tx, *, refund_id: RefundId, payment_id: PaymentId, amount: int, reason: str) -> Refund:
+class OpenRefund(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that is owed to a buyer and has not arrived, for operators."""
+
+    id: RefundId
+    payment_id: PaymentId
+    order_id: OrderId
+    provider: str
+    amount: int
+    currency: str
+    reason: str
+    state: RefundState
+    attempts: int
+    failures: int
+    failure: str | None
+    asked_at: datetime
+
+
+async def refund(
+    tx: Tx,
+    *,
+    refund_id: RefundId,
+    payment_id: PaymentId,
+    amount: int,
+    reason: str,
+    order_id: OrderId | None = None,
+) -> Refund:
     """Give `amount` (minor units) of a captured payment back; `PaymentRefunded` is told when it has happened.
 
-    The same id again gives the refund there is. Refuses with `RefundTooMuch` what the payment does not have left.
-    Locks the payment.
+    `order_id`: of which order of a purchase, when it is not the payment's own. The same id again gives the refund there
+    is. Refuses with `RefundTooMuch` what the payment does not have left. Locks the payment.
     """
     assert amount > 0
     before = await find_refund(tx, refund_id)
@@ -56,7 +86,8 @@ async def refund(tx: Tx, *, refund_id: RefundId, payment_id: PaymentId, amount: 
         """
         UPDATE payments.payment
         SET refunding_amount = refunding_amount + %(amount)s, state = 'refunding', changed_at = %(now)s
-        WHERE id = %(id)s AND captured_at IS NOT NULL AND refunding_amount + refunded_amount + %(amount)s <= amount
+        WHERE id = %(id)s AND captured_at IS NOT NULL
+          AND refunding_amount + refunded_amount + reversed_amount + %(amount)s <= coalesce(captured_amount, amount)
         """,
         id=payment_id,
         amount=amount,
@@ -66,18 +97,25 @@ async def refund(tx: Tx, *, refund_id: RefundId, payment_id: PaymentId, amount: 
         raise RefundTooMuch(payment_id=payment_id)
     await tx.run(
         """
-        INSERT INTO payments.refund (id, payment_id, amount, reason, state, asked_at)
-        VALUES (%(id)s, %(payment_id)s, %(amount)s, %(reason)s, 'asked', %(now)s)
+        INSERT INTO payments.refund (id, payment_id, order_id, amount, reason, state, asked_at)
+        VALUES (%(id)s, %(payment_id)s, %(order_id)s, %(amount)s, %(reason)s, 'asked', %(now)s)
         """,
         id=refund_id,
         payment_id=payment_id,
+        order_id=order_id,
         amount=amount,
         reason=reason,
         now=tx.now,
     )
     await jobs.defer(tx, "payments.refund", {"refund_id": refund_id})
     return Refund(
-        id=refund_id, payment_id=payment_id, amount=amount, reason=reason, state=RefundState.asked, attempts=0
+        id=refund_id,
+        payment_id=payment_id,
+        order_id=order_id,
+        amount=amount,
+        reason=reason,
+        state=RefundState.asked,
+        attempts=0,
     )
 
 
@@ -85,9 +123,37 @@ async def find_refund(tx: Tx, refund_id: RefundId) -> Refund | None:
     """The refund of that id, if there is one."""
     return await tx.maybe(
         Refund,
-        "SELECT id, payment_id, amount, reason, state, attempts FROM payments.refund WHERE id = %(id)s",
+        "SELECT id, payment_id, order_id, amount, reason, state, attempts FROM payments.refund WHERE id = %(id)s",
         id=refund_id,
     )
+
+
+async def list_open_refunds(tx: Tx, *, after: RefundId | None = None, limit: int = 50) -> list[OpenRefund]:
+    """Refunds that have not arrived, by id."""
+    return await tx.all(
+        OpenRefund,
+        """
+        SELECT r.id, r.payment_id, coalesce(r.order_id, p.order_id) AS order_id, p.provider, r.amount, p.currency,
+               r.reason, r.state, r.attempts, r.failures, r.failure, r.asked_at
+        FROM payments.refund AS r JOIN payments.payment AS p ON p.id = r.payment_id
+        WHERE r.state <> 'done' AND (%(after)s::uuid IS NULL OR r.id > %(after)s) ORDER BY r.id LIMIT %(limit)s
+        """,
+        after=after,
+        limit=limit,
+    )
+
+
+async def retry_refund(tx: Tx, refund_id: RefundId) -> Refund:
+    """Try a refund again that was given up; one that is on its way stays as it is. Absent: `NotFound`."""
+    again = await tx.run(
+        "UPDATE payments.refund SET state = 'asked' WHERE id = %(id)s AND state = 'failed'", id=refund_id
+    )
+    if again:
+        await jobs.defer(tx, "payments.refund", {"refund_id": refund_id})
+    found = await find_refund(tx, refund_id)
+    if found is None:
+        raise NotFound()
+    return found
 
 
 @jobs.task("payments.refund")
@@ -97,7 +163,9 @@ async def _send(context: jobs.Context, refund_id: str) -> None:
         due = await tx.one(
             _Due,
             """
-            SELECT r.payment_id, r.amount, r.reason, r.state, p.currency, p.provider, p.provider_ref
+            SELECT r.payment_id, r.amount, r.reason, r.state, p.currency, p.provider,
+                   coalesce(p.provider_ref, '') AS provider_ref, p.charge_ref,
+                   coalesce(p.captured_amount, p.amount) AS taken, r.failures
             FROM payments.refund AS r JOIN payments.payment AS p ON p.id = r.payment_id WHERE r.id = %(id)s
             """,
             id=id_,
@@ -110,9 +178,13 @@ async def _send(context: jobs.Context, refund_id: str) -> None:
         provider_ref=due.provider_ref,
         money=Money(due.amount, due.currency),
         reason=due.reason,
+        charge_ref=due.charge_ref,
+        total=Money(due.taken, due.currency),
+        attempt=due.failures,
+        notify_url=notify_url(context.settings, due.provider),
     )
     try:
-        provider_ref = await open_provider(due.provider, db=context.db, settings=context.settings).refund(repayment)
+        repaid = await open_provider(due.provider, db=context.db, settings=context.settings).refund(repayment)
     except (NoSuchProvider, ProviderDown, ProviderRefused) as refusal:
         log.warning("a refund could not be sent; it is tried again", refund_id=refund_id, refusal=str(refusal))
         await _try_later(context, id_)
@@ -125,8 +197,19 @@ async def _send(context: jobs.Context, refund_id: str) -> None:
             WHERE id = %(id)s
             """,
             id=id_,
-            provider_ref=provider_ref,
+            provider_ref=repaid.provider_ref,
         )
+        if repaid.done:
+            report = Report(
+                event_id=f"answer:{id_}:{due.failures}",
+                kind=ReportKind.refunded,
+                name="refund",
+                payment_id=due.payment_id,
+                refund_id=id_,
+                refund_attempt=due.failures,
+                money=repayment.money,
+            )
+            await take_in(tx, due.provider, report, b"")
 
 
 async def _try_later(context: jobs.Context, refund_id: RefundId) -> None:

@@ -26,7 +26,7 @@ from laotie.base.refusals import Conflict, IdReused, NotFound
 from laotie.base.settings import Settings
 from laotie.payments import signature
 from laotie.payments.model import ProviderDown, ProviderRefused, RefundId, pause_s
-from laotie.payments.provider import Capability, Charge, Repayment, Report, ReportKind, Started, Unable
+from laotie.payments.provider import Capability, Charge, Repaid, Repayment, Report, ReportKind, Started, Unable
 
 DELIVERIES_MAX = 14
 DELIVERY_TIMEOUT_S = 10
@@ -39,6 +39,17 @@ class Outcome(StrEnum):
 
     approve = "approve"
     decline = "decline"
+
+
+class Decline(StrEnum):
+    """Why a payment is declined."""
+
+    buyer = "declined-by-buyer"
+    insufficient_funds = "insufficient-funds"
+    card_expired = "card-expired"
+    suspected_fraud = "suspected-fraud"
+    authentication_failed = "authentication-failed"
+    timed_out = "timed-out"
 
 
 class Trouble(StrEnum):
@@ -66,6 +77,19 @@ class SandboxPayment(msgspec.Struct, frozen=True, kw_only=True):
     order_id: OrderId
     description: str
     return_url: str
+    captured_amount: int | None
+    refunded_amount: int
+    disputed_amount: int
+    refund_failures: int
+    decline_reason: str | None
+    code: str | None
+    """The second factor, as the bank's message would tell it to its customer alone."""
+
+
+class CodeWrong(Conflict, code="code-wrong"):
+    """That is not the code."""
+
+    tries_left: int
 
 
 class AlreadyDecided(Conflict, code="already-decided"):
@@ -74,7 +98,7 @@ class AlreadyDecided(Conflict, code="already-decided"):
     state: str
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True):
     """What a sandbox message says."""
 
     type: str
@@ -83,22 +107,42 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True):
     amount: int
     currency: str
     refund: RefundId | None = None
+    attempt: int | None = None
+    dispute: str | None = None
+    evidence_until: datetime | None = None
     reason: str = ""
 
 
 KINDS = {
     "payment.processing": ReportKind.pending,
+    "payment.authorised": ReportKind.authorised,
     "payment.captured": ReportKind.captured,
     "payment.declined": ReportKind.failed,
     "refund.succeeded": ReportKind.refunded,
+    "refund.failed": ReportKind.refund_failed,
+    "dispute.opened": ReportKind.reversed,
+    "dispute.won": ReportKind.restored,
+    "dispute.lost": ReportKind.lost,
 }
+
+CODE_TRIES_MAX = 3
+REFUND_FAILURE = "card-closed"
 
 
 class Sandbox(Unable):
-    """The adapter: what the house calls. Approval captures at once."""
+    """The adapter: what the house calls. Approval captures at once, unless it was asked to keep the money ready."""
 
     name = "sandbox"
-    can = frozenset({Capability.authorise, Capability.refund})
+    can = frozenset(
+        {
+            Capability.authorise,
+            Capability.capture,
+            Capability.partial_capture,
+            Capability.refund,
+            Capability.partial_refund,
+            Capability.dispute,
+        }
+    )
 
     def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
@@ -110,10 +154,30 @@ class Sandbox(Unable):
             number = await _open(tx, charge)
         return Started(number, f"/sandbox-pay/{charge.payment_id}")
 
-    async def refund(self, repayment: Repayment) -> str:
+    async def capture(self, payment_id: PaymentId, provider_ref: str, *, money: Money) -> None:
         async with self._db.tx() as tx:
             await _check_up(tx)
-            return await _give_back(tx, repayment, self._settings)
+            await _take(tx, payment_id, provider_ref, money)
+
+    async def refund(self, repayment: Repayment) -> Repaid:
+        async with self._db.tx() as tx:
+            await _check_up(tx)
+            return Repaid(await _give_back(tx, repayment, self._settings))
+
+    async def defend(self, dispute_ref: str, *, evidence: str) -> None:
+        async with self._db.tx() as tx:
+            await _check_up(tx)
+            answered = await tx.run(
+                """
+                UPDATE payments.sandbox_dispute SET state = 'answered', evidence = %(evidence)s
+                WHERE number = %(number)s AND state IN ('open', 'answered') AND evidence_until > %(now)s
+                """,
+                evidence=evidence,
+                number=dispute_ref,
+                now=tx.now,
+            )
+        if not answered:
+            raise ProviderRefused(reason="the time for evidence is over")
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Report:
         event_id = signature.verify(_secrets(self._settings), headers, body, now=now)
@@ -121,7 +185,7 @@ class Sandbox(Unable):
             name = msgspec.json.decode(body, type=_Named).type
             if name not in KINDS:
                 return Report(event_id=event_id, kind=ReportKind.other, name=name)
-            message = msgspec.json.decode(body, type=_Message)
+            message = msgspec.json.decode(body, type=Message)
         except msgspec.MsgspecError:
             return Report(event_id=event_id, kind=ReportKind.other, name="unreadable")
         return Report(
@@ -131,6 +195,9 @@ class Sandbox(Unable):
             payment_id=message.payment,
             provider_ref=message.number,
             refund_id=message.refund,
+            refund_attempt=message.attempt,
+            dispute_ref=message.dispute,
+            evidence_until=message.evidence_until,
             money=Money(message.amount, message.currency),
             reason=message.reason,
         )
@@ -145,7 +212,9 @@ async def get_payment(tx: Tx, customer_id: AccountId, payment_id: PaymentId) -> 
     payment = await tx.maybe(
         SandboxPayment,
         """
-        SELECT reference AS id, number, state, amount, currency, order_id, description, return_url
+        SELECT reference AS id, number, state, amount, currency, order_id, description, return_url, captured_amount,
+               refunded_amount, disputed_amount, refund_failures, decline_reason,
+               CASE WHEN state = 'challenged' THEN code END AS code
         FROM payments.sandbox_payment WHERE reference = %(id)s AND customer_id = %(customer_id)s
         """,
         id=payment_id,
@@ -164,40 +233,163 @@ async def decide(
     *,
     outcome: Outcome,
     trouble: Trouble | None = None,
+    reason: Decline = Decline.buyer,
+    second_factor: bool = False,
+    part_amount: int | None = None,
+    refund_failures: int = 0,
+    delay_s: int = 0,
 ) -> SandboxPayment:
-    """The customer approves or declines, once; the messages follow by jobs, with the trouble that is asked for."""
-    wanted = "approved" if outcome is Outcome.approve else "declined"
-    decided = await tx.run(
+    """The customer approves or declines, once; the messages follow by jobs, with the trouble that is asked for.
+
+    `second_factor`: an approval waits for `enter_code`. `part_amount`: no more than that is captured.
+    `refund_failures`: as many refunds cannot be paid out. `delay_s`: all messages come that much later.
+    """
+    before = await get_payment(tx, customer_id, payment_id)
+    if part_amount is not None and part_amount >= before.amount:
+        part_amount = None
+    fresh = await tx.run(
         """
-        UPDATE payments.sandbox_payment SET state = %(wanted)s, decided_at = %(now)s
+        UPDATE payments.sandbox_payment
+        SET trouble = %(trouble)s, delay_s = %(delay_s)s, part_amount = %(part)s, refund_failures = %(failures)s,
+            state = CASE WHEN %(challenged)s THEN 'challenged' ELSE state END, code = %(code)s
         WHERE reference = %(id)s AND customer_id = %(customer_id)s AND state = 'open'
         """,
-        wanted=wanted,
+        trouble=_chance(payment_id, settings.sandbox_trouble_bps) if trouble is None else trouble,
+        delay_s=delay_s,
+        part=part_amount,
+        failures=refund_failures,
+        challenged=second_factor and outcome is Outcome.approve,
+        code=_code(payment_id, settings) if second_factor else None,
         id=payment_id,
         customer_id=customer_id,
-        now=tx.now,
     )
-    payment = await get_payment(tx, customer_id, payment_id)
-    if not decided:
-        if payment.state != wanted:
+    if not fresh:
+        payment = await get_payment(tx, customer_id, payment_id)
+        if (payment.state == "declined") != (outcome is Outcome.decline):
             raise AlreadyDecided(state=payment.state)
         return payment
-    if trouble is None:
-        trouble = _chance(payment_id, settings.sandbox_trouble_bps)
-    told = ["payment.processing", "payment.captured"] if outcome is Outcome.approve else ["payment.declined"]
-    messages = [
-        _Message(
-            type=name,
-            payment=payment_id,
-            number=payment.number,
-            amount=payment.amount,
-            currency=payment.currency,
-            reason="declined by the buyer" if name == "payment.declined" else "",
-        )
-        for name in told
-    ]
-    await _tell(tx, messages, trouble)
-    return payment
+    if outcome is Outcome.decline:
+        await _decline(tx, payment_id, reason)
+    elif not second_factor:
+        await _agree(tx, payment_id)
+    return await get_payment(tx, customer_id, payment_id)
+
+
+async def enter_code(tx: Tx, customer_id: AccountId, payment_id: PaymentId, code: str) -> int | None:
+    """The second factor. `None`: it was right, and what was approved goes on. Else how many tries are left; none: declined.
+
+    Returns instead of refusing, so that a wrong try is counted. Refuses `AlreadyDecided`.
+    """
+    row = await tx.maybe(
+        _Challenge,
+        """
+        UPDATE payments.sandbox_payment SET code_tries = code_tries + 1
+        WHERE reference = %(id)s AND customer_id = %(customer_id)s AND state = 'challenged' RETURNING code, code_tries
+        """,
+        id=payment_id,
+        customer_id=customer_id,
+    )
+    if row is None:
+        raise AlreadyDecided(state=(await get_payment(tx, customer_id, payment_id)).state)
+    if hmac.compare_digest(row.code.encode(), code.encode()):
+        await _agree(tx, payment_id)
+        return None
+    if row.code_tries >= CODE_TRIES_MAX:
+        await _decline(tx, payment_id, Decline.authentication_failed)
+    return max(0, CODE_TRIES_MAX - row.code_tries)
+
+
+class _Challenge(msgspec.Struct, frozen=True):
+    code: str
+    code_tries: int
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """What a payment's messages need to know."""
+
+    reference: PaymentId
+    number: str
+    amount: int
+    currency: str
+    state: str
+    captured_amount: int | None
+    trouble: Trouble
+    delay_s: int
+
+
+async def _decline(tx: Tx, payment_id: PaymentId, reason: Decline) -> None:
+    row = await tx.one(
+        _Row,
+        """
+        UPDATE payments.sandbox_payment SET state = 'declined', decided_at = %(now)s, decline_reason = %(reason)s
+        WHERE reference = %(id)s
+        RETURNING reference, number, amount, currency, state, captured_amount, trouble, delay_s
+        """,
+        id=payment_id,
+        reason=reason,
+        now=tx.now,
+    )
+    await tell(tx, [_message("payment.declined", row, reason=reason)], row.trouble, delay_s=row.delay_s)
+
+
+async def _agree(tx: Tx, payment_id: PaymentId) -> None:
+    """Approved: captured at once, or kept ready."""
+    row = await tx.one(
+        _Row,
+        """
+        UPDATE payments.sandbox_payment
+        SET state = CASE WHEN captures_later THEN 'authorised' ELSE 'approved' END, decided_at = %(now)s,
+            captured_at = CASE WHEN captures_later THEN NULL ELSE %(now)s::timestamptz END,
+            captured_amount = CASE WHEN captures_later THEN NULL ELSE coalesce(part_amount, amount) END
+        WHERE reference = %(id)s
+        RETURNING reference, number, amount, currency, state, captured_amount, trouble, delay_s
+        """,
+        id=payment_id,
+        now=tx.now,
+    )
+    last = "payment.authorised" if row.state == "authorised" else "payment.captured"
+    await tell(tx, [_message("payment.processing", row), _message(last, row)], row.trouble, delay_s=row.delay_s)
+
+
+async def _take(tx: Tx, payment_id: PaymentId, number: str, money: Money) -> None:
+    """Capture what is kept ready, once; no more than the customer's bank gives."""
+    row = await tx.maybe(
+        _Row,
+        """
+        UPDATE payments.sandbox_payment
+        SET state = 'approved', captured_at = %(now)s, captured_amount = least(%(amount)s, part_amount, amount)
+        WHERE reference = %(id)s AND number = %(number)s AND state = 'authorised' AND currency = %(currency)s
+        RETURNING reference, number, amount, currency, state, captured_amount, trouble, delay_s
+        """,
+        id=payment_id,
+        number=number,
+        amount=money.amount,
+        currency=money.currency,
+        now=tx.now,
+    )
+    if row is not None:
+        await tell(tx, [_message("payment.captured", row)], row.trouble)
+    elif not await tx.maybe(
+        int, "SELECT 1 FROM payments.sandbox_payment WHERE reference = %(id)s AND state = 'approved'", id=payment_id
+    ):
+        raise ProviderRefused(reason="there is nothing to capture")
+
+
+def _message(name: str, row: _Row, *, reason: str = "") -> Message:
+    captured = row.captured_amount if name == "payment.captured" else None
+    return Message(
+        type=name,
+        payment=row.reference,
+        number=row.number,
+        amount=row.amount if captured is None else captured,
+        currency=row.currency,
+        reason=reason,
+    )
+
+
+def _code(payment_id: PaymentId, settings: Settings) -> str:
+    digest = hmac.new(_secrets(settings)[0], b"code" + payment_id.bytes, hashlib.sha256).digest()
+    return f"{int.from_bytes(digest[:8], 'big') % 1_000_000:06d}"
 
 
 async def break_down(tx: Tx, *, until: datetime) -> None:
@@ -221,9 +413,10 @@ async def _open(tx: Tx, charge: Charge) -> str:
     await tx.run(
         """
         INSERT INTO payments.sandbox_payment
-            (reference, number, customer_id, order_id, amount, currency, description, return_url, state, made_at)
+            (reference, number, customer_id, order_id, amount, currency, description, return_url, state, made_at,
+             captures_later)
         VALUES (%(reference)s, %(number)s, %(customer_id)s, %(order_id)s, %(amount)s, %(currency)s, %(description)s,
-                %(return_url)s, 'open', %(now)s)
+                %(return_url)s, 'open', %(now)s, %(captures_later)s)
         ON CONFLICT (reference) DO NOTHING
         """,
         reference=charge.payment_id,
@@ -234,6 +427,7 @@ async def _open(tx: Tx, charge: Charge) -> str:
         currency=charge.money.currency,
         description=f"Order {charge.order_id}",
         return_url=charge.return_url,
+        captures_later=not charge.capture,
         now=tx.now,
     )
     payment = await get_payment(tx, charge.buyer_id, charge.payment_id)
@@ -243,54 +437,71 @@ async def _open(tx: Tx, charge: Charge) -> str:
 
 
 async def _give_back(tx: Tx, repayment: Repayment, settings: Settings) -> str:
-    """A refund in the sandbox's books, and its message; the merchant's id is the idempotency key."""
-    number = f"sbr_{new_id().hex}"
-    fresh = await tx.run(
-        """
-        INSERT INTO payments.sandbox_refund (reference, number, payment_reference, amount, made_at)
-        SELECT %(reference)s, %(number)s, reference, %(amount)s, %(now)s FROM payments.sandbox_payment
-        WHERE number = %(payment_number)s AND reference = %(payment_id)s
-        ON CONFLICT (reference) DO NOTHING
-        """,
-        reference=repayment.refund_id,
-        number=number,
-        amount=repayment.money.amount,
-        payment_number=repayment.provider_ref,
-        payment_id=repayment.payment_id,
-        now=tx.now,
+    """A refund in the sandbox's books, and its message; the merchant's id and attempt are the idempotency key."""
+    known = await tx.maybe(
+        str,
+        "SELECT number FROM payments.sandbox_refund WHERE reference = %(id)s AND attempt = %(attempt)s",
+        id=repayment.refund_id,
+        attempt=repayment.attempt,
     )
-    if not fresh:
-        known = await tx.maybe(
-            str, "SELECT number FROM payments.sandbox_refund WHERE reference = %(id)s", id=repayment.refund_id
-        )
-        if known is None:
-            raise ProviderRefused(reason="there is no such payment")
+    if known is not None:
         return known
+    fails = await tx.maybe(
+        bool,
+        """
+        SELECT refund_failures > 0 FROM payments.sandbox_payment
+        WHERE number = %(number)s AND reference = %(id)s FOR UPDATE
+        """,
+        number=repayment.provider_ref,
+        id=repayment.payment_id,
+    )
+    if fails is None:
+        raise ProviderRefused(reason="there is no such payment")
     taken = await tx.run(
         """
-        UPDATE payments.sandbox_payment SET refunded_amount = refunded_amount + %(amount)s
+        UPDATE payments.sandbox_payment
+        SET refunded_amount = refunded_amount + CASE WHEN %(fails)s THEN 0 ELSE %(amount)s END,
+            refund_failures = refund_failures - %(fails)s::integer
         WHERE reference = %(payment_id)s AND state = 'approved' AND currency = %(currency)s
-          AND refunded_amount + %(amount)s <= amount
+          AND refunded_amount + disputed_amount + %(amount)s <= captured_amount
         """,
+        fails=fails,
         amount=repayment.money.amount,
         currency=repayment.money.currency,
         payment_id=repayment.payment_id,
     )
     if not taken:
         raise ProviderRefused(reason="more than what was paid")
-    message = _Message(
-        type="refund.succeeded",
+    number = f"sbr_{new_id().hex}"
+    await tx.run(
+        """
+        INSERT INTO payments.sandbox_refund (reference, attempt, number, payment_reference, amount, failed, made_at)
+        VALUES (%(reference)s, %(attempt)s, %(number)s, %(payment_id)s, %(amount)s, %(failed)s, %(now)s)
+        """,
+        reference=repayment.refund_id,
+        attempt=repayment.attempt,
+        number=number,
+        payment_id=repayment.payment_id,
+        amount=repayment.money.amount,
+        failed=fails,
+        now=tx.now,
+    )
+    message = Message(
+        type="refund.failed" if fails else "refund.succeeded",
         payment=repayment.payment_id,
         number=repayment.provider_ref,
         amount=repayment.money.amount,
         currency=repayment.money.currency,
         refund=repayment.refund_id,
+        attempt=repayment.attempt,
+        reason=REFUND_FAILURE if fails else "",
     )
-    await _tell(tx, [message], _chance(repayment.payment_id, settings.sandbox_trouble_bps))
+    await tell(tx, [message], _chance(repayment.payment_id, settings.sandbox_trouble_bps))
     return number
 
 
-async def _tell(tx: Tx, messages: list[_Message], trouble: Trouble) -> None:
+async def tell(tx: Tx, messages: list[Message], trouble: Trouble, *, delay_s: int = 0) -> None:
+    """Put messages on their way to the merchant, with that trouble."""
     for index, message in enumerate(messages):
         event_id = new_id()
         await tx.run(
@@ -305,7 +516,8 @@ async def _tell(tx: Tx, messages: list[_Message], trouble: Trouble) -> None:
             now=tx.now,
         )
         late = trouble is Trouble.delay or (trouble is Trouble.reorder and index < len(messages) - 1)
-        at = tx.now + timedelta(seconds=TROUBLE_S) if late else None
+        wait_s = delay_s + (TROUBLE_S if late else 0)
+        at = tx.now + timedelta(seconds=wait_s) if wait_s else None
         for copy in range(3 if trouble is Trouble.duplicate else 1):
             await jobs.defer(tx, "payments.sandbox_deliver", {"event_id": event_id, "again": copy > 0}, at=at)
 
@@ -392,11 +604,16 @@ def _chance(payment_id: PaymentId, trouble_bps: int) -> Trouble:
 
 __all__ = [
     "AlreadyDecided",
+    "CodeWrong",
+    "Decline",
+    "Message",
     "Outcome",
     "Sandbox",
     "SandboxPayment",
     "Trouble",
     "break_down",
     "decide",
+    "enter_code",
     "get_payment",
+    "tell",
 ]

@@ -26,7 +26,7 @@ from laotie.payments.model import (
     pause_s,
 )
 from laotie.payments.provider import Charge, Started
-from laotie.payments.providers import open_provider
+from laotie.payments.providers import notify_url, open_provider
 
 FIRST_JOB_AFTER_S = 3
 
@@ -106,6 +106,8 @@ async def authorise(db: Database, settings: Settings, payment_id: PaymentId) -> 
         buyer_id=payment.buyer_id,
         money=Money(payment.amount, payment.currency),
         return_url=f"{settings.base_url}{_return_path(payment)}",
+        notify_url=notify_url(settings, payment.provider),
+        capture=not settings.payment_authorise_first,
     )
     try:
         started = await open_provider(payment.provider, db=db, settings=settings).authorise(charge)
@@ -121,6 +123,34 @@ def _return_path(payment: Payment) -> str:
     if payment.purpose is Purpose.topup:
         return f"/me/wallet?payment={payment.id}"
     return f"/orders/{payment.order_id}/result"
+
+
+@jobs.task("payments.capture")
+async def _capture(context: jobs.Context, payment_id: str) -> None:
+    """Take what the provider keeps ready; its message says what it took. Refused for good: the payment has failed."""
+    async with context.db.tx() as tx:
+        payment = await get(tx, PaymentId(UUID(payment_id)))
+    if payment.state is not PaymentState.authorised or payment.provider_ref is None:
+        return
+    provider = open_provider(payment.provider, db=context.db, settings=context.settings)
+    try:
+        await provider.capture(payment.id, payment.provider_ref, money=Money(payment.amount, payment.currency))
+    except ProviderRefused as refusal:
+        await _record_failure(context.db, payment.id, reason=refusal.reason)
+    except ProviderDown:
+        log.warning("the payment provider is down", payment_id=payment_id, provider=payment.provider)
+        await _capture_later(context, payment.id)
+
+
+async def _capture_later(context: jobs.Context, payment_id: PaymentId) -> None:
+    async with context.db.tx() as tx:
+        attempts = await tx.one(
+            int,
+            "UPDATE payments.payment SET attempts = attempts + 1 WHERE id = %(id)s RETURNING attempts",
+            id=payment_id,
+        )
+        later = tx.now + timedelta(seconds=pause_s(attempts))
+        await jobs.defer(tx, "payments.capture", {"payment_id": payment_id}, at=later)
 
 
 @jobs.task("payments.authorise")
@@ -148,12 +178,14 @@ async def _record_start(db: Database, payment_id: PaymentId, started: Started) -
             """
             UPDATE payments.payment
             SET provider_ref = coalesce(provider_ref, %(provider_ref)s), next_url = %(next_url)s,
+                next_kind = %(next_kind)s,
                 state = CASE WHEN state = 'created' THEN 'pending' ELSE state END, changed_at = %(now)s
             WHERE id = %(id)s
             """,
             id=payment_id,
             provider_ref=started.provider_ref,
             next_url=started.next_url,
+            next_kind=started.next_kind,
             now=tx.now,
         )
         return await get(tx, payment_id)
@@ -164,7 +196,7 @@ async def _record_failure(db: Database, payment_id: PaymentId, *, reason: str) -
         failed = await tx.run(
             """
             UPDATE payments.payment SET state = 'failed', failure = %(reason)s, changed_at = %(now)s
-            WHERE id = %(id)s AND state IN ('created', 'pending')
+            WHERE id = %(id)s AND state IN ('created', 'pending', 'authorised')
             """,
             id=payment_id,
             reason=reason[:200],
