@@ -3,7 +3,8 @@
 Owns follows with their source and full history, follower counts, the relationship score, and reminders of shows.
 Promises: following is idempotent and keeps its first source; a count is changed in the transaction of the follow and
 never falls below zero; what a guest followed, the account follows. Not here: where a visit came from (`traffic` vouches
-for it), the order in which a page shows streamers (`traffic`), fan groups and levels.
+for it), the order in which a page shows streamers (`traffic`), fan groups. A fan level is a plain function of following
+and closeness (`level_of`).
 """
 
 from laotie import identity, messages
@@ -13,6 +14,7 @@ from laotie.fans.following import (
     erase,
     export,
     find_follow_since,
+    find_levels,
     find_since,
     follow,
     is_following,
@@ -33,6 +35,7 @@ from laotie.fans.model import (
     FollowsFull,
     SelfFollow,
     Tally,
+    level_of,
 )
 from laotie.fans.relationship import warm
 from laotie.fans.reminders import (
@@ -70,11 +73,13 @@ __all__ = [
     "erase",
     "export",
     "find_follow_since",
+    "find_levels",
     "find_since",
     "follow",
     "forget_reminder",
     "is_following",
     "is_following_many",
+    "level_of",
     "list_bonds",
     "list_follows",
     "list_gains",

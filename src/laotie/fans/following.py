@@ -27,6 +27,7 @@ from laotie.fans.model import (
     SelfFollow,
     Tally,
     decayed,
+    level_of,
     slot_of,
 )
 from laotie.fans.relationship import hand_over, warm
@@ -203,6 +204,26 @@ class _Bound(msgspec.Struct, frozen=True):
     since: datetime
     score: float
     scored_at: datetime
+
+
+async def find_levels(tx: Tx, pairs: list[tuple[ViewerId, AccountId]]) -> dict[tuple[ViewerId, AccountId], int]:
+    """The fan level of each viewer with each streamer; 0, who does not follow, is left out."""
+    rows = await tx.tuples(
+        """
+        SELECT follow.viewer_id, follow.streamer_id, coalesce(bond.score, 0), coalesce(bond.scored_at, follow.since)
+        FROM fans.follow
+        JOIN unnest(%(viewers)s::uuid[], %(streamers)s::uuid[]) AS asked (viewer_id, streamer_id)
+          ON asked.viewer_id = follow.viewer_id AND asked.streamer_id = follow.streamer_id
+        LEFT JOIN fans.relationship AS bond
+          ON bond.viewer_id = follow.viewer_id AND bond.streamer_id = follow.streamer_id
+        """,
+        viewers=[viewer_id for viewer_id, _ in pairs],
+        streamers=[streamer_id for _, streamer_id in pairs],
+    )
+    return {
+        (viewer_id, streamer_id): level_of(decayed(score, since=scored_at, now=tx.now), follows=True)
+        for viewer_id, streamer_id, score, scored_at in rows
+    }
 
 
 async def merge(tx: Tx, guest_id: ViewerId, account_id: AccountId) -> None:

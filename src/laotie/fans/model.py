@@ -14,6 +14,12 @@ SLOTS = 16
 HALF_LIFE = timedelta(days=30)
 FOLLOW_WARMTH = 1.0
 PURCHASE_WARMTH = 5.0
+LEVELS = ((2, 4.0), (3, 15.0), (4, 40.0), (5, 100.0))
+"""Fan levels beyond following, and the closeness from which on one has them.
+
+A paid order warms by 5 and halves in 30 days, so level 2 says: bought within about the last week, or bought and followed
+within about three; level 3: some four orders lately; 4 and 5: ten and more than twenty.
+"""
 
 
 class ChangeKind(StrEnum):
@@ -89,3 +95,13 @@ def decayed(score: float, *, since: datetime, now: datetime) -> float:
     """A score after time has passed: `score · 2^(-elapsed / 30 days)`. Before its instant it is what it was."""
     elapsed = max(timedelta(0), now - since)
     return float(score * 2.0 ** (-(elapsed / HALF_LIFE)))
+
+
+def level_of(closeness: float, *, follows: bool) -> int:
+    """A viewer's fan level with a streamer: 0 who does not follow, 1 who does, 2 to 5 the closer they are (`LEVELS`).
+
+    It falls when nothing is done together for long: closeness halves every 30 days.
+    """
+    if not follows:
+        return 0
+    return max((level for level, floor in LEVELS if closeness >= floor), default=1)
