@@ -121,10 +121,35 @@ class Market:
 
     async def place(self, buyer: identity.Actor, *items: live.CartItem, quantity: int = 1) -> OrderId:
         """Buy, and say where it goes."""
-        placed = await self.till.place(self.ask(buyer, *items, quantity=quantity))
+        return (await self.place_all(buyer, self.ask(buyer, *items, quantity=quantity))).id
+
+    async def place_all(self, buyer: identity.Actor, ask: orders.Ask) -> orders.Placed:
+        """Buy what is asked, and say where all of it goes."""
+        placed = await self.till.place(ask)
         async with self.db.tx() as tx:
-            await orders.attach_address(tx, buyer, placed.id, self.addresses[buyer.signed_in()])
-        return placed.id
+            for order_id in sorted(placed.order_ids):
+                await orders.attach_address(tx, buyer, order_id, self.addresses[buyer.signed_in()])
+        return placed
+
+    async def open_shop(self, currency: str = "CNY") -> tuple[identity.Actor, ShopId]:
+        """Another shop, and its owner."""
+        owner = await make_account(self.db, f"owner-{new_id().hex[-10:]}")
+        shop_id = ShopId(new_id())
+        async with self.db.tx() as tx:
+            await catalog.open_shop(tx, owner.signed_in(), shop_id, catalog.ShopDraft(name="隔壁小店", currency=currency))
+        return owner, shop_id
+
+    async def add_to_shelf(
+        self, owner: identity.Actor, shop_id: ShopId, *, price: int = 2500, stock: int = 10, currency: str = "CNY"
+    ) -> orders.AskLine:
+        """A product on a shop's shelf, as one piece of it is asked for."""
+        product_id, sku_id = ProductId(new_id()), SkuId(new_id())
+        draft = catalog.SkuDraft(code=product_id.hex[-12:], price=Money(price, currency), stock=stock)
+        async with self.db.tx() as tx:
+            await catalog.add_product(tx, owner, shop_id, product_id, catalog.ProductDraft(title="茶叶"))
+            await catalog.add_sku(tx, owner, product_id, sku_id, draft)
+            await catalog.edit_product(tx, owner, product_id, catalog.ProductChange(state=catalog.ProductState.listed))
+        return orders.AskLine(sku_id, None, 1, price)
 
     async def start_payment(self, buyer: identity.Actor, order_id: OrderId) -> PaymentId:
         """Begin to pay; the provider knows of it afterwards, if it is up."""

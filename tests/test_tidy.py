@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "laotie"
 ROOMS = (
     "identity", "ledger", "catalog", "live", "fans", "traffic", "payments", "orders",
-    "fun", "media", "audit", "uploads", "videos",
+    "fun", "media", "audit", "uploads", "videos", "trust", "aftersales",
 )
 SCHEMAS = ("base", *ROOMS)
 LINES_MAX = 650

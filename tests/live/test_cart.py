@@ -53,7 +53,7 @@ async def test_a_product_lies_in_the_cart_at_show_prices_with_live_stock(db: Dat
         sale_ends_at=None,
         skus=[
             live.CartSku(
-                sku_id=sku.id, options=sku.options, price=Money(6900, "CNY"), list_price=sku.price, available=10
+                sku_id=sku.id, options=sku.options, price=Money(6900, "CNY"), list_price=None, available=10
             )
             for sku in goods.skus
         ],

@@ -1,12 +1,12 @@
-"""What fun does on hearing news: money for a wallet is credited, a paid order cheers in a duel."""
+"""What fun does on hearing news: money for a wallet is credited or charged back, a paid order cheers in a duel."""
 
 from laotie.base.db import Tx
 from laotie.base.ids import ViewerId
 from laotie.base.outbox import on
 from laotie.events.orders import OrderPaid
-from laotie.events.payments import PaymentCaptured
+from laotie.events.payments import PaymentCaptured, PaymentRestored, PaymentReversed
 from laotie.fun.duel import Cheer, cheer_many, find_running_duels
-from laotie.fun.wallet import credit
+from laotie.fun.wallet import bear_reversal, credit, end_reversal
 
 
 async def _cheer(tx: Tx, event: OrderPaid) -> None:
@@ -17,4 +17,9 @@ async def _cheer(tx: Tx, event: OrderPaid) -> None:
         await cheer_many(tx, [Cheer(duel, event.show_id, ViewerId(event.buyer_id), orders=1)])
 
 
-REACTIONS = [on(PaymentCaptured, credit), on(OrderPaid, _cheer)]
+REACTIONS = [
+    on(PaymentCaptured, credit),
+    on(PaymentReversed, bear_reversal),
+    on(PaymentRestored, end_reversal),
+    on(OrderPaid, _cheer),
+]

@@ -4,7 +4,7 @@ A top-up is a payment like any other, with the purpose `topup`; when the provide
 reaction credits the wallet under the payment's own id, so it is credited once.
 """
 
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -14,7 +14,7 @@ from laotie.base.ids import AccountId, PaymentId, TransferId
 from laotie.base.money import Money, exponent
 from laotie.base.settings import Settings
 from laotie.events.fun import WalletFilled
-from laotie.events.payments import PaymentCaptured
+from laotie.events.payments import PaymentCaptured, PaymentRestored, PaymentReversed
 from laotie.fun.model import TOPUP_MAX, AmountRefused
 from laotie.fun.rows import wallet_of
 
@@ -40,10 +40,10 @@ async def start_topup(
 ) -> payments.Payment:
     """Write down a payment into a wallet; the door then calls `payments.authorise`. The same id again, the same payment.
 
-    Refuses `AmountRefused`, `UnknownCurrency`, `payments.NoSuchProvider`.
+    Refuses `AmountRefused`, `UnknownCurrency`, `payments.NoSuchProvider`,
+    `payments.CurrencyNotTaken`.
     """
-    if provider != settings.payment_provider:
-        raise payments.NoSuchProvider()
+    payments.check_method(settings, provider, currency=money.currency)
     exponent(money.currency)
     if not 0 < money.amount <= TOPUP_MAX:
         raise AmountRefused(amount_max=Money(TOPUP_MAX, money.currency))
@@ -74,4 +74,34 @@ async def credit(tx: Tx, event: PaymentCaptured) -> None:
         WalletFilled(
             payment_id=event.payment_id, wallet_id=event.wallet_id, amount=event.amount, currency=event.currency
         )
+    )
+
+
+async def bear_reversal(tx: Tx, event: PaymentReversed) -> None:
+    """A payment into a wallet was charged back. What was in the wallet may be spent; the platform bears the loss."""
+    if event.purpose == payments.Purpose.topup:
+        await _move_loss(tx, event, out=True)
+
+
+async def end_reversal(tx: Tx, event: PaymentRestored) -> None:
+    """The chargeback was won: the platform has its money back."""
+    if event.purpose == payments.Purpose.topup:
+        await _move_loss(tx, event, out=False)
+
+
+async def _move_loss(tx: Tx, event: PaymentReversed | PaymentRestored, *, out: bool) -> None:
+    provider = ledger.Account(ledger.AccountKind.provider, event.currency)
+    loss = ledger.Account(ledger.AccountKind.subsidy, event.currency)
+    await ledger.transfer_many(
+        tx,
+        [
+            ledger.Transfer(
+                TransferId(uuid5(event.dispute_id, "reversed" if out else "restored")),
+                debit=loss if out else provider,
+                credit=provider if out else loss,
+                amount=event.amount,
+                reason="wallet.reversed" if out else "wallet.restored",
+                subject_id=event.payment_id,
+            )
+        ],
     )

@@ -22,6 +22,7 @@ TICKET_LENGTH_MAX = 4096
 CHAT_TEXT_LENGTH_MAX = 2000
 """What is read at all; what is accepted after cleaning is `Limits.chat_length_max`."""
 LINES_MAX = 50
+COUPONS_MAX = 20
 LIKES_MAX = 50
 VERSION_MAX = 2**53 - 1
 """JavaScript's largest whole number."""
@@ -60,6 +61,10 @@ class Buy(Up, frozen=True, tag="buy"):
 
     id: UUID
     lines: Annotated[tuple[BuyLine, ...], msgspec.Meta(max_length=LINES_MAX)]
+    coupons: Annotated[tuple[UUID, ...], msgspec.Meta(max_length=COUPONS_MAX)] = ()
+    """Claims of coupons to redeem: all of them, or nothing is bought."""
+    total: Annotated[int, msgspec.Meta(ge=0, le=10**15)] | None = None
+    """What the buyer saw as the total without shipping; at another one nothing is bought."""
 
 
 class Chat(Up, frozen=True, tag="chat"):

@@ -260,6 +260,8 @@ class Hub:
             sales.OrderPaid: self._order_paid,
             sales.OrderCancelled: self._order_cancelled,
             sales.OrderRefunded: self._order_refunded,
+            sales.OrderShipped: self._order_shipped,
+            sales.OrderCompleted: self._order_completed,
             notices.Noticed: self._noticed,
             people.SessionsEnded: self._signed_out,
             people.AccountErased: self._signed_out,
@@ -358,6 +360,12 @@ class Hub:
 
     def _order_refunded(self, event: sales.OrderRefunded) -> None:
         self._tell_buyer(event.buyer_id, frames.OrderMoved(order=event.order_id, state="refunded"))
+
+    def _order_shipped(self, event: sales.OrderShipped) -> None:
+        self._tell_buyer(event.buyer_id, frames.OrderMoved(order=event.order_id, state="shipped"))
+
+    def _order_completed(self, event: sales.OrderCompleted) -> None:
+        self._tell_buyer(event.buyer_id, frames.OrderMoved(order=event.order_id, state="completed"))
 
     def _noticed(self, event: notices.Noticed) -> None:
         payload: bytes | None = None

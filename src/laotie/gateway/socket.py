@@ -358,6 +358,8 @@ class RoomSocket(WSListener):
             placement=ticket.visit.placement,
             visit_id=ticket.visit.id,
             request_id=new_id().hex,
+            coupons=frame.coupons,
+            total_amount=frame.total,
         )
         self.gateway.till.submit(ask, partial(self._answer, ask))
 

@@ -130,7 +130,7 @@ from laotie.live.moderation_model import (
     WhereaboutsUnknown,
     bare_address,
 )
-from laotie.live.offer import quote_many, send_quotes
+from laotie.live.offer import find_quotes, quote_many, send_quotes
 from laotie.live.promises import find_promises, list_promises
 from laotie.live.rooms import (
     authorize,
@@ -286,6 +286,7 @@ __all__ = [
     "find_marks",
     "find_people",
     "find_promises",
+    "find_quotes",
     "find_room_of",
     "find_shows",
     "find_streamers",

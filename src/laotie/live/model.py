@@ -13,6 +13,7 @@ from laotie.base.ids import AccountId, CartItemId, ProductId, RoomId, ShopId, Sh
 from laotie.base.money import Money
 from laotie.base.refusals import Conflict, Forbidden, Invalid
 from laotie.catalog import Shop
+from laotie.catalog.brand_model import Origin
 
 TITLE_LENGTH_MAX = 80
 CART_SIZE_MAX = 200
@@ -185,6 +186,7 @@ class ShowCard(msgspec.Struct, frozen=True, kw_only=True):
 class CartSku(msgspec.Struct, frozen=True, kw_only=True):
     """One choice of a product with its price in this show and what is left of it.
 
+    `list_price` may be crossed out: it is of the shelf's price history (`catalog.prices`).
     With a wave: the wave's price, and what can be bought of its pieces; `aside` says how many are set aside for it.
     """
 
@@ -246,6 +248,8 @@ class CartItem(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     wave: CartWave | None = None
     promise: Promise | None = None
+    origin: Origin | None = None
+    """Whose brand it is, by whose right it is sold, and whether there is a batch to look at."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -78,3 +78,27 @@ async def send_quotes(
         return shows, quotes
 
     return finish
+
+
+async def find_quotes(tx: Tx, show_ids: list[ShowId], pairs: list[tuple[CartItemId, SkuId]]) -> Quotes:
+    """The same without any lock, for a page that shows what a purchase would come to. The till decides anew."""
+    found = await tx.tuples(
+        """
+        SELECT item.id, price.sku_id, item.show_id, item.on_shelf, coalesce(offer.price_amount, price.price_amount),
+               price.currency, CASE WHEN wave.id IS NULL THEN item.limit_per_person ELSE wave.limit_per_person END,
+               CASE WHEN wave.id IS NULL THEN item.sale_ends_at ELSE wave.ends_at END, wave.id,
+               wave.id IS NULL OR wave.state = 'open', item.promise_id, item.price_max
+        FROM unnest(%(item_ids)s::uuid[], %(sku_ids)s::uuid[]) AS wanted (item_id, sku_id)
+        JOIN live.cart_item AS item ON item.id = wanted.item_id
+        JOIN live.cart_price AS price ON price.item_id = item.id AND price.sku_id = wanted.sku_id
+        LEFT JOIN live.wave ON wave.id = item.wave_id
+        LEFT JOIN live.wave_price AS offer ON offer.wave_id = wave.id AND offer.sku_id = price.sku_id
+        """,
+        item_ids=[item_id for item_id, _ in pairs],
+        sku_ids=[sku_id for _, sku_id in pairs],
+    )
+    shows = await tx.tuples("SELECT id, state FROM live.show WHERE id = ANY(%(ids)s::uuid[])", ids=show_ids)
+    return (
+        {show_id: ShowQuote(state) for show_id, state in shows},
+        {(row[0], row[1]): Quote._make(row[2:]) for row in found},
+    )

@@ -15,6 +15,7 @@ from laotie.base.ids import AccountId, CartItemId, ProductId, RoomId, ShopId, Sh
 from laotie.base.money import Money
 from laotie.base.refusals import NotFound
 from laotie.catalog import Page, Product, ProductState, Sku, SkuState
+from laotie.catalog.brand_model import Origin
 from laotie.live.model import (
     COUNT_FRESH_S,
     LIVE_SHOWS_MAX,
@@ -447,19 +448,28 @@ async def _view(tx: Tx, rows: list[_ItemRow]) -> list[CartItem]:
     products = await catalog.find_products(tx, [row.product_id for row in rows])
     asides = await catalog.find_asides(tx, [row.wave.id for row in rows if row.wave is not None])
     promises = await find_promises(tx, [row.promise_id for row in rows if row.promise_id is not None])
+    told = [one.id for one in products.values() if one.brand_id is not None or one.batch_id is not None]
+    origins = await catalog.covering.find_origins(tx, told) if told else {}
     return [
         _item(
             row,
             products[row.product_id],
             asides.get(row.wave.id, {}) if row.wave is not None else {},
             promises.get(row.promise_id) if row.promise_id is not None else None,
+            origins.get(row.product_id),
         )
         for row in rows
         if row.product_id in products
     ]
 
 
-def _item(row: _ItemRow, product: Product, asides: dict[SkuId, catalog.Aside], promise: Promise | None) -> CartItem:
+def _item(
+    row: _ItemRow,
+    product: Product,
+    asides: dict[SkuId, catalog.Aside],
+    promise: Promise | None,
+    origin: Origin | None,
+) -> CartItem:
     tags = {tag.sku_id: tag for tag in row.tags}
     skus = [sku for sku in product.skus if sku.state is SkuState.active and sku.id in tags]
     return CartItem(
@@ -477,6 +487,7 @@ def _item(row: _ItemRow, product: Product, asides: dict[SkuId, catalog.Aside], p
         version=row.version,
         wave=None if row.wave is None else _wave(row.wave, asides),
         promise=promise,
+        origin=origin,
     )
 
 
@@ -490,7 +501,7 @@ def _sku(sku: Sku, tag: _Tag, wave: _WaveRow | None, aside: catalog.Aside | None
         sku_id=sku.id,
         options=sku.options,
         price=Money(tag.amount, tag.currency),
-        list_price=sku.list_price or (sku.price if sku.price_amount > tag.amount else None),
+        list_price=sku.crossed_beside(tag.amount),
         available=available,
         aside=aside.remaining if aside is not None else 0,
     )

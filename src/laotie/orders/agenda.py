@@ -23,9 +23,11 @@ from laotie.base.ids import OrderId, PaymentId, TransferId, new_id
 from laotie.base.logs import log
 from laotie.base.refusals import Unavailable
 from laotie.events.orders import OrderRefunded
+from laotie.orders import reversals
 from laotie.orders.changes import Held, change_many, hold_many
 from laotie.orders.horizon import SKEW_S, find_horizon
 from laotie.orders.model import EndReason, OrderState, RefundReason
+from laotie.orders.reversals import Reversal
 
 BATCH_SIZE_MAX = 250
 """A turn holds its SKUs for its last statements; a till that wants them waits that long."""
@@ -39,10 +41,13 @@ class Kind(StrEnum):
     overdue = "overdue"
     captured = "captured"
     refunded = "refunded"
+    reversed = "reversed"
+    """A chargeback; `id` is the dispute's."""
+    restored = "restored"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened, or one deadline. `id`: the order, the payment or the refund."""
+    """One thing that happened, or one deadline. `id`: the order, the payment, the refund or the dispute."""
 
     kind: Kind
     id: UUID
@@ -55,7 +60,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Incoming(NamedTuple):
-    """Money that the order has no place for."""
+    """Money that the purchase has no place for; `order` is its first."""
 
     order: Held
     payment_id: PaymentId
@@ -77,6 +82,7 @@ class Plan(NamedTuple):
     cancelled: list[tuple[Held, EndReason]]
     sent_back: list[Incoming]
     went_back: list[Outgoing]
+    reversed: list[Reversal]
 
 
 async def enter_many(tx: Tx, entries: list[Entry], *, due_at: list[datetime]) -> None:
@@ -141,7 +147,12 @@ async def work_agenda(db: Database, *, size: int = BATCH_SIZE_MAX) -> int:
             Entry,
             """
             SELECT kind, id, order_id, payment_id, amount, currency, reason, attempts FROM orders.agenda
-            WHERE due_at <= %(now)s ORDER BY due_at LIMIT %(size)s FOR UPDATE SKIP LOCKED
+            WHERE due_at <= %(now)s AND (kind NOT IN ('reversed', 'restored') OR NOT (
+                EXISTS (SELECT FROM orders.agenda AS first
+                        WHERE first.kind = 'captured' AND first.id = agenda.payment_id)
+                OR kind = 'restored' AND EXISTS (SELECT FROM orders.agenda AS first
+                                                 WHERE first.kind = 'reversed' AND first.id = agenda.id)))
+            ORDER BY due_at LIMIT %(size)s FOR UPDATE SKIP LOCKED
             """,
             now=tx.now,
             size=size,
@@ -162,35 +173,50 @@ async def work_agenda(db: Database, *, size: int = BATCH_SIZE_MAX) -> int:
 
 
 def judge(entries: list[Entry], orders: Mapping[OrderId, Held]) -> Plan:
-    """What each entry comes to; an order's later entries see what its earlier ones did. Pure.
+    """What each entry comes to; a purchase's later entries see what its earlier ones did. Pure.
 
-    Deadlines are judged last: money that is here by the time we look is in time.
+    The orders of a purchase are paid together and lapse together. Deadlines are judged last: money that is here by the
+    time we look is in time.
     """
-    plan = Plan([], [], [], [])
-    paid_by = {order.id: order.payment_id for order in orders.values()}
-    state = {order.id: order.state for order in orders.values()}
+    plan = Plan([], [], [], [], [])
+    purchases: dict[OrderId, list[Held]] = {}
+    for order in orders.values():
+        purchases.setdefault(order.purchase_id, []).append(order)
+    paid_by = {key: parts[0].payment_id for key, parts in purchases.items()}
+    is_open = {key: parts[0].state is OrderState.placed for key, parts in purchases.items()}
     for entry in sorted(entries, key=lambda one: one.kind is Kind.overdue):
         order = orders[entry.order_id]
+        key = order.purchase_id
+        parts = purchases[key]
         if entry.kind is Kind.overdue:
-            if state[order.id] is OrderState.placed:
-                plan.cancelled.append((order, EndReason.unpaid))
-                state[order.id] = OrderState.cancelled
+            if is_open[key]:
+                plan.cancelled.extend((part, EndReason.unpaid) for part in parts)
+                is_open[key] = False
             continue
         assert entry.payment_id is not None and entry.amount is not None
         if entry.kind is Kind.refunded:
             plan.went_back.append(Outgoing(order, entry))
-        elif paid_by[order.id] == entry.payment_id:
+        elif entry.kind in (Kind.reversed, Kind.restored):
+            plan.reversed.append(_reversal(order, entry))
+        elif paid_by[key] == entry.payment_id:
             continue
-        elif (entry.amount, entry.currency) != (order.total_amount, order.currency):
+        elif (entry.amount, entry.currency) != (sum(part.total_amount for part in parts), order.currency):
             plan.sent_back.append(Incoming(order, entry.payment_id, entry.amount, RefundReason.amount_differs))
-        elif state[order.id] is OrderState.placed:
-            plan.paid.append((order, entry.payment_id))
-            state[order.id] = OrderState.paid
-            paid_by[order.id] = entry.payment_id
+        elif is_open[key]:
+            plan.paid.extend((part, entry.payment_id) for part in parts)
+            is_open[key] = False
+            paid_by[key] = entry.payment_id
         else:
-            reason = RefundReason.late_payment if paid_by[order.id] is None else RefundReason.second_payment
+            reason = RefundReason.late_payment if paid_by[key] is None else RefundReason.second_payment
             plan.sent_back.append(Incoming(order, entry.payment_id, entry.amount, reason))
     return plan
+
+
+def _reversal(order: Held, entry: Entry) -> Reversal:
+    assert entry.payment_id is not None and entry.amount is not None
+    return Reversal(
+        order, entry.id, entry.payment_id, entry.amount, entry.reason or "", entry.kind is Kind.restored
+    )
 
 
 async def _settle_or_isolate(tx: Tx, entries: list[Entry]) -> list[Entry]:
@@ -231,6 +257,7 @@ async def _settle(tx: Tx, entries: list[Entry]) -> None:
     plan = judge(entries, await hold_many(tx, {entry.order_id for entry in entries}))
     await _send_back(tx, plan.sent_back)
     await _record_return(tx, plan.went_back)
+    await reversals.record_many(tx, plan.reversed)
     await change_many(tx, paid=plan.paid, cancelled=plan.cancelled)
 
 
@@ -245,19 +272,21 @@ async def _send_back(tx: Tx, incoming: list[Incoming]) -> None:
                 credit=ledger.Account(ledger.AccountKind.unallocated, one.order.currency),
                 amount=one.amount,
                 reason=one.reason,
-                subject_id=one.order.id,
+                subject_id=one.order.purchase_id,
             )
             for one in incoming
         ],
     )
     for one in incoming:
-        await payments.refund(
-            tx,
-            refund_id=payments.RefundId(new_id()),
-            payment_id=one.payment_id,
-            amount=one.amount,
-            reason=one.reason,
-        )
+        left = one.amount - (await payments.get(tx, one.payment_id)).reversed_amount
+        if left > 0:  # what a chargeback took is back with the buyer already
+            await payments.refund(
+                tx,
+                refund_id=payments.RefundId(new_id()),
+                payment_id=one.payment_id,
+                amount=left,
+                reason=one.reason,
+            )
 
 
 async def _record_return(tx: Tx, outgoing: list[Outgoing]) -> None:
@@ -275,7 +304,7 @@ async def _record_return(tx: Tx, outgoing: list[Outgoing]) -> None:
                 credit=ledger.Account(ledger.AccountKind.provider, order.currency),
                 amount=entry.amount,
                 reason=entry.reason or "refund",
-                subject_id=order.id,
+                subject_id=order.purchase_id,
             )
         )
         tx.tell(

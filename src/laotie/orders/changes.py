@@ -1,7 +1,7 @@
 """Orders that change their state, many at once: paid, or cancelled.
 
-Locks, in the order of the house: the fold is kept out, orders by id, (cart items by id), SKUs by id, the hottest last
-and only after everything else is written, since a till may be waiting for them. Whoever comes second finds the order
+Locks, in the order of the house: the fold is kept out, orders by id, (cart items, teams by id), SKUs, coupons by id, the hottest
+last and only after everything else is written, since a till may be waiting for them. Whoever comes second finds the order
 changed and leaves it alone.
 """
 
@@ -12,9 +12,9 @@ from uuid import UUID
 
 import msgspec
 
-from laotie import catalog, ledger, live
+from laotie import catalog, ledger, live, offers
 from laotie.base.db import Tx
-from laotie.base.ids import AccountId, CartItemId, OrderId, PaymentId, ShopId, ShowId, SkuId, TransferId
+from laotie.base.ids import AccountId, CartItemId, OrderId, PaymentId, ShopId, ShowId, SkuId, TransferId, new_id
 from laotie.events.orders import OrderCancelled, OrderPaid
 from laotie.orders import feed
 from laotie.orders.model import NO_WAVE, EndReason, OrderState
@@ -24,12 +24,17 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     """An order whose row this transaction holds."""
 
     id: OrderId
+    purchase_id: OrderId
+    """The first order of the purchase: the order itself when it is the only one."""
     buyer_id: AccountId
     shop_id: ShopId
     show_id: ShowId | None
     state: OrderState
     currency: str
     total_amount: int
+    discount_amount: int
+    subsidy_amount: int
+    shipping_hold_id: TransferId | None
     payment_id: PaymentId | None
     pay_by: datetime
 
@@ -40,16 +45,23 @@ class _Line(NamedTuple):
     cart_item_id: CartItemId | None
     wave_id: UUID | None
     quantity: int
+    team_id: UUID | None
 
 
 async def hold_many(tx: Tx, order_ids: Iterable[OrderId]) -> dict[OrderId, Held]:
-    """Keep the fold out, then lock the orders by id and read them."""
+    """Keep the fold out, then lock the orders, and all others of their purchases, by id and read them."""
     await feed.keep_fold_out(tx)
     held = await tx.all(
         Held,
         """
-        SELECT id, buyer_id, shop_id, show_id, state, currency, total_amount, payment_id, pay_by
-        FROM orders."order" WHERE id = ANY(%(ids)s) ORDER BY id FOR NO KEY UPDATE
+        SELECT id, coalesce(purchase_id, id) AS purchase_id, buyer_id, shop_id, show_id, state, currency, total_amount,
+               discount_amount, subsidy_amount, shipping_hold_id, payment_id, pay_by
+        FROM orders."order"
+        WHERE id = ANY(%(ids)s::uuid[] || ARRAY(
+            SELECT part.id FROM orders."order" AS named
+            JOIN orders."order" AS part ON part.purchase_id = named.purchase_id
+            WHERE named.id = ANY(%(ids)s::uuid[])))
+        ORDER BY id FOR NO KEY UPDATE
         """,
         ids=list(order_ids),
     )
@@ -59,8 +71,8 @@ async def hold_many(tx: Tx, order_ids: Iterable[OrderId]) -> dict[OrderId, Held]
 async def change_many(tx: Tx, *, paid: list[tuple[Held, PaymentId]], cancelled: list[tuple[Held, EndReason]]) -> None:
     """Pay these and cancel those. All are placed and held (`hold_many`), each is named once.
 
-    Paid: stock put aside is sold, the hold is posted, `OrderPaid` is told. Cancelled: stock and limits are given back,
-    the hold is voided, `OrderCancelled` is told.
+    Paid: stock put aside is sold, the holds are posted, the platform adds its part of the discounts, `OrderPaid` is told.
+    Cancelled: stock, limits and coupons are given back, the holds are voided, `OrderCancelled` is told.
     """
     orders = [order for order, _ in paid] + [order for order, _ in cancelled]
     if not orders:
@@ -74,6 +86,7 @@ async def change_many(tx: Tx, *, paid: list[tuple[Held, PaymentId]], cancelled: 
     free = {order.id for order, _ in cancelled}
     released = [line for line in lines if line.order_id in free]
     limited = await _hold_limited_items(tx, released)
+    await _move_seats(tx, lines, free)
     await catalog.lock_many(tx, sorted({line.sku_id for line in lines}))
     if paid:
         await catalog.sell_many(tx, [_stock_line(line) for line in lines if line.order_id not in free])
@@ -81,11 +94,14 @@ async def change_many(tx: Tx, *, paid: list[tuple[Held, PaymentId]], cancelled: 
         await catalog.release_many(tx, [_stock_line(line) for line in released])
     if limited:
         await _lower_bought(tx, released, {order.id: order.buyer_id for order, _ in cancelled}, limited)
+    discounted = [order.id for order, _ in cancelled if order.discount_amount]
+    if discounted:
+        await offers.give_back_many(tx, discounted)
 
 
 async def _read_lines(tx: Tx, order_ids: list[OrderId]) -> list[_Line]:
     rows = await tx.tuples(
-        "SELECT order_id, sku_id, cart_item_id, wave_id, quantity FROM orders.line WHERE order_id = ANY(%(ids)s)",
+        "SELECT order_id, sku_id, cart_item_id, wave_id, quantity, team_id FROM orders.line WHERE order_id = ANY(%(ids)s)",
         ids=order_ids,
     )
     return [_Line._make(row) for row in rows]
@@ -108,7 +124,8 @@ async def _write_paid(tx: Tx, paid: list[tuple[Held, PaymentId]]) -> None:
     moved = [(order.shop_id, order.id) for order, _ in paid]
     await feed.move_many(tx, moved, before=OrderState.placed, now=OrderState.paid)
     await feed.add_paid(tx, ids)
-    await ledger.post_many(tx, [TransferId(id_) for id_ in ids], reason="paid")
+    await ledger.post_many(tx, _holds_of(order for order, _ in paid), reason="paid")
+    await ledger.transfer_many(tx, [_subsidy(order) for order, _ in paid if order.subsidy_amount])
     for order, _ in paid:
         tx.tell(
             OrderPaid(
@@ -121,6 +138,25 @@ async def _write_paid(tx: Tx, paid: list[tuple[Held, PaymentId]]) -> None:
                 paid_at=tx.now,
             )
         )
+
+
+def _holds_of(orders: Iterable[Held]) -> list[TransferId]:
+    """The order's own hold, and that of its shipping."""
+    return [
+        hold for order in orders for hold in (TransferId(order.id), order.shipping_hold_id) if hold is not None
+    ]
+
+
+def _subsidy(order: Held) -> ledger.Transfer:
+    """What the platform's coupons took off, it pays to the shop."""
+    return ledger.Transfer(
+        TransferId(new_id()),
+        debit=ledger.Account(ledger.AccountKind.subsidy, order.currency),
+        credit=ledger.Account(ledger.AccountKind.shop_held, order.currency, order.shop_id),
+        amount=order.subsidy_amount,
+        reason="subsidy",
+        subject_id=order.purchase_id,
+    )
 
 
 async def _write_cancelled(tx: Tx, cancelled: list[tuple[Held, EndReason]]) -> None:
@@ -139,7 +175,7 @@ async def _write_cancelled(tx: Tx, cancelled: list[tuple[Held, EndReason]]) -> N
     )
     moved = [(order.shop_id, order.id) for order, _ in cancelled]
     await feed.move_many(tx, moved, before=OrderState.placed, now=OrderState.cancelled)
-    await ledger.void_many(tx, [TransferId(id_) for id_ in ids], reason="cancelled")
+    await ledger.void_many(tx, _holds_of(order for order, _ in cancelled), reason="cancelled")
     for order, reason in cancelled:
         tx.tell(
             OrderCancelled(
@@ -150,6 +186,18 @@ async def _write_cancelled(tx: Tx, cancelled: list[tuple[Held, EndReason]]) -> N
                 reason=reason,
                 cancelled_at=tx.now,
             )
+        )
+
+
+async def _move_seats(tx: Tx, lines: list[_Line], free: set[OrderId]) -> None:
+    """A paid order keeps its seat in its team, a cancelled one gives it up."""
+    seated = [line for line in lines if line.team_id is not None]
+    if seated:
+        await offers.move_seats(
+            tx,
+            sorted({line.team_id for line in seated if line.team_id is not None}),
+            paid=[line.order_id for line in seated if line.order_id not in free],
+            cancelled=[line.order_id for line in seated if line.order_id in free],
         )
 
 

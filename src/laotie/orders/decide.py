@@ -1,6 +1,7 @@
 """The till's judgement: pure, in arrival order, so that a batch answers exactly as its asks one by one would.
 
-A multi-line order fits whole or not at all, and a loser changes nothing for those behind it.
+A purchase fits whole or not at all, also when its goods are of several shops, and a loser changes nothing for those
+behind it. Each shop's part becomes an order (`Deal`); the first one bears the client's id and names the purchase.
 """
 
 import hashlib
@@ -11,11 +12,13 @@ from uuid import UUID
 
 import msgspec
 
-from laotie.base.ids import OrderId, new_id
+from laotie.base.ids import OrderId, ShopId, new_id
 from laotie.base.money import AMOUNT_MAX, Money
 from laotie.base.refusals import IdReused, Refusal
 from laotie.catalog import Shelf
 from laotie.live import PriceGrant, Quote, ShowEnded, ShowQuote
+from laotie.offers import Priced, Redeemed
+from laotie.orders.coupons import Coupons, check_coupons, redeem
 from laotie.orders.model import (
     LINES_MAX,
     QUANTITY_MAX,
@@ -25,7 +28,7 @@ from laotie.orders.model import (
     GrantOver,
     GrantSpent,
     LimitReached,
-    MixedShops,
+    MixedCurrencies,
     OffShelf,
     OrderEmpty,
     OrderState,
@@ -35,8 +38,10 @@ from laotie.orders.model import (
     QuantityRefused,
     SaleOver,
     SoldOut,
+    TotalChanged,
     TotalRefused,
 )
+from laotie.orders.seating import Teams, check_seat, take_seat
 
 AskKey = tuple[int, int]
 """Buyer and client id, as whole numbers: hashing a `UUID` costs Python ten times as much, and the till hashes many."""
@@ -55,12 +60,27 @@ class Known(NamedTuple):
     digest: bytes
 
 
+class Deal(NamedTuple):
+    """One shop's part of an accepted ask: an order. Discounts and subsidies by line, empty where there are none."""
+
+    id: OrderId
+    shop_id: ShopId
+    lines: tuple[AskLine, ...]
+    total_amount: int
+    places: tuple[int, ...]
+    """Which of the ask's lines they are."""
+    discounts: tuple[int, ...] = ()
+    subsidies: tuple[int, ...] = ()
+
+
 class Taken(NamedTuple):
     """An accepted ask, ready to be written."""
 
     ask: Ask
     placed: Placed
     digest: bytes
+    deals: tuple[Deal, ...]
+    redeemed: tuple[Redeemed, ...] = ()
 
 
 class Facts(NamedTuple):
@@ -75,8 +95,11 @@ class Facts(NamedTuple):
     pay_by: datetime
     asides: Mapping[tuple[int, int], int] = {}
     """What can be bought of the waves' pieces, by wave and SKU."""
+    teams: Teams = {}  # noqa: RUF012 (as with the grants, by the ask that took a seat)
     grants: dict[int, PriceGrant] = {}  # noqa: RUF012 (only what is in it is ever replaced)
     """By the whole id; what an ask before has spent bears its order."""
+    coupons: Coupons | None = None
+    """Missing when no ask names any."""
 
 
 class Outcome(NamedTuple):
@@ -89,10 +112,8 @@ class Outcome(NamedTuple):
 
 def digest_of(ask: Ask) -> bytes:
     """What makes two asks the same: buyer's choice and price, not where it came from."""
-    return hashlib.blake2b(
-        _encode((ask.show_id, ask.note, ask.lines)),
-        digest_size=12,
-    ).digest()
+    said: tuple[object, ...] = (ask.show_id, (ask.note, ask.notes) if ask.notes else ask.note, ask.lines)
+    return hashlib.blake2b(_encode((*said, ask.coupons) if ask.coupons else said), digest_size=12).digest()
 
 
 def check_form(ask: Ask) -> None:
@@ -124,7 +145,7 @@ def decide(asks: list[Ask], facts: Facts) -> Outcome:
         if isinstance(judged, Refusal):
             answers.append(judged)
             continue
-        total, currency = judged
+        deals, priced, currency = judged
         for line in ask.lines:
             pile = _pile_of(line, facts)
             left[pile] = _left_of(pile, facts, left) - line.quantity
@@ -132,13 +153,27 @@ def decide(asks: list[Ask], facts: Facts) -> Outcome:
                 person = (ask.buyer_id.int, line.cart_item_id.int if isinstance(pile, int) else pile[0])
                 bought[person] = bought.get(person, 0) + line.quantity
         placed = Placed(
-            OrderId(new_id()), ask.client_id, OrderState.placed, currency, total, facts.now, facts.pay_by, again=False
+            deals[0].id,
+            ask.client_id,
+            OrderState.placed,
+            currency,
+            sum(deal.total_amount for deal in deals),
+            facts.now,
+            facts.pay_by,
+            again=False,
+            others=tuple(deal.id for deal in deals[1:]),
         )
         for line in ask.lines:
             if line.grant_id is not None:
                 facts.grants[line.grant_id.int] = facts.grants[line.grant_id.int]._replace(order_id=placed.id)
+            if line.team_id is not None:
+                take_seat(facts.teams, ask.buyer_id, line, placed.id)
+        redeemed: tuple[Redeemed, ...] = ()
+        if facts.coupons is not None:
+            parts = [(deal.id, deal.shop_id, deal.places) for deal in deals]
+            redeemed = redeem(ask, priced, parts, facts.coupons)
         known[key] = Known(placed, digest)
-        taken.append(Taken(ask, placed, digest))
+        taken.append(Taken(ask, placed, digest, deals, redeemed))
         answers.append(placed)
     return Outcome(answers, taken, left)
 
@@ -160,21 +195,23 @@ def _left_of(pile: Pile, facts: Facts, left: dict[Pile, int]) -> int:
     return facts.shelves[pile].available if isinstance(pile, int) else facts.asides.get(pile, 0)
 
 
-def _judge(ask: Ask, facts: Facts, left: dict[Pile, int], bought: Bought) -> tuple[int, str] | Refusal:
-    """The total and its currency, or why not."""
-    total = 0
+def _judge(
+    ask: Ask, facts: Facts, left: dict[Pile, int], bought: Bought
+) -> tuple[tuple[Deal, ...], Priced | None, str] | Refusal:
+    """What the ask comes to, an order a shop, what its coupons take off, and its currency; or why not."""
     single = len(ask.lines) == 1
     wanted: dict[Pile, int] = {}
     of_person: dict[int, int] = {}
-    shop_id, currency = None, ""
-    for line in ask.lines:
+    of_shop: dict[int, list[int]] = {}
+    currency = None
+    for place, line in enumerate(ask.lines):
         shelf = facts.shelves.get(line.sku_id.int)
         if shelf is None or not shelf.sellable:
             return OffShelf(sku_id=line.sku_id)
-        if shop_id is None:
-            shop_id, currency = shelf.shop_id, shelf.currency
-        elif shop_id != shelf.shop_id or currency != shelf.currency:
-            return MixedShops()
+        if currency is None:
+            currency = shelf.currency
+        elif currency != shelf.currency:
+            return MixedCurrencies()
         refusal = _check_offer(ask, line, shelf, facts, of_person, bought)
         if refusal is not None:
             return refusal
@@ -185,16 +222,44 @@ def _judge(ask: Ask, facts: Facts, left: dict[Pile, int], bought: Bought) -> tup
             need = wanted[pile] = wanted.get(pile, 0) + line.quantity
         if need > available:
             return SoldOut(sku_id=line.sku_id, available=available)
-        total += line.price_amount * line.quantity
+        of_shop.setdefault(shelf.shop_id.int, []).append(place)
+    assert currency is not None
+    priced = None
+    if ask.coupons:
+        assert facts.coupons is not None
+        checked = check_coupons(ask, facts.shelves, facts.coupons, now=facts.now, currency=currency)
+        if isinstance(checked, Refusal):
+            return checked
+        priced = checked
+    deals = tuple(_deal(ask, facts, tuple(places), priced) for places in of_shop.values())
+    total = sum(deal.total_amount for deal in deals)
     if total > AMOUNT_MAX:
         return TotalRefused()
-    return total, currency
+    if ask.total_amount is not None and ask.total_amount != total:
+        return TotalChanged(total=Money(total, currency))
+    return deals, priced, currency
+
+
+def _deal(ask: Ask, facts: Facts, places: tuple[int, ...], priced: Priced | None) -> Deal:
+    lines = tuple(ask.lines[place] for place in places)
+    shop_id = facts.shelves[lines[0].sku_id.int].shop_id
+    amount = sum(line.price_amount * line.quantity for line in lines)
+    if priced is None:
+        return Deal(OrderId(new_id()), shop_id, lines, amount, places)
+    if len(places) == len(ask.lines):
+        total = amount - sum(priced.discounts)
+        return Deal(OrderId(new_id()), shop_id, lines, total, places, priced.discounts, priced.subsidies)
+    discounts = tuple(priced.discounts[place] for place in places)
+    subsidies = tuple(priced.subsidies[place] for place in places)
+    return Deal(OrderId(new_id()), shop_id, lines, amount - sum(discounts), places, discounts, subsidies)
 
 
 def _check_offer(
     ask: Ask, line: AskLine, shelf: Shelf, facts: Facts, of_person: dict[int, int], bought: Bought
 ) -> Refusal | None:
     """Price, shelf, wave, time, promise and limit of one line."""
+    if line.team_id is not None:
+        return check_seat(ask, line, shelf, facts.teams, facts.now)
     if line.cart_item_id is None:
         if line.grant_id is not None:
             return GrantOver(grant_id=line.grant_id)

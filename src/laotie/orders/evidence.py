@@ -36,13 +36,25 @@ async def list_facts(tx: Tx, topic: str, bucket: int) -> set[tuple[OrderId, str]
     return {(order_id, fact) for order_id, fact in rows}
 
 
+async def sum_discounts(tx: Tx) -> tuple[int, int, int]:
+    """Orders with a discount, what was taken off all of them, and what of it the platform bears."""
+    rows = await tx.tuples(
+        """
+        SELECT count(*), coalesce(sum(discount_amount), 0)::bigint, coalesce(sum(subsidy_amount), 0)::bigint
+        FROM orders."order" WHERE discount_amount > 0
+        """
+    )
+    orders, amount, subsidy = rows[0]
+    return orders, amount, subsidy
+
+
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
     """Counts, and orders that break a promise of this room; those lists must be empty (`SHOWN_MAX` are listed)."""
 
     orders: int
     by_state: dict[str, int]
     total_off: list[OrderId]
-    """The total is not the sum of the lines."""
+    """The total is not lines less discounts plus shipping, or what was given back does not add up."""
     never_due: list[OrderId]
     """Unpaid, the sweep has passed it, and it is not on the agenda: nothing would ever end it."""
     feed_off: list[OrderId]
@@ -59,9 +71,14 @@ async def tally(tx: Tx) -> Tally:
             OrderId,
             """
             SELECT o.id FROM orders."order" AS o LEFT JOIN (
-                SELECT order_id, sum(quantity * unit_price_amount) AS amount FROM orders.line GROUP BY order_id
+                SELECT order_id, sum(quantity * unit_price_amount) AS amount, sum(discount_amount) AS discount,
+                       sum(subsidy_amount) AS subsidy, sum(refunded_amount) AS refunded
+                FROM orders.line GROUP BY order_id
             ) AS l ON l.order_id = o.id
-            WHERE l.amount IS DISTINCT FROM o.total_amount AND o.source <> 'imported' ORDER BY o.id LIMIT %(limit)s
+            WHERE (l.amount - l.discount + o.shipping_amount, l.discount, l.subsidy,
+                   l.refunded + o.refunded_shipping_amount)
+                  IS DISTINCT FROM (o.total_amount, o.discount_amount, o.subsidy_amount, o.refunded_amount)
+              AND o.source <> 'imported' ORDER BY o.id LIMIT %(limit)s
             """,
             limit=SHOWN_MAX,
         ),
@@ -89,7 +106,20 @@ async def tally(tx: Tx) -> Tally:
     )
 
 
-async def find_in_flight(tx: Tx) -> set[OrderId]:
-    """Orders with a payment or refund on the agenda: payments know of it, the order does not yet."""
-    rows = await tx.tuples("SELECT DISTINCT order_id FROM orders.agenda WHERE kind <> 'overdue'")
-    return {order_id for (order_id,) in rows}
+async def find_in_flight(tx: Tx, told: set[OrderId]) -> set[OrderId]:
+    """Orders of which payments know something that the order does not yet: `told`, or on the agenda.
+
+    With each its purchase, under whose id its money stands in the books.
+    """
+    rows = await tx.tuples(
+        """
+        WITH known AS (
+            SELECT order_id FROM orders.agenda WHERE kind <> 'overdue'
+            UNION SELECT unnest(%(told)s::uuid[])
+        )
+        SELECT known.order_id, coalesce(o.purchase_id, known.order_id) FROM known
+        LEFT JOIN orders."order" AS o ON o.id = known.order_id
+        """,
+        told=list(told),
+    )
+    return {order_id for row in rows for order_id in row}

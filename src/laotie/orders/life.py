@@ -1,33 +1,96 @@
-"""What a buyer does with an order that waits for payment: say where it goes, pay it, or call it off."""
+"""What a buyer does with an order: say where it goes, pay it, or call it off."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID, uuid5
+
+import msgspec
 from psycopg.types.json import Jsonb
 
-from laotie import identity, payments
+from laotie import catalog, identity, ledger, payments
 from laotie.base.db import Tx
-from laotie.base.ids import OrderId, PaymentId
+from laotie.base.ids import OrderId, PaymentId, ProductId, ShopId, SkuId, TransferId, new_id
 from laotie.base.money import Money
 from laotie.base.refusals import NotFound
 from laotie.base.settings import Settings
 from laotie.identity import Actor
 from laotie.orders.changes import Held, change_many, hold_many
-from laotie.orders.model import AddressMissing, EndReason, OrderNotOpen, OrderState, PayTimeOver, TooManyPayments
+from laotie.orders.delivery import CompletionPaused, is_completion_paused
+from laotie.orders.giving_back import Back, give_back, refundable
+from laotie.orders.model import (
+    AddressMissing,
+    EndReason,
+    OrderNotOpen,
+    OrderState,
+    PaymentUnderWay,
+    PayTimeOver,
+    TooManyPayments,
+)
 
 PAYMENTS_MAX = 20
+CALLED_OFF = "called-off"
 
 
-async def attach_address(tx: Tx, actor: Actor, order_id: OrderId, address: identity.Address) -> None:
-    """Write where the parcel goes into the buyer's own unpaid order: a copy, which the address book does not change."""
-    changed = await tx.run(
+async def attach_address(
+    tx: Tx, actor: Actor, order_id: OrderId, address: identity.Address, *, only_missing: bool = False
+) -> int:
+    """Write where the parcels go into the buyer's own unpaid purchase, and what sending them there costs.
+
+    A copy, which the address book does not change. All orders of the purchase get it, each its own shop's fee: the hold
+    of the old fee is voided, the new one is held. While a payment is under way the sum must stay: an address with
+    another fee is refused (`PaymentUnderWay`), one with the same is taken. With `only_missing` an order that has an
+    address, or is past its payment, stays as it is. Returns the purchase's total. Refuses `OrderNotOpen` and
+    `catalog.NotDelivered`; then nothing has happened.
+    """
+    parts = await _hold_own(tx, actor, order_id)
+    goods = await _read_goods(tx, parts)
+    if only_missing and (parts[0].state is not OrderState.placed or goods[parts[0].id].has_address):
+        return sum(part.total_amount for part in parts)
+    if parts[0].state is not OrderState.placed:
+        raise OrderNotOpen(state=parts[0].state)
+    fees = {
+        part.id: await catalog.price_shipping(
+            tx, part.shop_id, goods[part.id].items, address.region, address.city, country=address.country
+        )
+        for part in parts
+    }
+    changed = [part for part in parts if fees[part.id] != goods[part.id].shipping_amount]
+    if changed and await _is_being_paid(tx, parts[0].purchase_id):
+        raise PaymentUnderWay()
+    holds = await _hold_shipping(tx, changed, fees)
+    await tx.run(
         """
-        UPDATE orders."order" SET address = %(address)s
-        WHERE id = %(id)s AND buyer_id = %(buyer_id)s AND state = 'placed'
+        UPDATE orders."order" AS o
+        SET address = %(address)s, shipping_amount = said.fee,
+            total_amount = o.total_amount - o.shipping_amount + said.fee,
+            shipping_hold_id = CASE WHEN said.fee = o.shipping_amount THEN o.shipping_hold_id ELSE said.hold_id END
+        FROM unnest(%(ids)s::uuid[], %(fees)s::bigint[], %(holds)s::uuid[]) AS said (id, fee, hold_id)
+        WHERE o.id = said.id
         """,
         address=Jsonb(address),
-        id=order_id,
-        buyer_id=actor.signed_in(),
+        ids=[part.id for part in parts],
+        fees=[fees[part.id] for part in parts],
+        holds=[holds.get(part.id) for part in parts],
     )
-    if not changed:
-        raise OrderNotOpen(state=await _get_state(tx, actor, order_id))
+    return sum(part.total_amount - goods[part.id].shipping_amount + fees[part.id] for part in parts)
+
+
+async def price_delivery(
+    tx: Tx, wanted: Sequence[tuple[SkuId, int, int]], address: identity.Address
+) -> dict[ShopId, int]:
+    """What each shop would ask for sending `(SKU, quantity, amount)` there. Refuses `catalog.NotDelivered`."""
+    skus = await catalog.find_skus(tx, list({sku_id for sku_id, _, _ in wanted}))
+    items: dict[ShopId, list[_Item]] = {}
+    for sku_id, quantity, amount in wanted:
+        if sku_id in skus:
+            sku = skus[sku_id]
+            items.setdefault(sku.shop_id, []).append((sku.product_id, sku_id, quantity, amount))
+    return {
+        shop_id: await catalog.price_shipping(
+            tx, shop_id, of_shop, address.region, address.city, country=address.country
+        )
+        for shop_id, of_shop in items.items()
+    }
 
 
 async def start_payment(
@@ -35,61 +98,165 @@ async def start_payment(
 ) -> payments.Payment:
     """Write down an attempt to pay the buyer's own order; the door then calls `payments.authorise`.
 
-    The same id again gives the same payment. Several attempts may be open at once: the first to be captured pays the
-    order, any other is sent back by itself. Refuses `AddressMissing`, `OrderNotOpen`, `PayTimeOver`,
-    `payments.NoSuchProvider`.
+    The orders of one purchase are paid together, whichever is named. The same id again gives the same payment. Several
+    attempts may be open at once: the first to be captured pays, any other is sent back by itself. Refuses
+    `AddressMissing`, `OrderNotOpen`, `PayTimeOver`, `payments.NoSuchProvider`, `payments.CurrencyNotTaken`.
     """
-    if provider != settings.payment_provider:
-        raise payments.NoSuchProvider()
-    held = await _hold_own(tx, actor, order_id)
-    before = (await payments.list_of_orders(tx, [order_id])).get(order_id, [])
+    parts = await _hold_own(tx, actor, order_id)
+    held = parts[0]
+    payments.check_method(settings, provider, currency=held.currency)
+    purchase_id = held.purchase_id
+    before = (await payments.list_of_orders(tx, [purchase_id])).get(purchase_id, [])
     if not any(payment.id == payment_id for payment in before):
         if held.state is not OrderState.placed:
             raise OrderNotOpen(state=held.state)
         if held.pay_by <= tx.now:
             raise PayTimeOver(pay_by=held.pay_by)
-        if not await tx.one(bool, 'SELECT address IS NOT NULL FROM orders."order" WHERE id = %(id)s', id=order_id):
+        if not await tx.one(
+            bool,
+            'SELECT bool_and(address IS NOT NULL) FROM orders."order" WHERE id = ANY(%(ids)s)',
+            ids=[part.id for part in parts],
+        ):
             raise AddressMissing()
         if len(before) >= PAYMENTS_MAX:
             raise TooManyPayments(payments_max=PAYMENTS_MAX)
     return await payments.start(
         tx,
         payment_id=payment_id,
-        order_id=order_id,
+        order_id=purchase_id,
         buyer_id=held.buyer_id,
-        money=Money(held.total_amount, held.currency),
+        money=Money(sum(part.total_amount for part in parts), held.currency),
         provider=provider,
     )
 
 
 async def cancel(tx: Tx, actor: Actor, order_id: OrderId) -> None:
-    """Call the buyer's own unpaid order off; stock and limits are given back. Again: nothing more happens.
+    """Call the buyer's own order off. Again: nothing more happens.
 
-    A payment that arrives all the same is sent back by itself. Refuses `OrderNotOpen` once it is paid.
+    Unpaid, the whole purchase ends: stock and limits are given back, and a payment that arrives all the same is sent back
+    by itself. Paid, and nothing of it on its way yet: all of this one order's money goes back, its pieces to the shelf.
+    Refuses `OrderNotOpen` once a piece has been sent, `CompletionPaused` while a case about it is open.
     """
-    held = await _hold_own(tx, actor, order_id)
-    if held.state is OrderState.cancelled:
-        return
-    if held.state is not OrderState.placed:
-        raise OrderNotOpen(state=held.state)
-    await change_many(tx, paid=[], cancelled=[(held, EndReason.buyer)])
+    parts = await _hold_own(tx, actor, order_id)
+    order = parts[0]
+    if order.state is OrderState.placed:
+        await change_many(tx, paid=[], cancelled=[(part, EndReason.buyer) for part in parts])
+    elif order.state is OrderState.paid:
+        await _give_all_back(tx, order)
+    elif order.state is not OrderState.cancelled and not await _was_called_off(tx, order.id):
+        raise OrderNotOpen(state=order.state)
 
 
-async def _hold_own(tx: Tx, actor: Actor, order_id: OrderId) -> Held:
-    buyer_id = actor.signed_in()
-    held = (await hold_many(tx, [order_id])).get(order_id)
-    if held is None or held.buyer_id != buyer_id:
-        raise NotFound()
-    return held
+class _Unsent(msgspec.Struct, frozen=True):
+    no: int
+    quantity: int
+    unit_price_amount: int
+    discount_amount: int
+    shipped_quantity: int
+    refunded_quantity: int
+    refunded_amount: int
 
 
-async def _get_state(tx: Tx, actor: Actor, order_id: OrderId) -> OrderState:
-    state = await tx.maybe(
-        str,
-        'SELECT state FROM orders."order" WHERE id = %(id)s AND buyer_id = %(buyer_id)s',
-        id=order_id,
-        buyer_id=actor.signed_in(),
+async def _give_all_back(tx: Tx, order: Held) -> None:
+    lines = await tx.all(
+        _Unsent,
+        """
+        SELECT no, quantity, unit_price_amount, discount_amount, shipped_quantity, refunded_quantity, refunded_amount
+        FROM orders.line WHERE order_id = %(id)s ORDER BY no
+        """,
+        id=order.id,
     )
-    if state is None:
+    if any(line.shipped_quantity for line in lines):
+        raise OrderNotOpen(state=order.state)
+    if await is_completion_paused(tx, order.id):  # a case has its hands on these pieces
+        raise CompletionPaused()
+    left = [(line, line.quantity - line.refunded_quantity) for line in lines]
+    await give_back(
+        tx,
+        order.id,
+        refund_id=_calling_off(order.id),
+        lines=[Back(line.no, pieces, refundable(line, pieces)) for line, pieces in left if pieces],
+        shipping_amount=await tx.one(
+            int, 'SELECT shipping_amount - refunded_shipping_amount FROM orders."order" WHERE id = %(id)s', id=order.id
+        ),
+        reason=CALLED_OFF,
+        restock=[(line.no, pieces) for line, pieces in left if pieces],
+    )
+
+
+def _calling_off(order_id: OrderId) -> UUID:
+    """The id of the one refund that calling an order off may be."""
+    return uuid5(order_id, CALLED_OFF)
+
+
+async def _was_called_off(tx: Tx, order_id: OrderId) -> bool:
+    return await payments.find_refund(tx, payments.RefundId(_calling_off(order_id))) is not None
+
+
+_Item = tuple[ProductId, SkuId, int, int]
+
+
+class _Goods(NamedTuple):
+    """What of an order bears on its shipping."""
+
+    items: list[_Item]
+    shipping_amount: int
+    has_address: bool
+
+
+async def _read_goods(tx: Tx, parts: list[Held]) -> dict[OrderId, _Goods]:
+    ids = [part.id for part in parts]
+    goods = {
+        order_id: _Goods([], shipping_amount, has_address)
+        for order_id, shipping_amount, has_address in await tx.tuples(
+            'SELECT id, shipping_amount, address IS NOT NULL FROM orders."order" WHERE id = ANY(%(ids)s)', ids=ids
+        )
+    }
+    for order_id, product_id, sku_id, quantity, amount in await tx.tuples(
+        """
+        SELECT order_id, product_id, sku_id, quantity, quantity * unit_price_amount - discount_amount
+        FROM orders.line WHERE order_id = ANY(%(ids)s) ORDER BY order_id, no
+        """,
+        ids=ids,
+    ):
+        goods[order_id].items.append((product_id, sku_id, quantity, amount))
+    return goods
+
+
+async def _is_being_paid(tx: Tx, purchase_id: OrderId) -> bool:
+    """Whether somebody may be paying the sum as it is (who starts a payment holds the order's row too)."""
+    made = (await payments.list_of_orders(tx, [purchase_id])).get(purchase_id, [])
+    over = (payments.PaymentState.failed, payments.PaymentState.refunding, payments.PaymentState.refunded)
+    return any(payment.state not in over for payment in made)
+
+
+async def _hold_shipping(tx: Tx, parts: list[Held], fees: dict[OrderId, int]) -> dict[OrderId, TransferId]:
+    """Void what was held for the old fees, hold the new ones; the new holds by order, where there is a fee."""
+    stale = [part.shipping_hold_id for part in parts if part.shipping_hold_id is not None]
+    await ledger.void_many(tx, stale, reason="shipping")
+    holds = {part.id: TransferId(new_id()) for part in parts if fees[part.id]}
+    await ledger.hold_many(
+        tx,
+        [
+            ledger.Transfer(
+                holds[part.id],
+                debit=ledger.Account(ledger.AccountKind.provider, part.currency),
+                credit=ledger.Account(ledger.AccountKind.shop_held, part.currency, part.shop_id),
+                amount=fees[part.id],
+                reason="shipping",
+                subject_id=part.purchase_id,
+            )
+            for part in parts
+            if part.id in holds
+        ],
+    )
+    return holds
+
+
+async def _hold_own(tx: Tx, actor: Actor, order_id: OrderId) -> list[Held]:
+    """The buyer's own order, locked, and behind it the other orders of its purchase."""
+    buyer_id = actor.signed_in()
+    held = await hold_many(tx, [order_id])
+    if order_id not in held or held[order_id].buyer_id != buyer_id:
         raise NotFound()
-    return OrderState(state)
+    return [held[order_id], *(order for order in held.values() if order.id != order_id)]

@@ -34,12 +34,38 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str]
     quantity: int
     unit_price_amount: int
+    discount_amount: int
+    subsidy_amount: int
+    tax_bps: int
+    tax_amount: int
+    """Contained in what was paid."""
+    pledge_id: UUID | None
+    batch_id: UUID | None
+    shipped_quantity: int
+    refunded_quantity: int
+    refunded_amount: int
     promise: live.Promise | None
     """What was promised of it when the order was decided."""
 
+    @property
+    def paid_amount(self) -> int:
+        """What was paid for the line: its price less discounts."""
+        return self.quantity * self.unit_price_amount - self.discount_amount
+
+
+class Purchase(msgspec.Struct, frozen=True):
+    """Orders that were made and are paid together; `id` is the first one's."""
+
+    id: OrderId
+    order_ids: list[OrderId]
+    total_amount: int
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """An order with its lines, its shop's name and the payment that counts: the one that paid it, else the last."""
+    """An order with its lines, its shop's name and the payment that counts: the one that paid it, else the last.
+
+    `total_amount` is lines less discounts plus shipping; `refunded_amount` of it went back or is on its way.
+    """
 
     id: OrderId
     client_id: UUID
@@ -50,6 +76,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     state: OrderState
     currency: str
     total_amount: int
+    discount_amount: int
+    subsidy_amount: int
+    shipping_amount: int
+    refunded_amount: int
+    refunded_shipping_amount: int
+    reversed_amount: int
     source: str
     placement: str
     note: str | None
@@ -57,8 +89,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     placed_at: datetime
     pay_by: datetime
     paid_at: datetime | None
+    shipped_at: datetime | None
+    delivered_at: datetime | None
+    completed_at: datetime | None
     ended_at: datetime | None
     end_reason: str | None
+    purchase: Purchase
     lines: list[Line]
     payment: payments.Payment | None
 
@@ -88,6 +124,12 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
     state: OrderState
     currency: str
     total_amount: int
+    discount_amount: int
+    subsidy_amount: int
+    shipping_amount: int
+    refunded_amount: int
+    refunded_shipping_amount: int
+    reversed_amount: int
     source: str
     placement: str
     note: str | None
@@ -95,6 +137,10 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
     placed_at: datetime
     pay_by: datetime
     paid_at: datetime | None
+    shipped_at: datetime | None
+    delivered_at: datetime | None
+    completed_at: datetime | None
+    purchase_id: OrderId | None
     payment_id: PaymentId | None
     ended_at: datetime | None
     end_reason: str | None
@@ -110,6 +156,15 @@ class _LineRow(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str]
     quantity: int
     unit_price_amount: int
+    discount_amount: int
+    subsidy_amount: int
+    tax_bps: int
+    tax_amount: int
+    pledge_id: UUID | None
+    batch_id: UUID | None
+    shipped_quantity: int
+    refunded_quantity: int
+    refunded_amount: int
     promise_id: UUID | None
 
 
@@ -120,6 +175,24 @@ async def get_own(tx: Tx, actor: Actor, order_id: OrderId) -> Order:
         if order.buyer_id == buyer_id:
             return order
     raise NotFound()
+
+
+async def count_paid(tx: Tx, buyer_id: AccountId, since: datetime) -> int:
+    """How many orders that a buyer placed since then were paid."""
+    return await tx.one(
+        int,
+        """
+        SELECT count(*) FROM orders."order"
+        WHERE buyer_id = %(buyer_id)s AND id >= %(bound)s AND state NOT IN ('placed', 'cancelled')
+        """,
+        buyer_id=buyer_id,
+        bound=lowest_id_at(since),
+    )
+
+
+async def find_orders(tx: Tx, order_ids: list[OrderId]) -> dict[OrderId, Order]:
+    """Orders for rooms above, whoever asks; what does not exist is left out."""
+    return {order.id: order for order in await _read_many(tx, order_ids)}
 
 
 async def get_of_shop(tx: Tx, actor: Actor, shop_id: ShopId, order_id: OrderId) -> Order:
@@ -279,8 +352,10 @@ async def _read_many(tx: Tx, order_ids: list[OrderId]) -> list[Order]:
     rows = await tx.all(
         _Row,
         """
-        SELECT id, client_id, buyer_id, shop_id, show_id, state, currency, total_amount, source, placement, note,
-               address, placed_at, pay_by, paid_at, payment_id, ended_at, end_reason
+        SELECT id, client_id, buyer_id, shop_id, show_id, state, currency, total_amount, discount_amount,
+               subsidy_amount, shipping_amount, refunded_amount, refunded_shipping_amount, reversed_amount, source,
+               placement, note, address, placed_at, pay_by, paid_at, shipped_at, delivered_at, completed_at,
+               purchase_id, payment_id, ended_at, end_reason
         FROM orders."order" WHERE id = ANY(%(ids)s) ORDER BY id DESC
         """,
         ids=order_ids,
@@ -288,7 +363,9 @@ async def _read_many(tx: Tx, order_ids: list[OrderId]) -> list[Order]:
     line_rows = await tx.all(
         _LineRow,
         """
-        SELECT order_id, no, sku_id, product_id, cart_item_id, title, options, quantity, unit_price_amount, promise_id
+        SELECT order_id, no, sku_id, product_id, cart_item_id, title, options, quantity, unit_price_amount,
+               discount_amount, subsidy_amount, tax_bps, tax_amount, pledge_id, batch_id, shipped_quantity,
+               refunded_quantity, refunded_amount, promise_id
         FROM orders.line WHERE order_id = ANY(%(ids)s) ORDER BY order_id, no
         """,
         ids=order_ids,
@@ -296,7 +373,8 @@ async def _read_many(tx: Tx, order_ids: list[OrderId]) -> list[Order]:
     products = await catalog.find_products(tx, list({line.product_id for line in line_rows}))
     promises = await live.find_promises(tx, list({line.promise_id for line in line_rows if line.promise_id is not None}))
     shops = await catalog.find_shops(tx, list({row.shop_id for row in rows}))
-    payments_of = await payments.list_of_orders(tx, order_ids)
+    purchases = await _find_purchases(tx, rows)
+    payments_of = await payments.list_of_orders(tx, list({purchases[row.id].id for row in rows}))
     lines: dict[OrderId, list[Line]] = {}
     for line in line_rows:
         product = products.get(line.product_id)
@@ -308,11 +386,29 @@ async def _read_many(tx: Tx, order_ids: list[OrderId]) -> list[Order]:
         Order(
             shop_name=shops[row.shop_id].name if row.shop_id in shops else "",
             lines=lines.get(row.id, []),
-            payment=_payment_that_counts(payments_of.get(row.id, []), row.payment_id),
-            **{name: getattr(row, name) for name in _Row.__struct_fields__ if name != "payment_id"},
+            purchase=purchases[row.id],
+            payment=_payment_that_counts(payments_of.get(purchases[row.id].id, []), row.payment_id),
+            **{name: getattr(row, name) for name in _Row.__struct_fields__ if name not in ("payment_id", "purchase_id")},
         )
         for row in rows
     ]
+
+
+async def _find_purchases(tx: Tx, rows: list[_Row]) -> dict[OrderId, Purchase]:
+    """The purchase of each order; most are of one order."""
+    found = {row.id: Purchase(row.id, [row.id], row.total_amount) for row in rows}
+    of_several = {row.purchase_id for row in rows if row.purchase_id is not None}
+    if of_several:
+        parts = await tx.tuples(
+            """
+            SELECT purchase_id, array_agg(id ORDER BY id), sum(total_amount)::bigint FROM orders."order"
+            WHERE purchase_id = ANY(%(ids)s) GROUP BY purchase_id
+            """,
+            ids=list(of_several),
+        )
+        purchases = {purchase_id: Purchase(purchase_id, ids, total) for purchase_id, ids, total in parts}
+        found |= {row.id: purchases[row.purchase_id] for row in rows if row.purchase_id is not None}
+    return found
 
 
 def _payment_that_counts(made: list[payments.Payment], paid_by: PaymentId | None) -> payments.Payment | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from laotie.base.entry import Source
-from laotie.base.ids import AccountId, CartItemId, OrderId, ShowId, SkuId, VisitId
+from laotie.base.ids import AccountId, CartItemId, OrderId, ShopId, ShowId, SkuId, VisitId
 from laotie.base.money import Money
 from laotie.base.refusals import Conflict, Invalid
 
@@ -40,10 +40,12 @@ class EndReason(StrEnum):
     """The buyer cancelled it."""
     unpaid = "unpaid"
     """Its time to pay was over."""
+    team_failed = "team-failed"
+    """The team that it was bought in did not come together."""
 
 
 class RefundReason(StrEnum):
-    """Why money that came for an order went back by itself."""
+    """Why money that came for a purchase went back by itself."""
 
     late_payment = "late-payment"
     """The order had ended before the money came."""
@@ -56,7 +58,7 @@ class RefundReason(StrEnum):
 class AskLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing wanted, at the price that the buyer saw (minor units of the shop's currency).
 
-    With `grant_id`, one piece at the price of one's own that was granted.
+    With `grant_id`, one piece at the price of one's own that was granted; with `team_id`, a seat at a team's price.
     """
 
     sku_id: SkuId
@@ -64,6 +66,7 @@ class AskLine(msgspec.Struct, frozen=True, omit_defaults=True):
     quantity: int
     price_amount: int
     grant_id: UUID | None = None
+    team_id: UUID | None = None
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,12 +83,22 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     placement: str
     visit_id: VisitId | None = None
     note: str | None = None
+    notes: tuple[tuple[ShopId, str], ...] = ()
+    """What is said to one shop of several; to the others, `note`."""
     currency: str | None = None
     request_id: str | None = None
+    coupons: tuple[UUID, ...] = ()
+    """Claims of coupons to redeem: all of them, or nothing is bought."""
+    total_amount: int | None = None
+    """What the buyer saw as the total without shipping, if they did; at another total nothing is bought."""
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """The accepted order. `again` says that this id had been answered before with this same order."""
+    """The accepted purchase. `again` says that this id had been answered before with this same order.
+
+    Goods of several shops make an order each: `id` is the first one's and the purchase's, `others` are the rest. They
+    are paid together; `total_amount` is of all.
+    """
 
     id: OrderId
     client_id: UUID
@@ -95,6 +108,12 @@ class Placed(msgspec.Struct, frozen=True):
     placed_at: datetime
     pay_by: datetime
     again: bool
+    others: tuple[OrderId, ...] = ()
+
+    @property
+    def order_ids(self) -> tuple[OrderId, ...]:
+        """All orders of the purchase."""
+        return (self.id, *self.others)
 
 
 class SoldOut(Conflict, code="sold-out"):
@@ -157,8 +176,27 @@ class LimitReached(Conflict, code="limit-reached"):
     bought: int
 
 
-class MixedShops(Invalid, code="mixed-shops"):
-    """One order holds goods of one shop in one currency."""
+class MixedCurrencies(Invalid, code="mixed-currencies"):
+    """One purchase is in one currency; buy what is priced in another by itself."""
+
+
+class TotalChanged(Conflict, code="total-changed"):
+    """The total is no longer the one you saw; nothing was bought."""
+
+    total: Money
+
+
+class RefundExceeds(Conflict, code="refund-exceeds"):
+    """More than what is left of the order cannot be given back."""
+
+    order_id: OrderId
+    left: Money
+
+
+class NothingPaid(Conflict, code="nothing-paid"):
+    """Only what was paid can be given back."""
+
+    state: OrderState
 
 
 class OrderEmpty(Invalid, code="order-empty"):
@@ -187,6 +225,10 @@ class OrderNotOpen(Conflict, code="order-not-open"):
 
 class AddressMissing(Conflict, code="address-missing"):
     """Say where the parcel goes first."""
+
+
+class PaymentUnderWay(Conflict, code="payment-under-way"):
+    """A payment of the present sum is under way; sending it there costs another one. Wait for it, or cancel the order."""
 
 
 class PayTimeOver(Conflict, code="pay-time-over"):

@@ -1,26 +1,31 @@
 """The till: purchases that arrive together are decided and written together, one transaction a batch.
 
-It locks show, cart item and SKU rows (in that order, each by id), reads what bears on the asks under those locks,
+It locks show, cart item, SKU and coupon rows (in that order, each by id), reads what bears on the asks under those locks,
 decides in arrival order, writes orders, lines, stock movements, holds and news set-based, commits, and only then
 answers. Sockets and HTTP use the same till; any number of processes may have one each.
 """
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from psycopg.errors import UniqueViolation
 
-from laotie import catalog, ledger, live
+from laotie import catalog, ledger, live, offers
 from laotie.base import metrics
 from laotie.base.batch import Batcher
 from laotie.base.db import Database, Sent, Tx, retried
-from laotie.base.ids import CartItemId, ShopId, TransferId
+from laotie.base.ids import AccountId, CartItemId, OrderId, TransferId
+from laotie.base.money import tax_in
 from laotie.base.refusals import Refusal
 from laotie.events.orders import OrderPlaced, PlacedLine
-from laotie.orders.decide import AskKey, Facts, Known, Outcome, Taken, check_form, decide, pay_by, wave_of
+from laotie.orders.coupons import Coupons
+from laotie.orders.decide import AskKey, Deal, Facts, Known, Outcome, Taken, check_form, decide, pay_by, wave_of
 from laotie.orders.model import NO_WAVE, Ask, AskLine, OrderState, Placed
+from laotie.orders.standing import find_buyers
+
+T = TypeVar("T")
 
 RACES_MAX = 3
 
@@ -82,7 +87,9 @@ class Till:
 
 
 async def _read_facts(tx: Tx, asks: list[Ask], payment_timeout_s: int) -> Facts:
-    """Take the locks in the order of the house (gate, cart item, SKU), then read: one round trip.
+    """Take the locks in the order of the house (gate, cart item, SKU, coupon), then read: one round trip.
+
+    A second one when a coupon asks what its holder is to shops or streamers.
 
     While the rows are held every turn of the loop counts: other work of this process runs in each.
     """
@@ -95,11 +102,15 @@ async def _read_facts(tx: Tx, asks: list[Ask], payment_timeout_s: int) -> Facts:
     pairs = [(line.cart_item_id, line.sku_id) for line in lines.values() if line.cart_item_id is not None]
     items = [item_id for item_id, _ in pairs]
     grants = [line.grant_id for ask in asks for line in ask.lines if line.grant_id is not None]
+    teams = sorted({line.team_id for ask in asks for line in ask.lines if line.team_id is not None})
+    claims = [claim_id for ask in asks for claim_id in ask.coupons]
     async with tx.pipelined():
         quotes_sent = await live.send_quotes(tx, sorted(show_ids.values()), pairs)
         grants_sent = await live.send_grants(tx, grants) if grants else None
+        teams_sent = await offers.send_teams(tx, teams, [ask.buyer_id for ask in asks]) if teams else None
         shelves_sent = await catalog.send_locks(tx, sorted({line.sku_id for line in lines.values()}))
         asides_sent = await catalog.send_asides(tx, [line.sku_id for line in lines.values()]) if items else None
+        claims_sent = await offers.send_claims(tx, claims) if claims else None
         known_sent = await _send_known(tx, asks)
         bought_sent = await _send_bought(tx, asks, items) if items else None
     shows, quotes = await quotes_sent()
@@ -114,15 +125,32 @@ async def _read_facts(tx: Tx, asks: list[Ask], payment_timeout_s: int) -> Facts:
         pay_by=pay_by(tx.now, payment_timeout_s),
         asides=await asides_sent() if asides_sent else {},
         grants=await grants_sent() if grants_sent else {},
+        teams=await teams_sent() if teams_sent else {},
+        coupons=await _read_coupons(tx, asks, await claims_sent()) if claims_sent else None,
     )
+
+
+async def _read_coupons(tx: Tx, asks: list[Ask], claims: offers.Claims) -> Coupons:
+    """With the claims, what they ask to know of their holders."""
+    curious: dict[AccountId, list[offers.Coupon]] = {}
+    for ask in asks:
+        for claim_id in ask.coupons:
+            held = claims.held.get(claim_id.int)
+            if held is not None and (held.coupon.new_buyer or held.coupon.streamer_id is not None):
+                curious.setdefault(ask.buyer_id, []).append(held.coupon)
+    buyers = await find_buyers(tx, curious) if curious else {}
+    return Coupons(claims.held, claims.rule, buyers, {})
 
 
 async def _send_known(tx: Tx, asks: list[Ask]) -> Sent:
     """Orders that already bear one of these ids."""
     return await tx.send(
         """
-        SELECT buyer_id, client_id, digest, id, state, currency, total_amount, placed_at, pay_by
-        FROM orders."order"
+        SELECT buyer_id, client_id, digest, id, state, currency, total_amount, placed_at, pay_by,
+               CASE WHEN purchase_id IS NOT NULL THEN ARRAY(
+                   SELECT (other.id, other.total_amount) FROM orders."order" AS other
+                   WHERE other.purchase_id = o.purchase_id AND other.id <> o.id ORDER BY other.id) END
+        FROM orders."order" AS o
         JOIN unnest(%(buyers)s::uuid[], %(clients)s::uuid[]) AS asked (buyer_id, client_id) USING (buyer_id, client_id)
         """,
         buyers=[ask.buyer_id for ask in asks],
@@ -133,9 +161,20 @@ async def _send_known(tx: Tx, asks: list[Ask]) -> Sent:
 def _known_of(rows: list[tuple[Any, ...]]) -> dict[AskKey, Known]:
     return {
         (buyer_id.int, client_id.int): Known(
-            Placed(id_, client_id, OrderState(state), currency, total, placed_at, deadline, again=True), digest
+            Placed(
+                id_,
+                client_id,
+                OrderState(state),
+                currency,
+                total + sum(int(amount) for _, amount in others or ()),
+                placed_at,
+                deadline,
+                again=True,
+                others=tuple(OrderId(UUID(str(other))) for other, _ in others or ()),
+            ),
+            digest,
         )
-        for buyer_id, client_id, digest, id_, state, currency, total, placed_at, deadline in rows
+        for buyer_id, client_id, digest, id_, state, currency, total, placed_at, deadline, others in rows
     }
 
 
@@ -158,7 +197,8 @@ async def _write(tx: Tx, outcome: Outcome, facts: Facts, *, finish: bool = True)
     holds = _holds(taken, facts)
     await ledger.open_for(tx, holds)
     for one in taken:
-        tx.tell(_news(one, facts), request_id=one.ask.request_id)
+        for deal in one.deals:
+            tx.tell(_news(one, deal, facts), request_id=one.ask.request_id)
     for pile, left in outcome.left.items():
         if isinstance(pile, int):
             tx.tell(catalog.stock_changed(facts.shelves[pile], left, at=facts.now))
@@ -170,16 +210,34 @@ async def _write(tx: Tx, outcome: Outcome, facts: Facts, *, finish: bool = True)
         await _insert_lines(tx, taken, facts)
         await _raise_bought(tx, taken, facts)
         spent = [
-            (line.grant_id, one.placed.id) for one in taken for line in one.ask.lines if line.grant_id is not None
+            (line.grant_id, deal.id)
+            for one in taken
+            for deal in one.deals
+            for line in deal.lines
+            if line.grant_id is not None
         ]
         if spent:
             await live.spend_grants(tx, spent)
+        seated = [
+            (line.team_id, one.ask.buyer_id, deal.id, line.quantity)
+            for one in taken
+            for deal in one.deals
+            for line in deal.lines
+            if line.team_id is not None
+        ]
+        if seated:
+            await offers.take_seats(tx, seated)
+        redeemed = [spent for one in taken for spent in one.redeemed]
+        if redeemed:
+            assert facts.coupons is not None
+            await offers.redeem_many(tx, redeemed, facts.coupons.rule)
         await catalog.reserve_many(
             tx,
             [
-                (facts.shelves[line.sku_id.int].sku_id, line.quantity, one.placed.id, wave_of(line, facts))
+                (facts.shelves[line.sku_id.int].sku_id, line.quantity, deal.id, wave_of(line, facts))
                 for one in taken
-                for line in one.ask.lines
+                for deal in one.deals
+                for line in deal.lines
             ],
         )
         await ledger.hold_many(tx, holds)
@@ -187,40 +245,36 @@ async def _write(tx: Tx, outcome: Outcome, facts: Facts, *, finish: bool = True)
             await tx.finish()
 
 
-def _shop_of(one: Taken, facts: Facts) -> ShopId:
-    return facts.shelves[one.ask.lines[0].sku_id.int].shop_id
-
-
 def _holds(taken: list[Taken], facts: Facts) -> list[ledger.Transfer]:
     """Each order's total, held from the payment provider's account for the shop, under the order's own id."""
     accounts: dict[tuple[int, str], tuple[ledger.Account, ledger.Account]] = {}
     holds = []
     for one in taken:
-        shop_id, currency = _shop_of(one, facts), one.placed.currency
-        pair = accounts.get((shop_id.int, currency))
-        if pair is None:
-            pair = accounts[shop_id.int, currency] = (
-                ledger.Account(ledger.AccountKind.provider, currency),
-                ledger.Account(ledger.AccountKind.shop_held, currency, shop_id),
+        currency = one.placed.currency
+        for deal in one.deals:
+            pair = accounts.get((deal.shop_id.int, currency))
+            if pair is None:
+                pair = accounts[deal.shop_id.int, currency] = (
+                    ledger.Account(ledger.AccountKind.provider, currency),
+                    ledger.Account(ledger.AccountKind.shop_held, currency, deal.shop_id),
+                )
+            holds.append(
+                ledger.Transfer(TransferId(deal.id), pair[0], pair[1], deal.total_amount, "order", one.placed.id)
             )
-        holds.append(
-            ledger.Transfer(
-                TransferId(one.placed.id), pair[0], pair[1], one.placed.total_amount, "order", one.placed.id
-            )
-        )
     return holds
 
 
-def _news(one: Taken, facts: Facts) -> OrderPlaced:
+def _news(one: Taken, deal: Deal, facts: Facts) -> OrderPlaced:
     ask, placed = one.ask, one.placed
     return OrderPlaced(
-        order_id=placed.id,
+        order_id=deal.id,
         client_id=ask.client_id,
+        purchase_id=placed.id if placed.others else None,
         buyer_id=ask.buyer_id,
-        shop_id=_shop_of(one, facts),
+        shop_id=deal.shop_id,
         show_id=ask.show_id,
         currency=placed.currency,
-        total_amount=placed.total_amount,
+        total_amount=deal.total_amount,
         lines=tuple(
             PlacedLine(
                 sku_id=line.sku_id,
@@ -230,7 +284,7 @@ def _news(one: Taken, facts: Facts) -> OrderPlaced:
                 unit_price_amount=line.price_amount,
                 title=facts.shelves[line.sku_id.int].title,
             )
-            for line in ask.lines
+            for line in deal.lines
         ),
         source=ask.source,
         placement=ask.placement,
@@ -241,70 +295,115 @@ def _news(one: Taken, facts: Facts) -> OrderPlaced:
 
 
 async def _insert_orders(tx: Tx, taken: list[Taken], facts: Facts) -> None:
+    rows = [(one, deal) for one in taken for deal in one.deals]
     await tx.run(
         """
         INSERT INTO orders."order" (id, buyer_id, client_id, shop_id, show_id, state, currency, total_amount, source,
-                                    placement, visit_id, digest, placed_at, pay_by, note)
+                                    placement, visit_id, digest, placed_at, pay_by, note, purchase_id,
+                                    discount_amount, subsidy_amount)
         SELECT id, buyer_id, client_id, shop_id, show_id, 'placed', currency, total_amount, source,
-               placement, visit_id, digest, %(now)s, %(pay_by)s, note
+               placement, visit_id, digest, %(now)s, %(pay_by)s, note, purchase_id,
+               coalesce(discount_amount, 0), coalesce(subsidy_amount, 0)
         FROM unnest(%(ids)s::uuid[], %(buyers)s::uuid[], %(clients)s::uuid[], %(shops)s::uuid[], %(shows)s::uuid[],
                     %(currencies)s::text[], %(totals)s::bigint[], %(sources)s::text[], %(placements)s::text[],
-                    %(visits)s::uuid[], %(digests)s::bytea[], %(notes)s::text[])
+                    %(visits)s::uuid[], %(digests)s::bytea[], %(notes)s::text[], %(purchases)s::uuid[],
+                    %(discounts)s::bigint[], %(subsidies)s::bigint[])
           AS taken (id, buyer_id, client_id, shop_id, show_id, currency, total_amount, source, placement, visit_id,
-                    digest, note)
+                    digest, note, purchase_id, discount_amount, subsidy_amount)
         """,
-        ids=[one.placed.id for one in taken],
-        buyers=[one.ask.buyer_id for one in taken],
-        clients=[one.ask.client_id for one in taken],
-        shops=[_shop_of(one, facts) for one in taken],
-        shows=[one.ask.show_id for one in taken],
-        currencies=[one.placed.currency for one in taken],
-        totals=[one.placed.total_amount for one in taken],
-        sources=[one.ask.source for one in taken],
-        placements=[one.ask.placement for one in taken],
-        visits=[one.ask.visit_id for one in taken],
-        digests=[one.digest for one in taken],
-        notes=[one.ask.note for one in taken],
+        ids=[deal.id for _, deal in rows],
+        buyers=[one.ask.buyer_id for one, _ in rows],
+        clients=[one.ask.client_id if deal.id == one.placed.id else deal.id for one, deal in rows],
+        shops=[deal.shop_id for _, deal in rows],
+        shows=[one.ask.show_id for one, _ in rows],
+        currencies=[one.placed.currency for one, _ in rows],
+        totals=[deal.total_amount for _, deal in rows],
+        sources=[one.ask.source for one, _ in rows],
+        placements=[one.ask.placement for one, _ in rows],
+        visits=[one.ask.visit_id for one, _ in rows],
+        digests=[one.digest for one, _ in rows],
+        notes=[dict(one.ask.notes).get(deal.shop_id, one.ask.note) for one, deal in rows],
+        purchases=_or_none([one.placed.id if one.placed.others else None for one, _ in rows]),
+        discounts=_or_none([sum(deal.discounts) for _, deal in rows]),
+        subsidies=_or_none([sum(deal.subsidies) for _, deal in rows]),
         now=facts.now,
         pay_by=facts.pay_by,
     )
 
 
+class _Row(NamedTuple):
+    """A line as it is written."""
+
+    deal: Deal
+    no: int
+    line: AskLine
+    shelf: catalog.Shelf
+    quote: live.Quote | None
+    discount: int
+    subsidy: int
+
+    @property
+    def tax_amount(self) -> int:
+        bps = self.shelf.tax_bps
+        return tax_in(self.line.price_amount * self.line.quantity - self.discount, bps=bps) if bps else 0
+
+
 async def _insert_lines(tx: Tx, taken: list[Taken], facts: Facts) -> None:
     rows = [
-        (one.placed.id, no, line, facts.shelves[line.sku_id.int], _quote_of(line, facts))
+        _Row(
+            deal,
+            no,
+            line,
+            facts.shelves[line.sku_id.int],
+            _quote_of(line, facts),
+            deal.discounts[no - 1] if deal.discounts else 0,
+            deal.subsidies[no - 1] if deal.subsidies else 0,
+        )
         for one in taken
-        for no, line in enumerate(one.ask.lines, start=1)
+        for deal in one.deals
+        for no, line in enumerate(deal.lines, start=1)
     ]
     await tx.run(
         """
         INSERT INTO orders.line (order_id, no, sku_id, product_id, cart_item_id, quantity, unit_price_amount, title,
-                                 options, wave_id, promise_id)
+                                 options, wave_id, promise_id, discount_amount, subsidy_amount, tax_bps, tax_amount,
+                                 pledge_id, batch_id, team_id)
         SELECT order_id, no, sku_id, product_id, cart_item_id, quantity, unit_price_amount, title, options::jsonb,
-               wave_id, promise_id
+               wave_id, promise_id, coalesce(discount_amount, 0), coalesce(subsidy_amount, 0), coalesce(tax_bps, 0),
+               coalesce(tax_amount, 0), pledge_id, batch_id, team_id
         FROM unnest(%(orders)s::uuid[], %(numbers)s::smallint[], %(skus)s::uuid[], %(products)s::uuid[],
                     %(items)s::uuid[], %(quantities)s::integer[], %(prices)s::bigint[], %(titles)s::text[],
-                    %(options)s::text[], %(waves)s::uuid[], %(promises)s::uuid[])
+                    %(options)s::text[], %(waves)s::uuid[], %(promises)s::uuid[], %(discounts)s::bigint[],
+                    %(subsidies)s::bigint[], %(rates)s::integer[], %(taxes)s::bigint[], %(pledges)s::uuid[],
+                    %(batches)s::uuid[], %(teams)s::uuid[])
           AS taken (order_id, no, sku_id, product_id, cart_item_id, quantity, unit_price_amount, title, options,
-                    wave_id, promise_id)
+                    wave_id, promise_id, discount_amount, subsidy_amount, tax_bps, tax_amount, pledge_id, batch_id,
+                    team_id)
         """,
-        orders=[row[0] for row in rows],
-        numbers=[row[1] for row in rows],
-        skus=[row[3].sku_id for row in rows],
-        products=[row[3].product_id for row in rows],
-        items=[row[2].cart_item_id for row in rows],
-        quantities=[row[2].quantity for row in rows],
-        prices=[row[2].price_amount for row in rows],
-        titles=[row[3].title for row in rows],
-        options=[row[3].options for row in rows],
-        waves=_or_none([row[4] and row[4].wave_id for row in rows]),
-        promises=_or_none([row[4] and row[4].promise_id for row in rows]),
+        orders=[row.deal.id for row in rows],
+        numbers=[row.no for row in rows],
+        skus=[row.shelf.sku_id for row in rows],
+        products=[row.shelf.product_id for row in rows],
+        items=[row.line.cart_item_id for row in rows],
+        quantities=[row.line.quantity for row in rows],
+        prices=[row.line.price_amount for row in rows],
+        titles=[row.shelf.title for row in rows],
+        options=[row.shelf.options for row in rows],
+        waves=_or_none([row.quote and row.quote.wave_id for row in rows]),
+        promises=_or_none([row.quote and row.quote.promise_id for row in rows]),
+        discounts=_or_none([row.discount for row in rows]),
+        subsidies=_or_none([row.subsidy for row in rows]),
+        rates=_or_none([row.shelf.tax_bps for row in rows]),
+        taxes=_or_none([row.tax_amount for row in rows]),
+        pledges=_or_none([row.shelf.pledge_id for row in rows]),
+        batches=_or_none([row.shelf.batch_id for row in rows]),
+        teams=_or_none([row.line.team_id for row in rows]),
     )
 
 
-def _or_none(ids: list[UUID | None]) -> list[UUID | None]:
-    """Nothing at all where all are missing: `unnest` pads a shorter array with nulls."""
-    return ids if any(ids) else []
+def _or_none(values: list[T]) -> list[T]:
+    """Nothing at all where all are missing or zero: `unnest` pads a shorter array with nulls, and sending costs."""
+    return values if any(values) else []
 
 
 def _quote_of(line: AskLine, facts: Facts) -> live.Quote | None:

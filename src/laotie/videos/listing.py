@@ -392,6 +392,6 @@ def _product(product: Product) -> VideoProduct:
         title=product.title,
         image=catalog.picture_of(product.id, product.images),
         price=Money(shown.price_amount, shown.currency),
-        list_price=None if shown.list_price_amount is None else Money(shown.list_price_amount, shown.currency),
+        list_price=shown.crossed_price,
         available=sum(sku.available for sku in active),
     )

@@ -1,0 +1,311 @@
+"""Giving paid orders back, whole or a part at a time: money, the platform's part of it, and stock.
+
+Each part of a line is worth its share of what was paid for the line, cumulatively: after `k` of `n` pieces, the whole
+share of `k` pieces has been given back, so the parts of a line always add up to what was paid for it. What the platform
+added by its coupons it takes back in the same proportion. Locks: orders, then (team), then SKUs.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from laotie import catalog, ledger, offers, payments
+from laotie.base.db import Tx
+from laotie.base.ids import OrderId, SkuId, TransferId, new_id
+from laotie.base.money import Money
+from laotie.base.refusals import IdReused, NotFound
+from laotie.events.orders import OrderRefundAsked
+from laotie.orders import feed
+from laotie.orders.changes import Held, hold_many
+from laotie.orders.model import NothingPaid, OrderState, RefundExceeds
+
+_PAID_STATES = (OrderState.paid, OrderState.shipped, OrderState.completed)
+
+
+class Back(msgspec.Struct, frozen=True):
+    """So many pieces of a line, and so much money for them (minor units). No pieces: money alone."""
+
+    no: int
+    quantity: int
+    amount: int
+
+
+class GivenBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What was given back of an order, at once. `amount` contains `shipping_amount`; `subsidy_amount` is apart."""
+
+    id: UUID
+    order_id: OrderId
+    amount: int
+    shipping_amount: int
+    subsidy_amount: int
+    reason: str
+    lines: list[Back]
+    given_at: datetime
+
+
+class Refundable(Protocol):
+    """A line, as far as its refunds are concerned."""
+
+    @property
+    def quantity(self) -> int: ...
+    @property
+    def unit_price_amount(self) -> int: ...
+    @property
+    def discount_amount(self) -> int: ...
+    @property
+    def refunded_quantity(self) -> int: ...
+    @property
+    def refunded_amount(self) -> int: ...
+
+
+class _Row(msgspec.Struct, frozen=True):
+    no: int
+    sku_id: SkuId
+    quantity: int
+    unit_price_amount: int
+    discount_amount: int
+    subsidy_amount: int
+    refunded_quantity: int
+    refunded_amount: int
+    restocked_quantity: int
+    shipped_quantity: int
+
+    @property
+    def paid_amount(self) -> int:
+        return self.quantity * self.unit_price_amount - self.discount_amount
+
+    def subsidy_taken(self, quantity: int, amount: int) -> int:
+        """How much of the platform's part has gone back once so much of the line has."""
+        if self.paid_amount:
+            return self.subsidy_amount * amount // self.paid_amount
+        return self.subsidy_amount * quantity // self.quantity
+
+
+def refundable(line: Refundable, quantity: int) -> int:
+    """What that many more pieces of a line are worth, in minor units; exact over any sequence of parts."""
+    assert 0 <= quantity <= line.quantity - line.refunded_quantity
+    paid = line.quantity * line.unit_price_amount - line.discount_amount
+    share = paid * (line.refunded_quantity + quantity) // line.quantity
+    return max(0, share - line.refunded_amount)
+
+
+async def give_back(
+    tx: Tx,
+    order_id: OrderId,
+    *,
+    refund_id: UUID,
+    lines: Sequence[Back],
+    shipping_amount: int = 0,
+    reason: str,
+    restock: Sequence[tuple[int, int]] = (),
+) -> GivenBack:
+    """Give part of a paid order back: ask the provider for the money, put `restock` pieces (line, pieces) on the shelf.
+
+    The same `refund_id` again changes nothing. Refuses `NothingPaid` and `RefundExceeds`; then nothing has happened.
+    Tells `OrderRefundAsked` at once, and `OrderRefunded` when the provider has paid. An order of which nothing is left
+    becomes `refunded`.
+    """
+    order = (await hold_many(tx, [order_id])).get(order_id)
+    if order is None:
+        raise NotFound()
+    before = await _find(tx, refund_id)
+    if before is not None:
+        if (before.order_id, before.lines, before.shipping_amount) != (order_id, list(lines), shipping_amount):
+            raise IdReused()
+        return before
+    if order.state not in _PAID_STATES:
+        raise NothingPaid(state=order.state)
+    assert len({back.no for back in lines}) == len(lines), "each line is named once"
+    assert all(back.quantity >= 0 and back.amount >= 0 for back in lines)
+    amount = shipping_amount + sum(back.amount for back in lines)
+    rows = await _read_lines(tx, order)
+    subsidy = await _write_lines(tx, order, rows, lines, dict(restock))
+    whole = await _write_order(tx, order, amount, shipping_amount)
+    if whole:
+        await offers.give_up_seat(tx, order_id)
+    given = GivenBack(
+        id=refund_id,
+        order_id=order_id,
+        amount=amount,
+        shipping_amount=shipping_amount,
+        subsidy_amount=subsidy,
+        reason=reason,
+        lines=list(lines),
+        given_at=tx.now,
+    )
+    await _record(tx, given)
+    if amount:
+        assert order.payment_id is not None
+        await payments.refund(
+            tx,
+            refund_id=payments.RefundId(refund_id),
+            payment_id=order.payment_id,
+            amount=amount,
+            reason=reason,
+            order_id=order_id,
+        )
+    if subsidy:
+        await _take_subsidy_back(tx, order, subsidy)
+    tx.tell(
+        OrderRefundAsked(
+            order_id=order.id,
+            refund_id=refund_id,
+            buyer_id=order.buyer_id,
+            shop_id=order.shop_id,
+            show_id=order.show_id,
+            currency=order.currency,
+            amount=amount,
+            reason=reason,
+            whole=whole,
+            asked_at=tx.now,
+        )
+    )
+    if restock:
+        await catalog.return_many(tx, [(rows[no].sku_id, pieces, order.id, None) for no, pieces in sorted(restock)])
+    if whole and order.discount_amount and not any(row.shipped_quantity for row in rows.values()):
+        await offers.give_back_many(tx, [order.id])
+    return given
+
+
+async def list_given_back(tx: Tx, order_id: OrderId) -> list[GivenBack]:
+    """Everything that was given back of an order, oldest first."""
+    return await tx.all(
+        GivenBack,
+        """
+        SELECT id, order_id, amount, shipping_amount, subsidy_amount, reason, lines, given_at
+        FROM orders.given_back WHERE order_id = %(order_id)s ORDER BY given_at, id
+        """,
+        order_id=order_id,
+    )
+
+
+async def _find(tx: Tx, refund_id: UUID) -> GivenBack | None:
+    return await tx.maybe(
+        GivenBack,
+        """
+        SELECT id, order_id, amount, shipping_amount, subsidy_amount, reason, lines, given_at
+        FROM orders.given_back WHERE id = %(id)s
+        """,
+        id=refund_id,
+    )
+
+
+async def _record(tx: Tx, given: GivenBack) -> None:
+    await tx.run(
+        """
+        INSERT INTO orders.given_back (id, order_id, amount, shipping_amount, subsidy_amount, reason, lines, given_at)
+        VALUES (%(id)s, %(order_id)s, %(amount)s, %(shipping_amount)s, %(subsidy_amount)s, %(reason)s, %(lines)s,
+                %(given_at)s)
+        """,
+        id=given.id,
+        order_id=given.order_id,
+        amount=given.amount,
+        shipping_amount=given.shipping_amount,
+        subsidy_amount=given.subsidy_amount,
+        reason=given.reason,
+        lines=Jsonb(given.lines),
+        given_at=given.given_at,
+    )
+
+
+async def _read_lines(tx: Tx, order: Held) -> dict[int, _Row]:
+    rows = await tx.all(
+        _Row,
+        """
+        SELECT no, sku_id, quantity, unit_price_amount, discount_amount, subsidy_amount, refunded_quantity,
+               refunded_amount, restocked_quantity, shipped_quantity
+        FROM orders.line WHERE order_id = %(order_id)s
+        """,
+        order_id=order.id,
+    )
+    return {row.no: row for row in rows}
+
+
+async def _write_lines(
+    tx: Tx, order: Held, rows: dict[int, _Row], lines: Sequence[Back], restock: dict[int, int]
+) -> int:
+    """Raise what was given back of each line; returns the platform's part that goes with it."""
+    subsidy = 0
+    for back in lines:
+        row = rows.get(back.no)
+        if row is None:
+            raise NotFound()
+        quantity, amount = row.refunded_quantity + back.quantity, row.refunded_amount + back.amount
+        if quantity > row.quantity or amount > row.paid_amount:
+            left = Money(row.paid_amount - row.refunded_amount, order.currency)
+            raise RefundExceeds(order_id=order.id, left=left)
+        subsidy += row.subsidy_taken(quantity, amount) - row.subsidy_taken(row.refunded_quantity, row.refunded_amount)
+    assert all(
+        no in rows and 0 < pieces <= rows[no].quantity - rows[no].restocked_quantity for no, pieces in restock.items()
+    ), "no more pieces come back than were sold"
+    touched = sorted({back.no for back in lines} | restock.keys())
+    by_no = {back.no: back for back in lines}
+    await tx.run(
+        """
+        UPDATE orders.line SET refunded_quantity = refunded_quantity + back.quantity,
+            refunded_amount = refunded_amount + back.amount,
+            restocked_quantity = restocked_quantity + back.restocked
+        FROM unnest(%(numbers)s::smallint[], %(quantities)s::integer[], %(amounts)s::bigint[], %(restocked)s::integer[])
+          AS back (no, quantity, amount, restocked)
+        WHERE line.order_id = %(order_id)s AND line.no = back.no
+        """,
+        order_id=order.id,
+        numbers=touched,
+        quantities=[by_no[no].quantity if no in by_no else 0 for no in touched],
+        amounts=[by_no[no].amount if no in by_no else 0 for no in touched],
+        restocked=[restock.get(no, 0) for no in touched],
+    )
+    return subsidy
+
+
+async def _write_order(tx: Tx, order: Held, amount: int, shipping_amount: int) -> bool:
+    """Raise what was given back of the order; says whether nothing of it is left."""
+    left = await tx.maybe(
+        int,
+        """
+        UPDATE orders."order" SET refunded_amount = refunded_amount + %(amount)s,
+            refunded_shipping_amount = refunded_shipping_amount + %(shipping_amount)s
+        WHERE id = %(id)s AND refunded_amount + reversed_amount + %(amount)s <= total_amount
+          AND refunded_shipping_amount + %(shipping_amount)s <= shipping_amount
+        RETURNING total_amount - refunded_amount - reversed_amount
+        """,
+        id=order.id,
+        amount=amount,
+        shipping_amount=shipping_amount,
+    )
+    if left is None:
+        rest = await tx.one(
+            int,
+            'SELECT total_amount - refunded_amount - reversed_amount FROM orders."order" WHERE id = %(id)s',
+            id=order.id,
+        )
+        raise RefundExceeds(order_id=order.id, left=Money(rest, order.currency))
+    if left:
+        return False
+    await tx.run(
+        """UPDATE orders."order" SET state = 'refunded', ended_at = %(now)s WHERE id = %(id)s""",
+        id=order.id,
+        now=tx.now,
+    )
+    await feed.move_many(tx, [(order.shop_id, order.id)], before=order.state, now=OrderState.refunded)
+    return True
+
+
+async def _take_subsidy_back(tx: Tx, order: Held, amount: int) -> None:
+    await ledger.transfer_many(
+        tx,
+        [
+            ledger.Transfer(
+                TransferId(new_id()),
+                debit=ledger.Account(ledger.AccountKind.shop_held, order.currency, order.shop_id),
+                credit=ledger.Account(ledger.AccountKind.subsidy, order.currency),
+                amount=amount,
+                reason="subsidy-back",
+                subject_id=order.purchase_id,
+            )
+        ],
+    )
