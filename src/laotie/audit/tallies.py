@@ -12,14 +12,16 @@ from uuid import UUID
 
 import msgspec
 
-from laotie import catalog, fun, ledger, orders, payments
+from laotie import aftersales, catalog, fun, ledger, offers, orders, payments, trust
 from laotie.base.db import Database, Tx
 from laotie.base.ids import OrderId
 from laotie.base.outbox import list_waiting, measure_backlog
-from laotie.events.payments import PaymentCaptured, PaymentRefunded
+from laotie.events.payments import PaymentCaptured, PaymentRefunded, PaymentRestored, PaymentReversed
 
 FINDINGS_MAX = 200
+MONEY_NEWS = (PaymentCaptured, PaymentRefunded, PaymentReversed, PaymentRestored)
 WAITING_MAX = 1_000_000
+ORDERS_READ_MAX = 500
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +78,20 @@ LEDGER = _Side("ledger", ledger.sum_facts, ledger.list_facts)
 ORDERS = _Side("orders", orders.sum_facts, orders.list_facts)
 PAYMENTS = _Side("payments", payments.sum_facts, payments.list_facts)
 
+async def _sum_sold_for(tx: Tx, topic: str) -> dict[int, int]:
+    """What orders and after-sales cases say of the stock, together: sums of hashes add up."""
+    ours, theirs = await orders.sum_facts(tx, topic), await aftersales.sum_facts(tx, topic)
+    return {bucket: ours.get(bucket, 0) + theirs.get(bucket, 0) for bucket in ours.keys() | theirs.keys()}
+
+
+async def _list_sold_for(tx: Tx, topic: str, bucket: int) -> set[tuple[OrderId, str]]:
+    return await orders.list_facts(tx, topic, bucket) | await aftersales.list_facts(tx, topic, bucket)
+
+
+BUYERS = _Side("orders and cases", _sum_sold_for, _list_sold_for)
+
 AGREEMENTS: tuple[tuple[str, str, _Side, _Side], ...] = (
-    ("orders: each order's pieces are reserved, released or sold as its state says", "stock", ORDERS, CATALOG),
+    ("orders: each order's pieces are reserved, released or sold as its state says", "stock", BUYERS, CATALOG),
     ("orders: each order's hold is pending, posted or voided as its state says", "hold", ORDERS, LEDGER),
     ("orders: what is kept of payments is the total of the paid order, and nothing else", "kept", ORDERS, PAYMENTS),
     ("ledger: money at the provider is what payments captured less what they gave back", "money", PAYMENTS, LEDGER),
@@ -110,15 +124,23 @@ async def check_books(tx: Tx) -> Report:
         ]
         tallied.append(Tally(name=name, checked=order_count, found=len(differing)))
     tallied += await _check_fun(tx, findings)
+    tallied += await _check_offers(tx, findings)
+    tallied.append(await _check_trust(tx, findings))
+    tallied += await _check_cases(tx, findings)
     tallied.append(await _check_news(tx, findings))
     return Report(checked_at=tx.now, in_flight=len(in_flight), tallies=tallied, findings=findings[:FINDINGS_MAX])
+
+
+async def compare_money(tx: Tx) -> list[tuple[OrderId, str, str]]:
+    """The orders of whose money payments and ledger say different things, but for what is on its way between them."""
+    return await _compare(tx, "money", PAYMENTS, LEDGER, await _find_in_flight(tx))
 
 
 async def _find_in_flight(tx: Tx) -> set[OrderId]:
     """Orders whose payment or refund is told but not yet worked into the order: in the outbox, or on the agenda."""
     waiting = await list_waiting(tx, limit=WAITING_MAX)
-    told = {one.event.order_id for one in waiting if isinstance(one.event, PaymentCaptured | PaymentRefunded)}
-    return told | await orders.find_in_flight(tx)
+    told = {one.event.order_id for one in waiting if isinstance(one.event, MONEY_NEWS)}
+    return await orders.find_in_flight(tx, told)
 
 
 async def _check_stock(tx: Tx, findings: list[Finding]) -> list[Tally]:
@@ -225,21 +247,90 @@ async def _check_fun(tx: Tx, findings: list[Finding]) -> list[Tally]:
     ]
 
 
+async def _check_offers(tx: Tx, findings: list[Finding]) -> list[Tally]:
+    """Coupons are claimed, spent and paid for as written, and what they took off is what the orders were lowered by."""
+    tally = await offers.tally(tx)
+    name = "offers: claims, uses and budget of each coupon are the sums of what was done with it; no claim is spent twice"
+    wrong = {
+        "claims_off": tally.claims_off,
+        "uses_off": tally.uses_off,
+        "spent_off": tally.spent_off,
+        "spent_twice": tally.spent_twice,
+    }
+    counted = _count_wrong(name, tally.coupons, wrong, findings)
+    taken, given = await orders.sum_discounts(tx), await offers.sum_applied(tx)
+    both = "offers: what coupons took off, and the platform's part of it, is on the orders"
+    differences = zip(("orders", "amount", "subsidy"), taken, given, strict=True)
+    return [counted, _count_wrong(both, taken[0], {key: one - other for key, one, other in differences}, findings)]
+
+
 async def _check_wallets(tx: Tx, escrows: dict[ledger.Account, int], findings: list[Finding]) -> Tally:
-    name = "ledger: wallets and escrows together hold what was paid into wallets, and no wallet is below zero"
+    name = "ledger: wallets, escrows and deposits together hold what was paid into wallets, and no wallet is below zero"
+    deposits = await ledger.list_balances(tx, ledger.AccountKind.deposit)
     wallets = await ledger.list_balances(tx, ledger.AccountKind.wallet)
     expected = await payments.sum_topups(tx)
+    for currency, amount in (await aftersales.sum_freight(tx)).items():
+        expected[currency] = expected.get(currency, 0) + amount
     for one in await list_waiting(tx, limit=WAITING_MAX):
         if isinstance(one.event, PaymentCaptured) and one.event.purpose == payments.Purpose.topup:
             expected[one.event.currency] = expected.get(one.event.currency, 0) - one.event.amount
     found: dict[str, int] = {}
-    for account, amount in [*wallets.items(), *escrows.items()]:
+    for account, amount in [*wallets.items(), *escrows.items(), *deposits.items()]:
         found[account.currency] = found.get(account.currency, 0) + amount
     wrong = {
         **{f"in {key}": found.get(key, 0) - expected.get(key, 0) for key in found.keys() | expected.keys()},
         **{f"wallet {account.owner_id}": amount for account, amount in wallets.items() if amount < 0},
     }
     return _count_wrong(name, len(wallets), wrong, findings)
+
+
+async def _check_trust(tx: Tx, findings: list[Finding]) -> Tally:
+    """Deposits hold what was put in, less payouts, less what was taken back; payouts are within their caps."""
+    name = "trust: each deposit is what was put in less payouts less what was taken back; payouts are within their caps"
+    tally = await trust.tally(tx)
+    accounts = await ledger.list_balances(tx, ledger.AccountKind.deposit)
+    held = {account.owner_id: amount for account, amount in accounts.items()}
+    wrong = {
+        **{
+            f"deposit of {key}": held.get(key, 0) - tally.held.get(key, 0)
+            for key in held.keys() | tally.held.keys()
+            if key is not None
+        },
+        **{f"sums of {key}": 1 for key in tally.sums_off},
+        **{f"month of {key}": 1 for key in tally.months_off},
+        **{f"cap of {key}": 1 for key in tally.caps_off},
+    }
+    return _count_wrong(name, tally.deposits + tally.payouts, wrong, findings)
+
+
+async def _check_cases(tx: Tx, findings: list[Finding]) -> list[Tally]:
+    """No piece is claimed twice or after it was given back, no case gave more than its order did, terms have acted."""
+    tally = await aftersales.tally(tx)
+    name = "after-sales: open cases claim pieces that are left, closed ones gave what their orders gave"
+    order_ids = sorted({one.order_id for one in tally.claimed} | tally.given.keys())
+    off: dict[str, tuple[int, int]] = {}
+    for start in range(0, len(order_ids), ORDERS_READ_MAX):
+        found = await orders.find_orders(tx, order_ids[start : start + ORDERS_READ_MAX])
+        left = {(order.id, line.no): line.quantity - line.refunded_quantity for order in found.values() for line in order.lines}
+        for one in tally.claimed:
+            if one.order_id in found and one.pieces > left[one.order_id, one.no]:
+                off[f"{one.order_id} {one.no}"] = (left[one.order_id, one.no], one.pieces)
+        for order_id, order in found.items():
+            if tally.given.get(order_id, 0) > order.refunded_amount:
+                off[str(order_id)] = (order.refunded_amount, tally.given[order_id])
+    findings += [
+        Finding(tally=name, subject=subject, expected=f"at most {most}", found=str(there))
+        for subject, (most, there) in sorted(off.items())
+    ]
+    wrong = {
+        **{f"term of {one}": 1 for one in tally.overdue},
+        **{f"log of {one}": 1 for one in tally.log_off},
+    }
+    checks = "after-sales: each case stands where its log says, and nothing is overdue"
+    return [
+        Tally(name=name, checked=len(order_ids), found=len(off), facts={"open": tally.open}),
+        _count_wrong(checks, tally.cases, wrong, findings),
+    ]
 
 
 async def _check_news(tx: Tx, findings: list[Finding]) -> Tally:
