@@ -26,6 +26,7 @@ class Ask(msgspec.Struct):
     quantity: int = 1
     order_id: str | None = None
     refused: str | None = None
+    claim_id: str | None = None
 
 
 class Shopper(WSListener):
@@ -58,7 +59,7 @@ class Shopper(WSListener):
         if self.transport is None or self.done.done():
             return
         for ask in self._asks.values():
-            self.transport.send(WSMsgType.TEXT, self._sale.buy_frame(ask.client_id, quantity=ask.quantity))
+            self.transport.send(WSMsgType.TEXT, self._sale.buy_frame(ask.client_id, quantity=ask.quantity, claim_id=ask.claim_id))
 
     def _hear(self, ask: Ask, answer: dict[str, object]) -> None:
         if answer["t"] == "order":

@@ -26,10 +26,13 @@ async def open_hot_sale(url: str, *, stock: int = STOCK, limit: int | None = 10_
         await db.close()
 
 
-async def storm_until_killed(server: ServerUnderTest, sale: HotSale, asks: list[Ask], kill: "Kill") -> list[Shopper]:
+async def storm_until_killed(
+    server: ServerUnderTest, sale: HotSale, asks: list[Ask], kill: "Kill", *, wanted: int | None = None
+) -> list[Shopper]:
+    """Strike once so many orders have been answered (some number in the middle, if it is not said)."""
     storm = asyncio.ensure_future(send_all([server], sale, asks, wait_s=60))
-    chance = random.Random(kill.number)
-    wanted = chance.randrange(1, ASKS * 2 // 3)
+    if wanted is None:
+        wanted = random.Random(kill.number).randrange(1, ASKS * 2 // 3)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and not storm.done():
         if sum(1 for ask in asks if ask.order_id is not None) >= wanted:

@@ -6,9 +6,11 @@ in; everybody else must be refused in the rule's own way, before anything happen
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from films import picture
 from laotie import live, messages, uploads
 from laotie.base.db import Database
 from laotie.base.ids import ShowId, ViewerId, new_id
@@ -19,6 +21,8 @@ from laotie.web.middleware import Door
 from people import PASSWORD, Browser, People
 from tapes import film, keep
 from world import ADDRESS, PRICE, World, made, make_world, place_order
+
+BYTES = {"content-type": "application/octet-stream"}
 
 Make = Callable[[World], Awaitable[Any]]
 
@@ -46,6 +50,9 @@ SIGNED_IN = rule(rest="ok", anonymous="unknown", guest="unknown", token="forbidd
 MINE = rule(rest="absent", anonymous="unknown", guest="unknown", viewer="ok", token="forbidden")
 NOTICED = rule(rest="absent", anonymous="unknown", token="unknown", viewer="ok")
 OPERATOR = rule(rest="forbidden", anonymous="unknown", guest="unknown", operator="ok")
+OPERATOR_SEES_NONE = rule(rest="forbidden", anonymous="unknown", guest="unknown", operator="absent")
+"""Operators only, and there is none of that id; it is tested where there is one in tests/payments."""
+NOBODY_S = rule(rest="absent", anonymous="unknown", guest="unknown", token="forbidden")
 SEAT = rule(
     rest="absent", anonymous="unknown", guest="unknown", staff="ok", staff_without="forbidden", token="forbidden"
 )
@@ -54,6 +61,11 @@ KEEPERS = rule(rest="absent", anonymous="unknown", guest="unknown", staff="ok", 
 """Who keeps order in a room: its own people and operators (and moderators, tested in tests/live)."""
 COMMENTER = rule(rest="absent", anonymous="unknown", guest="unknown", viewer="ok", staff="ok", operator="ok")
 """Who said it, and who keeps order under the shop's videos."""
+SIDES = rule(
+    rest="absent", anonymous="unknown", guest="unknown", viewer="ok", staff="ok", operator="ok",
+    staff_without="forbidden", token="forbidden",
+)  # fmt: skip
+"""The sides of an after-sales case: its buyer, its shop's staff, operators."""
 OWN_ROOM = rule(rest="absent", anonymous="unknown", guest="unknown", streamer="ok", token="forbidden")
 
 
@@ -184,6 +196,22 @@ async def _new_seat(world: World) -> Any:
     return {"handle": (await gone.get("/api/me")).json()["account"]["handle"], "scopes": ["staff"]}
 
 
+async def _no_dispute(world: World) -> dict[str, str]:
+    return {"dispute_id": str(new_id())}
+
+
+async def _no_statement(world: World) -> dict[str, str]:
+    return {"statement_id": str(new_id())}
+
+
+async def _no_refund(world: World) -> dict[str, str]:
+    return {"refund_id": str(new_id())}
+
+
+async def _a_day(world: World) -> dict[str, str]:
+    return {"day": "2026-11-22"}
+
+
 async def _sandbox_payment(world: World) -> dict[str, str]:
     order = await place_order(world)
     pay = {"id": str(new_id()), "method": "sandbox"}
@@ -198,8 +226,54 @@ async def _notice(world: World) -> dict[str, str]:
     return {"notice_id": (await viewer.get("/api/me/notices")).json()["items"][0]["id"]}
 
 
+async def _new_coupon(_world: World) -> Any:
+    return {
+        "id": str(new_id()),
+        "title": "立减",
+        "kind": "fixed",
+        "currency": "CNY",
+        "off_amount": 1,
+        "quantity": 100,
+        "per_person": 100,
+        "budget_amount": 100,
+        "starts_at": "2020-01-01T00:00:00Z",
+        "ends_at": "2020-12-01T00:00:00Z",
+    }
+
+
+async def _coupon(world: World) -> dict[str, str]:
+    """A coupon of the shop, to be had now."""
+    now = datetime.now(UTC)
+    term = {"starts_at": now.isoformat(), "ends_at": (now + timedelta(days=1)).isoformat()}
+    coupon = await _new_coupon(world) | term
+    await made(world["owner"].post(f"/api/shops/{world.shop}/coupons", json=coupon))
+    return {"coupon_id": coupon["id"]}
+
+
 async def _no_device(_world: World) -> dict[str, str]:
     return {"device_id": str(new_id())}
+
+
+async def _parcel(world: World) -> dict[str, str]:
+    """A parcel of the viewer's order, without the payment that it takes."""
+    parcel_id = new_id()
+    async with world.people.db.tx() as tx:
+        await tx.run(
+            """
+            INSERT INTO orders.parcel (id, order_id, shop_id, carrier, number, state, digest, made_at)
+            VALUES (%(id)s, %(order)s, %(shop)s, 'other', %(number)s, 'registered', '', now())
+            """,
+            id=parcel_id,
+            order=UUID(world.order),
+            shop=UUID(world.shop),
+            number=parcel_id.hex.upper(),
+        )
+        await tx.run("DELETE FROM orders.parcel WHERE number = 'ANOTHER-1'")
+    return {"parcel_id": str(parcel_id)}
+
+
+async def _carrier_name(_world: World) -> dict[str, str]:
+    return {"name": "sf"}
 
 
 SUBSCRIPTION = {
@@ -317,6 +391,82 @@ async def _comment(world: World) -> dict[str, str]:
     return {"comment_id": comment}
 
 
+BRAND_SIDE = rule(rest="absent", anonymous="unknown", guest="unknown", viewer="ok", operator="ok", token="forbidden")
+"""The brand's owner (the viewer here), and operators."""
+TERMS = {"starts_at": "2026-01-01T00:00:00Z", "ends_at": "2035-01-01T00:00:00Z"}
+TRADEMARK = {"office": "CNIPA", "class_no": 29, "name": "…", "ends_at": "2036-01-01T00:00:00Z"}
+
+
+async def _brand(world: World) -> dict[str, str]:
+    """A verified brand of the viewer's, made once, with its trademark."""
+    viewer = world["viewer"]
+    if not (mine := (await made(viewer.get("/api/brands/mine")))["items"]):
+        number = new_id().hex[-12:]
+        draft = {"id": str(new_id()), "name_zh": f"品牌{number}"}
+        trademark = TRADEMARK | {"id": str(new_id()), "number": number}
+        brand = await made(viewer.post("/api/brands", json=draft | {"trademarks": [trademark]}))
+        mine = [await made(world["operator"].post(f"/api/brands/{brand['id']}/decision", json={"verified": True}))]
+    return {"brand_id": mine[0]["id"], "trademark_id": mine[0]["trademarks"][0]["id"], "product_id": world.product}
+
+
+async def _asked_brand(world: World) -> Any:
+    return {"id": str(new_id()), "brand_id": (await _brand(world))["brand_id"], **TERMS}
+
+
+async def _new_trademark(_world: World) -> Any:
+    return TRADEMARK | {"id": str(new_id()), "number": new_id().hex[-12:]}
+
+
+async def _authorisation(world: World) -> dict[str, str]:
+    brand = (await _brand(world))["brand_id"]
+    granted = {"id": str(new_id()), "shop_id": world.shop, **TERMS}
+    await made(world["viewer"].post(f"/api/brands/{brand}/authorisations", json=granted))
+    return {"authorisation_id": granted["id"]}
+
+
+async def _asking(world: World) -> dict[str, str]:
+    asked = await _asked_brand(world)
+    await made(world["owner"].post(f"/api/shops/{world.shop}/authorisations", json=asked))
+    return {"authorisation_id": asked["id"]}
+
+
+async def _contest(world: World) -> Any:
+    return {"brand_id": (await _brand(world))["brand_id"], "statement": "…"}
+
+
+async def _contested(world: World) -> dict[str, str]:
+    await made(world["owner"].post(f"/api/products/{world.product}/brand-contests", json=await _contest(world)))
+    return await _brand(world)
+
+
+async def _batch(world: World) -> dict[str, str]:
+    batch = BATCH | {"id": str(new_id()), "code": new_id().hex[-12:]}
+    await made(world["owner"].post(f"/api/products/{world.product}/batches", json=batch))
+    return {"batch_id": batch["id"]}
+
+
+BATCH = {"id": "{new}", "code": "{code}", "made_on": "2026-01-01", "origin": "大连", "quantity": 9}
+
+
+async def _document(world: World) -> dict[str, str]:
+    """A document of the viewer's, which nothing shows; its page is only said to be there."""
+    document = str(new_id())
+    async with world.people.db.tx() as tx:
+        await tx.run(
+            """
+            INSERT INTO uploads.document (id, owner_id, page_count, size_bytes, digest, created_at)
+            VALUES (%(id)s, %(owner)s, 2, 9, '', now())
+            """,
+            id=UUID(document),
+            owner=world["viewer"].account_id,
+        )
+    return {"document_id": document, "number": "3"}
+
+
+async def _new_document(_world: World) -> dict[str, str]:
+    return {"document_id": str(new_id())}
+
+
 TAKING_PART = rule(rest="ok", anonymous="unknown", token="forbidden")
 POLL = {"id": "{new}", "kind": "poll", "title": "…", "duration_s": 3_600, "question": "?", "options": ["a", "b"]}
 
@@ -359,6 +509,107 @@ async def _bargain_of_viewer(world: World) -> dict[str, str]:
     offer = (await _on_air(world, "bargain"))["activity_id"]
     bargain = await made(world["viewer"].post(f"/api/activities/{offer}/bargains", json={"id": str(new_id())}))
     return {"bargain_id": bargain["id"]}
+
+
+async def _complete_order(world: World) -> dict[str, str]:
+    order = await place_order(world)
+    async with world.people.db.tx() as tx:
+        await tx.run(
+            """UPDATE orders."order" SET state = 'completed', completed_at = now() WHERE id = %(id)s""",
+            id=UUID(order["order_id"]),
+        )
+    return order
+
+
+async def _review(world: World) -> dict[str, str]:
+    """A review that the viewer wrote."""
+    order = (await _complete_order(world))["order_id"]
+    said = {"id": str(new_id()), "line_no": 1, "goods": 5, "service": 5, "shipping": 5}
+    await made(world["viewer"].post(f"/api/orders/{order}/reviews", json=said))
+    return {"review_id": said["id"]}
+
+
+async def _claim(_world: World) -> Any:
+    line = {"no": 1, "quantity": 1}
+    return {"id": str(new_id()), "kind": "refund_only", "reason": "damaged", "lines": [line]}
+
+
+async def _case(world: World) -> dict[str, str]:
+    """A case that the viewer opened."""
+    order, claim = (await _complete_order(world))["order_id"], await _claim(world)
+    await made(world["viewer"].post(f"/api/orders/{order}/cases", json=claim))
+    return {"case_id": claim["id"]}
+
+
+async def _acceptances(world: World) -> Any:
+    """Of a case that was called off: the world's orders are complete without ever having been paid."""
+    case = await _case(world)
+    step = {"id": str(new_id()), "act": "call_off"}
+    await made(world["viewer"].post(f"/api/cases/{case['case_id']}/entries", json=step))
+    return {"items": [{"entry_id": str(new_id()), **case}]}
+
+
+async def _exhibit(world: World) -> dict[str, str]:
+    """A picture that goes with a case of the viewer's; made once, for it takes a program."""
+    viewer, exhibit = world["viewer"], str(new_id())
+    for case in (await made(viewer.get("/api/cases")))["items"]:
+        for entry in (await made(viewer.get(f"/api/cases/{case['id']}")))["entries"]:
+            if entry["exhibits"]:
+                return {"exhibit_id": entry["exhibits"][0]["id"]}
+    await made(viewer.put(f"/api/pictures/{exhibit}?purpose=evidence", content=picture(), headers=BYTES))
+    said = {"id": str(new_id()), "act": "say", "exhibits": [exhibit]}
+    await made(viewer.post(f"/api/cases/{(await _case(world))['case_id']}/entries", json=said))
+    return {"exhibit_id": exhibit}
+
+
+PROMISES = [{"kind": "authentic_ninefold"}]
+
+async def _new_group(world: World) -> Any:
+    product = await _spare_product(world)
+    sku = (await made(world["owner"].get(f"/api/products/{product['product_id']}")))["skus"][0]["id"]
+    prices = [{"sku_id": sku, "price": {"amount": 90, "currency": "CNY"}}]
+    ends_at = (world.people.db.clock.now() + timedelta(days=2)).isoformat()
+    return {"id": str(new_id()), **product, "prices": prices, "size": 2, "ends_at": ends_at}
+
+
+async def _group(world: World) -> dict[str, str]:
+    group = await made(world["owner"].post(f"/api/shops/{world.shop}/group-offers", json=await _new_group(world)))
+    return {"offer_id": group["id"]}
+
+
+async def _new_team(world: World) -> Any:
+    return {"id": str(new_id()), **(await _group(world))}
+
+
+async def _team(world: World) -> dict[str, str]:
+    team = await made(world["viewer"].post("/api/teams", json=await _new_team(world)))
+    return {"team_id": team["id"]}
+
+
+async def _template(world: World) -> dict[str, str]:
+    return {"template_id": str(new_id())}
+
+
+async def _made_template(world: World) -> dict[str, str]:
+    template = str(new_id())
+    said = {"name": template, "measure": "pieces", "rules": [{}]}
+    await made(world["owner"].put(f"/api/shops/{world.shop}/shipping-templates/{template}", json=said))
+    return {"template_id": template}
+
+
+async def _invoice(world: World) -> dict[str, str]:
+    invoice_id, order_id = new_id(), (await place_order(world))["order_id"]
+    async with world.people.db.tx() as tx:
+        await tx.run(
+            """
+            INSERT INTO orders.invoice (id, order_id, shop_id, recipient, asked_at)
+            VALUES (%(id)s, %(order_id)s, %(shop_id)s, '{"kind": "person", "title": "王小明"}', now())
+            """,
+            id=invoice_id,
+            order_id=UUID(order_id),
+            shop_id=UUID(world.shop),
+        )
+    return {"invoice_id": str(invoice_id)}
 
 
 TABLE: dict[str, Row] = {
@@ -413,6 +664,11 @@ TABLE: dict[str, Row] = {
     "GET /api/skus/{sku_id}/movements": seat(Scope.catalog),
     "GET /api/shops/{shop_id}/products.csv": seat(Scope.catalog),
     "POST /api/shops/{shop_id}/products.csv": seat(Scope.catalog, csv=True),
+    "GET /api/shops/{shop_id}/shipping-templates": seat(Scope.catalog),
+    "PUT /api/shops/{shop_id}/shipping-templates/{template_id}": seat(
+        Scope.catalog, path=_template, body=body(name="{new}", measure="weight", rules=[{}])
+    ),
+    "DELETE /api/shops/{shop_id}/shipping-templates/{template_id}": seat(Scope.catalog, path=_made_template),
     "GET /media/pictures/{name}": Row(EVERYBODY),
     # live
     "POST /api/rooms/mine": seat(Scope.show, body=body(id="{new}", shop_id="{shop}", title="房间")),
@@ -509,10 +765,43 @@ TABLE: dict[str, Row] = {
     ),
     "GET /api/orders": Row(SIGNED_IN),
     "GET /api/orders/{order_id}": Row(MINE),
+    "GET /api/orders/{order_id}/team": Row(MINE),
+    "GET /api/basket": Row(SIGNED_IN),
+    "PUT /api/basket/lines/{sku_id}": Row(SIGNED_IN, body=body(quantity=2)),
+    "POST /api/basket/removals": Row(SIGNED_IN, body=body(sku_ids=["{sku}"])),
+    "GET /api/products/{product_id}/groups": Row(EVERYBODY),
+    "POST /api/teams": Row(SIGNED_IN, body=_new_team),
+    "GET /api/teams/{team_id}": Row(EVERYBODY, path=_team),
+    # coupons
+    "GET /api/coupons": Row(EVERYBODY),
+    "POST /api/coupons/{coupon_id}/claims": Row(SIGNED_IN, path=_coupon, body=body(id="{new}")),
+    "POST /api/coupons/{coupon_id}/end": seat(Scope.catalog, path=_coupon, body=body()),
+    "GET /api/me/coupons": Row(SIGNED_IN),
+    "GET /api/shops/{shop_id}/coupons": seat(Scope.catalog),
+    "POST /api/shops/{shop_id}/coupons": seat(Scope.catalog, body=_new_coupon),
+    "GET /api/platform/coupons": Row(OPERATOR, token_scope=TokenScope.operator),
+    "POST /api/platform/coupons": Row(OPERATOR, body=_new_coupon, token_scope=TokenScope.operator),
+    "GET /api/orders/{order_id}/coupons": Row(MINE),
+    "GET /api/stacking-rules/current": Row(EVERYBODY),
+    "POST /api/stacking-rules": Row(
+        OPERATOR, body=body(most={"show": 1, "shop": 1, "platform": 1}), token_scope=TokenScope.operator
+    ),
+    "POST /api/quotes": Row(SIGNED_IN, body=body(lines=[{"sku_id": "{sku}", "quantity": 1}])),
+    "GET /api/shops/{shop_id}/group-offers": seat(Scope.catalog),
+    "POST /api/shops/{shop_id}/group-offers": seat(Scope.catalog, body=_new_group),
+    "POST /api/group-offers/{offer_id}/closure": seat(Scope.catalog, path=_group),
     "PUT /api/orders/{order_id}/address": Row(MINE, body=body(address_id="{address}")),
     "POST /api/orders/{order_id}/cancellation": Row(MINE, path=place_order, body=body()),
     "POST /api/orders/{order_id}/payments": Row(MINE, path=place_order, body=body(id="{new}", method="sandbox")),
     "GET /api/payments/{payment_id}": Row(MINE),
+    "GET /api/orders/{order_id}/invoice": Row(MINE),
+    "PUT /api/orders/{order_id}/invoice": Row(MINE, body=body(kind="person", title="王小明")),
+    "GET /api/orders/{order_id}/price-protection": Row(MINE),
+    "POST /api/orders/{order_id}/price-protection": Row(MINE, body=body()),
+    "GET /api/shops/{shop_id}/invoices": seat(Scope.orders),
+    "GET /api/shops/{shop_id}/invoices.csv": seat(Scope.orders),
+    "GET /api/shops/{shop_id}/invoices/{invoice_id}": seat(Scope.orders, path=_invoice),
+    "POST /api/shops/{shop_id}/invoices/{invoice_id}/number": seat(Scope.orders, path=_invoice, body=body()),
     "GET /api/shops/{shop_id}/orders": seat(Scope.orders),
     "GET /api/shops/{shop_id}/orders/{order_id}": seat(Scope.orders),
     "GET /api/shows/{show_id}/sales": seat(Scope.orders),
@@ -520,8 +809,55 @@ TABLE: dict[str, Row] = {
         rule(rest="absent", anonymous="unknown", guest="unknown", staff="ok", staff_without="ok", token="forbidden"),
         scope=Scope.show,
     ),
+    # parcels
+    "GET /api/carriers": Row(EVERYBODY),
+    "GET /api/orders/{order_id}/parcels": Row(MINE),
+    "POST /api/orders/{order_id}/receipt": Row(MINE, body=body()),
+    "POST /api/orders/{order_id}/extension": Row(MINE, body=body()),
+    "GET /api/shops/{shop_id}/orders/{order_id}/parcels": seat(Scope.orders),
+    "POST /api/shops/{shop_id}/orders/{order_id}/parcels": seat(
+        Scope.orders, body=body(id="{new}", carrier="sf", number="SF1234567890123")
+    ),
+    "PATCH /api/shops/{shop_id}/parcels/{parcel_id}": seat(
+        Scope.orders, path=_parcel, body=body(carrier="other", number="ANOTHER-1")
+    ),
+    "POST /api/shops/{shop_id}/parcels/{parcel_id}/cancellation": seat(Scope.orders, path=_parcel, body=body()),
+    "POST /api/shops/{shop_id}/parcels/{parcel_id}/events": seat(
+        Scope.orders, path=_parcel, body=body(id="{new}", kind="collected")
+    ),
+    "GET /api/shops/{shop_id}/shipments": seat(Scope.orders),
+    "GET /api/shops/{shop_id}/shipment-counts": seat(Scope.orders),
+    "GET /api/shops/{shop_id}/packing-list": seat(Scope.orders),
+    "GET /api/shops/{shop_id}/shipments.csv": seat(Scope.orders),
+    "POST /api/shops/{shop_id}/shipments.csv": seat(Scope.orders, csv=True),
+    "GET /api/shops/{shop_id}/dispatch": Row(EVERYBODY),
+    "PUT /api/shops/{shop_id}/dispatch": seat(Scope.orders, body=body(ship_within_h=48, confirm_days=None)),
+    "GET /api/products/{product_id}/dispatch": Row(EVERYBODY),
+    "PUT /api/products/{product_id}/dispatch": seat(Scope.catalog, body=body(ship_within_h=48)),
+    "POST /webhooks/carriers/{name}": Row(EVERYBODY, path=_carrier_name),
     "GET /api/sandbox/payments/{payment_id}": Row(MINE),
     "POST /api/sandbox/payments/{payment_id}/outcome": Row(MINE, path=_sandbox_payment, body=body(outcome="approve")),
+    "POST /api/sandbox/payments/{payment_id}/code": Row(MINE, body=body(code="000000")),
+    "POST /api/sandbox/payments/{payment_id}/disputes": Row(MINE, body=body(id="{new}")),
+    "POST /api/sandbox/disputes/{dispute_id}/decision": Row(NOBODY_S, path=_no_dispute, body=body(won=True)),
+    "GET /api/sandbox/statements/{day}/lines.csv": Row(OPERATOR, path=_a_day, token_scope=TokenScope.operator),
+    "GET /api/payment-methods": Row(EVERYBODY),
+    "GET /api/payment-statements": Row(OPERATOR, token_scope=TokenScope.operator),
+    "POST /api/payment-statements.csv": Row(OPERATOR, csv=True, token_scope=TokenScope.operator),
+    "POST /api/payment-statements/{statement_id}/matching": Row(
+        OPERATOR_SEES_NONE, path=_no_statement, token_scope=TokenScope.operator
+    ),
+    "GET /api/payment-statements/{statement_id}/differences": Row(
+        OPERATOR_SEES_NONE, path=_no_statement, token_scope=TokenScope.operator
+    ),
+    "GET /api/payment-disputes": Row(OPERATOR, token_scope=TokenScope.operator),
+    "POST /api/payment-disputes/{dispute_id}/evidence": Row(
+        OPERATOR_SEES_NONE, path=_no_dispute, body=body(text="…"), token_scope=TokenScope.operator
+    ),
+    "GET /api/payment-refunds": Row(OPERATOR, token_scope=TokenScope.operator),
+    "POST /api/payment-refunds/{refund_id}/attempts": Row(
+        OPERATOR_SEES_NONE, path=_no_refund, token_scope=TokenScope.operator
+    ),
     "POST /webhooks/{provider}": Row(EVERYBODY),
     "POST /hooks/rtmp": Row(EVERYBODY),
     # videos and uploads
@@ -550,6 +886,20 @@ TABLE: dict[str, Row] = {
     "PUT /api/video-comments/{comment_id}/like": Row(SIGNED_IN, path=_comment),
     "DELETE /api/video-comments/{comment_id}/like": Row(SIGNED_IN, path=_comment),
     "GET /media/videos/{name}": Row(EVERYBODY),
+    # after-sales
+    "GET /api/orders/{order_id}/claimable": Row(MINE),
+    "GET /api/orders/{order_id}/cases": Row(MINE),
+    "POST /api/orders/{order_id}/cases": Row(MINE, path=_complete_order, body=_claim),
+    "GET /api/cases": Row(SIGNED_IN),
+    "GET /api/cases/{case_id}": Row(SIDES, scope=Scope.orders, path=_case),
+    "POST /api/cases/{case_id}/entries": Row(
+        SIDES, scope=Scope.orders, path=_case, body=body(id="{new}", act="say", text="…")
+    ),
+    "POST /api/evidence-films": Row(SIGNED_IN, body=body(id="{new}", size_bytes=0)),
+    "GET /api/evidence/{exhibit_id}": Row(SIDES, scope=Scope.orders, path=_exhibit),
+    "GET /api/shops/{shop_id}/cases": seat(Scope.orders),
+    "POST /api/shops/{shop_id}/case-acceptances": seat(Scope.orders, body=_acceptances),
+    "GET /api/arbitration": Row(OPERATOR, token_scope=TokenScope.operator),
     # fun
     "GET /api/activity-templates": Row(EVERYBODY),
     "GET /api/shows/{show_id}/activities": Row(EVERYBODY),
@@ -568,6 +918,94 @@ TABLE: dict[str, Row] = {
     "POST /api/me/topups": Row(SIGNED_IN, body=body(id="{new}", method="sandbox", amount=PRICE)),
     "GET /api/shops/{shop_id}/wallet": seat(Scope.money),
     "POST /api/shops/{shop_id}/topups": seat(Scope.money, body=body(id="{new}", method="sandbox", amount=PRICE)),
+    # brands and where goods come from
+    "POST /api/brands": Row(SIGNED_IN, body=body(id="{new}", name_zh="好当家")),
+    "GET /api/brands": Row(EVERYBODY),
+    "GET /api/brands/mine": Row(SIGNED_IN),
+    "GET /api/brands/asked": Row(OPERATOR, token_scope=TokenScope.operator),
+    "GET /api/brands/{brand_id}": Row(BRAND_SIDE, path=_brand),
+    "POST /api/brands/{brand_id}/trademarks": Row(MINE, path=_brand, body=_new_trademark),
+    "POST /api/brands/{brand_id}/decision": Row(
+        OPERATOR, path=_brand, body=body(verified=True), token_scope=TokenScope.operator
+    ),
+    "POST /api/trademarks/{trademark_id}/decision": Row(
+        OPERATOR, path=_brand, body=body(verified=True), token_scope=TokenScope.operator
+    ),
+    "GET /api/brands/{brand_id}/authorisations": Row(BRAND_SIDE, path=_brand),
+    "POST /api/brands/{brand_id}/authorisations": Row(
+        MINE, path=_brand, body=body(id="{new}", shop_id="{shop}", **TERMS)
+    ),
+    "GET /api/shops/{shop_id}/authorisations": seat(Scope.catalog),
+    "POST /api/shops/{shop_id}/authorisations": seat(Scope.catalog, body=_asked_brand),
+    "POST /api/authorisations/{authorisation_id}/decision": Row(MINE, path=_asking, body=body(granted=True)),
+    "POST /api/authorisations/{authorisation_id}/revocation": Row(
+        BRAND_SIDE, path=_authorisation, body=body(reason="…")
+    ),
+    "GET /api/shops/{shop_id}/brands": Row(EVERYBODY),
+    "GET /api/shops": Row(SIGNED_IN),
+    "POST /api/products/{product_id}/brand-contests": seat(Scope.catalog, body=_contest),
+    "GET /api/brand-contests": Row(OPERATOR, token_scope=TokenScope.operator),
+    "POST /api/products/{product_id}/brand-contests/{brand_id}/decision": Row(
+        OPERATOR, path=_contested, body=body(accepted=True), token_scope=TokenScope.operator
+    ),
+    "PUT /api/documents/{document_id}": Row(SIGNED_IN, path=_new_document),
+    "GET /api/documents/{document_id}": Row(
+        rule(rest="absent", viewer="ok", operator="ok"), path=_document
+    ),
+    "GET /api/documents/{document_id}/pages/{number}": Row(rule(rest="absent"), path=_document),
+    "POST /api/products/{product_id}/batches": seat(Scope.catalog, body=body(**BATCH)),
+    "GET /api/products/{product_id}/batches": seat(Scope.catalog),
+    "PUT /api/batches/{batch_id}/current": seat(Scope.catalog, path=_batch),
+    "POST /api/batches/{batch_id}/closure": seat(Scope.catalog, path=_batch, body=body()),
+    "POST /api/batches/{batch_id}/recall": Row(
+        rule(
+            rest="absent", anonymous="unknown", guest="unknown", staff="ok", staff_without="forbidden", operator="ok",
+            token="forbidden",
+        ),
+        scope=Scope.catalog, path=_batch, body=body(reason="…"),
+    ),
+    "GET /api/batches/{batch_id}/log": seat(Scope.catalog, path=_batch),
+    "GET /api/batches/{batch_id}/orders": seat(Scope.orders, path=_batch),
+    "GET /api/products/{product_id}/provenance": Row(EVERYBODY),
+    "GET /api/orders/{order_id}/provenance": Row(
+        rule(
+            rest="absent", anonymous="unknown", guest="unknown", viewer="ok", staff="ok", staff_without="forbidden",
+            token="forbidden",
+        ),
+        scope=Scope.orders,
+    ),
+    # trust
+    "GET /api/shops/{shop_id}/pledge": Row(EVERYBODY),
+    "PUT /api/shops/{shop_id}/pledge": seat(Scope.money, body=body(id="{new}", promises=PROMISES)),
+    "DELETE /api/shops/{shop_id}/pledge": seat(Scope.money),
+    "PUT /api/products/{product_id}/pledge": seat(Scope.money, body=body(id="{new}", promises=PROMISES)),
+    "DELETE /api/products/{product_id}/pledge": seat(Scope.money),
+    "GET /api/guarantees": Row(EVERYBODY),
+    "GET /api/orders/{order_id}/guarantees": Row(MINE),
+    "GET /api/shops/{shop_id}/orders/{order_id}/guarantees": seat(Scope.orders),
+    "GET /api/shops/{shop_id}/deposit": seat(Scope.money),
+    "POST /api/shops/{shop_id}/deposit/movements": seat(
+        Scope.money, body=body(id="{new}", direction="in", amount=PRICE)
+    ),
+    "POST /api/shops/{shop_id}/deposit/topups": seat(Scope.money, body=body(id="{new}", amount=PRICE, method="sandbox")),
+    "GET /api/shops/{shop_id}/payouts": seat(Scope.money),
+    # reviews
+    "GET /api/orders/{order_id}/reviews": Row(MINE),
+    "POST /api/orders/{order_id}/reviews": Row(
+        MINE, body=body(id="{new}", line_no=1, goods=5, service=5, shipping=5, text="好")
+    ),
+    "GET /api/reviews/{review_id}": Row(EVERYBODY, path=_review),
+    "PUT /api/reviews/{review_id}/follow-up": Row(MINE, path=_review, body=body(text="还是好")),
+    "PUT /api/reviews/{review_id}/answer": seat(Scope.orders, path=_review, body=body(text="谢谢")),
+    "POST /api/reviews/{review_id}/reports": Row(SIGNED_IN, path=_review, body=body(reason="spam")),
+    "PUT /api/reviews/{review_id}/judgement": Row(
+        OPERATOR, path=_review, body=body(hide=True, reason="…"), token_scope=TokenScope.operator
+    ),
+    "GET /api/review-reports": Row(OPERATOR, token_scope=TokenScope.operator),
+    "GET /api/products/{product_id}/reviews": Row(EVERYBODY),
+    "GET /api/products/{product_id}/review-summary": Row(EVERYBODY),
+    "GET /api/shops/{shop_id}/review-summary": Row(EVERYBODY),
+    "GET /api/shops/{shop_id}/reviews": seat(Scope.orders),
     # audit
     "GET /api/audit/tallies": Row(EVERYBODY),
 }

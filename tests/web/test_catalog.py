@@ -53,6 +53,7 @@ async def test_a_shop_opens_and_everybody_sees_it(people: Any, client: Any) -> N
         "about": "跟着潮水走",
         "currency": "CNY",
         "stores": [{"name": "码头店", "city": "大连", "address": "渔港路 1 号"}],
+        "price_protection_days": 0,
     }
     stolen = await client.post("/api/shops", json={"id": shop_id, "name": "x", "currency": "CNY"})
     assert stolen.status_code in (401, 403)
@@ -81,8 +82,14 @@ async def test_a_listed_product_stands_on_the_shelf_with_a_picture(people: Any, 
                 "list_price": None,
                 "available": 12,
                 "state": "active",
+                "weight_grams": 0,
+                "own_list_price": None,
             }
         ],
+        "tax_bps": 0,
+        "shipping_template_id": None,
+        "brand_id": None,
+        "delisted_why": None,
     }
     assert (await client.get(f"/api/products/{product['id']}")).json() == product
     assert (await client.get("/api/products", params={"q": "海参"})).json() == {"items": [product], "next": None}
@@ -181,6 +188,12 @@ async def test_what_makes_no_sense_is_refused_by_type(people: Any) -> None:
         assert 400 <= answer.status_code < 500
 
 
+def _row(sheet: str, **cells: str) -> str:
+    """A line that says only this, under the sheet's own header."""
+    header = sheet.removeprefix("\ufeff").split("\r\n", 1)[0].split(",")
+    return ",".join(cells.get(column, "") for column in header) + "\r\n"
+
+
 async def test_a_sheet_goes_out_and_comes_in(people: Any) -> None:
     owner, shop_id = await open_shop(people)
     await add_listed(owner, shop_id)
@@ -188,7 +201,8 @@ async def test_a_sheet_goes_out_and_comes_in(people: Any) -> None:
     sheet = await owner.get(url)
     assert sheet.headers["content-type"].startswith("text/csv") and sheet.text.startswith("\ufeffcode,product,title")
     csv = {"Content-Type": "text/csv; charset=utf-8"}
-    said = sheet.text + "NEW-1,,新货,,,,listed,1.50,,,3,,\r\nBAD,,,,,,,,,,,,\r\n"
+    new = _row(sheet.text, code="NEW-1", title="新货", state="listed", price="1.50", stock="3")
+    said = sheet.text + new + _row(sheet.text, code="BAD")
     dry = await owner.post(url, params={"dry_run": "true"}, content=said.encode(), headers=csv)
     done = await owner.post(url, content=said.encode(), headers=csv)
     assert (dry.status_code, done.status_code) == (200, 200)

@@ -167,7 +167,7 @@ async def test_the_cart_is_filled_changed_pinned_and_emptied(people: People, db:
                 "sku_id": str(sku.id),
                 "options": {"size": "0"},
                 "price": {"amount": 6900, "currency": "CNY"},
-                "list_price": {"amount": 9900, "currency": "CNY"},
+                "list_price": None,
                 "available": 10,
                 "aside": 0,
             }
@@ -175,6 +175,7 @@ async def test_the_cart_is_filled_changed_pinned_and_emptied(people: People, db:
         "version": 1,
         "wave": None,
         "promise": None,
+        "origin": None,
     }
     assert (await people.stranger().get(f"/api/shows/{show_id}/cart")).json() == {"items": [item]}
     path = f"/api/cart-items/{item['id']}"
@@ -360,7 +361,14 @@ async def test_a_streamers_page_says_who_what_and_when(people: People, db: Datab
         "headline": "Anna's shore",
         "about": "",
         "room_id": page["room_id"],
-        "shop": {"id": shop_id, "name": "海边人家", "about": "", "currency": "CNY", "stores": []},
+        "shop": {
+            "id": shop_id,
+            "name": "海边人家",
+            "about": "",
+            "currency": "CNY",
+            "stores": [],
+            "price_protection_days": 0,
+        },
         "stores": [],
         "follower_count": 1,
         "following": True,

@@ -89,6 +89,7 @@ async def test_a_purchase_from_the_ask_to_the_paid_order(people: People, market:
         "total": {"amount": 19800, "currency": "CNY"},
         "placed_at": placed["placed_at"],
         "pay_by": placed["pay_by"],
+        "orders": [order_id],
     }
     again = await anna.post("/api/orders", json=body)
     assert (again.status_code, again.json()) == (200, placed)
@@ -116,6 +117,7 @@ async def test_a_purchase_from_the_ask_to_the_paid_order(people: People, market:
     await market.settle()
     order = (await anna.get(f"/api/orders/{order_id}")).json()
     sku = item.skus[0]
+    total, zero = {"amount": 19800, "currency": "CNY"}, {"amount": 0, "currency": "CNY"}
     assert order == {
         "id": order_id,
         "client_id": body["id"],
@@ -133,10 +135,29 @@ async def test_a_purchase_from_the_ask_to_the_paid_order(people: People, market:
                 "options": {},
                 "quantity": 2,
                 "unit_price": {"amount": 9900, "currency": "CNY"},
+                "discount": zero,
+                "paid": total,
+                "tax": zero,
+                "tax_bps": 0,
+                "shipped_quantity": 0,
+                "refunded_quantity": 0,
+                "refunded": zero,
+                "pledge_id": None,
+                "batch_id": None,
                 "promise": None,
             }
         ],
-        "total": {"amount": 19800, "currency": "CNY"},
+        "total": total,
+        "bill": {
+            "goods": total,
+            "discount": zero,
+            "subsidy": zero,
+            "shipping": zero,
+            "tax": zero,
+            "total": total,
+            "refunded": zero,
+        },
+        "purchase": {"id": order_id, "orders": [order_id], "total": total},
         "source": "direct",
         "placement": "direct",
         "note": "轻拿轻放",
@@ -145,6 +166,9 @@ async def test_a_purchase_from_the_ask_to_the_paid_order(people: People, market:
         "placed_at": placed["placed_at"],
         "pay_by": placed["pay_by"],
         "paid_at": order["paid_at"],
+        "shipped_at": None,
+        "delivered_at": None,
+        "completed_at": None,
         "ended_at": None,
         "end_reason": None,
     }

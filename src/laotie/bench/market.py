@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import msgspec
 
-from laotie import catalog, identity, ledger, live
+from laotie import catalog, identity, ledger, live, offers
 from laotie.base.clock import Clock
 from laotie.base.db import Database, encode
 from laotie.base.entry import open_visit
@@ -26,6 +26,7 @@ from laotie.events.catalog import StockChanged
 from laotie.events.orders import OrderPlaced, PlacedLine
 
 PRICE = 1_999
+COUPON_OFF = 150
 NOBODYS = "!"
 """No password has this hash."""
 TITLE = "大连即食海参 500g 礼盒装"
@@ -46,11 +47,12 @@ class HotSale(msgspec.Struct, frozen=True, kw_only=True):
     debit_id: str
     credit_id: str
 
-    def buy_frame(self, client_id: str, *, quantity: int = 1) -> bytes:
-        """The socket's frame that buys one piece."""
+    def buy_frame(self, client_id: str, *, quantity: int = 1, claim_id: str | None = None) -> bytes:
+        """The socket's frame that buys one piece, with a coupon or without."""
+        coupons = "" if claim_id is None else f',"coupons":["{claim_id}"]'
         return (
             f'{{"t":"buy","id":"{client_id}","lines":[{{"sku":"{self.sku_id}","item":"{self.item_id}",'
-            f'"qty":{quantity},"price":{self.price}}}]}}'
+            f'"qty":{quantity},"price":{self.price}}}]{coupons}}}'
         ).encode()
 
     def order_body(self, client_id: str, *, quantity: int = 1) -> bytes:
@@ -133,6 +135,55 @@ async def open_sale(
         owner_id=owner, shop_id=shop_id, show_id=show_id, item_id=item_id, product_id=product_id, sku_id=sku_id, price=PRICE,
         title=TITLE, tokens=tokens, debit_id=str(accounts[0].id), credit_id=str(accounts[1].id),
     )  # fmt: skip
+
+
+class Purse(msgspec.Struct, frozen=True):
+    """Somebody with coupons to spend."""
+
+    account_id: AccountId
+    claims: list[str]
+
+
+async def give_all(db: Database, sale: HotSale, *, budget_amount: int = 10**12) -> offers.CouponId:
+    """A guarantee on the hot product (as the till sees one: a pledge's id), and a coupon for it, for `fill_purses`."""
+    actor = identity.Actor(
+        viewer_id=ViewerId(sale.owner_id), account_id=sale.owner_id, seat_holder_id=sale.owner_id,
+        roles=frozenset(identity.Role),
+    )  # fmt: skip
+    coupon_id = offers.CouponId(new_id())
+    async with db.tx() as tx:
+        await catalog.set_pledge(tx, sale.shop_id, new_id(), product_id=sale.product_id)
+        draft = offers.Draft(
+            title="Bench", kind=offers.CouponKind.percent, currency="CNY", bps=1_000, cap_amount=COUPON_OFF,
+            threshold_amount=sale.price, product_ids=(sale.product_id,), show_id=sale.show_id, quantity=10_000_000,
+            budget_amount=budget_amount, starts_at=tx.now, ends_at=tx.now + timedelta(days=1),
+        )  # fmt: skip
+        await offers.make_coupon(tx, actor, sale.shop_id, coupon_id, draft)
+    return coupon_id
+
+
+async def fill_purses(db: Database, coupon_id: offers.CouponId, *, buyers: int, each: int) -> list[Purse]:
+    """New people with so many claims each, written as the claims' own room writes them, but all at once."""
+    purses = [Purse(AccountId(new_id()), [str(new_id()) for _ in range(each)]) for _ in range(buyers)]
+    async with db.tx() as tx:
+        for purse in purses:
+            await tx.run(
+                """
+                INSERT INTO offers.claim (id, coupon_id, holder_id, ordinal, claimed_at, valid_until)
+                SELECT id, %(coupon_id)s, %(holder_id)s, ordinal, %(now)s, %(now)s + interval '1 hour'
+                FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS given (id, ordinal)
+                """,
+                ids=purse.claims,
+                coupon_id=coupon_id,
+                holder_id=purse.account_id,
+                now=tx.now,
+            )
+        await tx.run(
+            "UPDATE offers.coupon SET claimed_count = claimed_count + %(count)s WHERE id = %(id)s",
+            id=coupon_id,
+            count=buyers * each,
+        )
+    return purses
 
 
 async def _make_buyer(db: Database) -> str:

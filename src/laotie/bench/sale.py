@@ -5,6 +5,9 @@ answers come (price, shelf, limit per person, stock, order, line, count, ledger 
 fsync and synchronous_commit on). Peer: pgbench writes the same rows to the same server, one transaction an order
 (best of 1, 16 and 64 clients, prepared), and 50 orders a transaction. Runs alternate; medians are printed. Only
 accepted orders count, and every acknowledged order is looked up in the database afterwards.
+
+`full` is the same sale with everything on every order: a coupon of the buyer's, the limit per person, a guarantee.
+`full_ratio` is what that leaves of the plain figure (500 sockets), measured alternately in the same run.
 """
 
 import asyncio
@@ -32,14 +35,16 @@ from laotie.base.db import Database
 from laotie.base.ids import new_id
 from laotie.base.migrate import migrate
 from laotie.bench.httpload import HttpBuyer
-from laotie.bench.market import HotSale, open_sale, ticket_for
+from laotie.bench.market import HotSale, Purse, fill_purses, give_all, open_sale, ticket_for
 from laotie.bench.server import ServerUnderTest
+from laotie.offers import CouponId
 
 console = Console(stderr=True)
 
 SOCKETS = (64, 500, 2_000)
 PEER_CLIENTS = (1, 16, 64)
 HTTP_CLIENTS = 64
+FULL_SOCKETS = 500
 STOCK_PLENTY = 50_000_000
 LIMIT_PLENTY = 10_000
 
@@ -85,10 +90,11 @@ class Results:
 class SocketBuyer(WSListener):
     """One fan with a ticket, who buys again as soon as the answer is there."""
 
-    def __init__(self, sale: HotSale, ticket: str, results: Results) -> None:
+    def __init__(self, sale: HotSale, ticket: str, results: Results, claims: list[str] | None = None) -> None:
         self._sale = sale
         self._ticket = ticket
         self._results = results
+        self._claims = claims
         self._sent_at = 0.0
         self._asked: str | None = None
         self.buying = False
@@ -101,11 +107,17 @@ class SocketBuyer(WSListener):
         transport.send(WSMsgType.TEXT, b'{"t":"hello","ticket":"%s"}' % self._ticket.encode())
 
     def buy(self) -> None:
+        """With a purse, a coupon goes with every purchase; who has none left buys no more."""
+        claim_id = self._claims.pop() if self._claims else None
+        if self._claims is not None and claim_id is None:
+            self.buying = False
+            self.idle.set()
+            return
         self.idle.clear()
         client_id = str(new_id())
         self._asked = client_id
         self._sent_at = time.perf_counter()
-        self.transport.send(WSMsgType.TEXT, self._sale.buy_frame(client_id))
+        self.transport.send(WSMsgType.TEXT, self._sale.buy_frame(client_id, claim_id=claim_id))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type is not WSMsgType.TEXT:
@@ -146,14 +158,17 @@ class SocketBuyer(WSListener):
         self.idle.set()
 
 
-async def run_sockets(server: ServerUnderTest, sale: HotSale, *, buyers: int, seconds: float) -> Results:
-    """`buyers` sockets buy in a closed loop for `seconds`."""
+async def run_sockets(
+    server: ServerUnderTest, sale: HotSale, *, buyers: int, seconds: float, purses: list[Purse] | None = None
+) -> Results:
+    """`buyers` sockets buy in a closed loop for `seconds`; with `purses`, each with its own coupons."""
     results = Results()
     signer = server.signer
     people: list[SocketBuyer] = []
-    for _ in range(buyers):
-        ticket = ticket_for(signer, sale)
-        person = SocketBuyer(sale, ticket, results)
+    for number in range(buyers):
+        purse = purses[number] if purses is not None else None
+        ticket = ticket_for(signer, sale, account_id=purse.account_id if purse else None)
+        person = SocketBuyer(sale, ticket, results, list(purse.claims) if purse else None)
         await ws_connect(lambda one=person: one, f"ws://127.0.0.1:{server.port}/ws")
         people.append(person)
     await asyncio.gather(*(person.welcome for person in people))
@@ -225,6 +240,25 @@ def check(url: str, sale: HotSale, runs: list[Results]) -> dict[str, int]:
         + abs(available + reserved + sold - received),
         "duplicated": len(rows) - len(stored) + sum(run.contradicted for run in runs),
     }
+
+
+def check_coupons(url: str, orders: int) -> int:
+    """Orders, claims and budget of the full sale that do not agree; every full order must be guaranteed."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            """
+            SELECT (SELECT count(*) FROM offers.application), (SELECT count(order_ids) FROM offers.claim),
+                   (SELECT sum(used_count)::bigint FROM offers.coupon),
+                   (SELECT count(*) FROM offers.application
+                    JOIN orders.line ON line.order_id = application.order_id AND pledge_id IS NOT NULL
+                      AND discount_amount = amount),
+                   (SELECT (sum(spent_amount) - (SELECT sum(amount) FROM offers.application))::bigint FROM offers.coupon)
+            """
+        ).fetchone()
+    assert row is not None
+    applied, spent, used, guaranteed, amount_off = (int(figure or 0) for figure in row)
+    off = abs(applied - spent) + abs(applied - used) + abs(amount_off)
+    return max(0, orders - applied) + off + applied - guaranteed
 
 
 # --- the peer -----------------------------------------------------------------------------------------------------
@@ -319,6 +353,8 @@ async def _measure(*, rounds: int, seconds: float) -> dict[str, Any]:
     with ServerUnderTest(viewer_buys_per_s="1000000") as server, tempfile.TemporaryDirectory() as scratch:
         console.log(f"server ready on {server.url}; opening the market")
         sale = await _open(server, server.database_url, stock=STOCK_PLENTY, http_buyers=HTTP_CLIENTS)
+        full_sale = await _open(server, server.database_url, stock=STOCK_PLENTY, http_buyers=0)
+        coupon_id = await _give_all(server, full_sale)
         peer_url = _make_peer_database(server)
         peer_sale = await _open(server, peer_url, stock=STOCK_PLENTY, http_buyers=0)
         scripts = {count: Path(scratch) / f"peer{count}.sql" for count in (1, 50)}
@@ -328,6 +364,7 @@ async def _measure(*, rounds: int, seconds: float) -> dict[str, Any]:
         over_http: list[Results] = []
         peer: dict[int, list[float]] = {count: [] for count in PEER_CLIENTS}
         batched: list[float] = []
+        full: list[Results] = []
         await run_sockets(server, sale, buyers=64, seconds=1.0)
         warm = [await run_sockets(server, sale, buyers=500, seconds=1.5)]
         for number in range(1, rounds + 1):
@@ -339,6 +376,10 @@ async def _measure(*, rounds: int, seconds: float) -> dict[str, Any]:
                     f"round {number}: {count} sockets {run.orders_per_s:,.0f} orders/s,"
                     f" p50 {run.percentile_ms(0.5)} ms, p99 {run.percentile_ms(0.99)} ms"
                 )
+                if count == FULL_SOCKETS:
+                    each = 20 + round(1.3 * run.orders_per_s * seconds / count)
+                    full.append(await _run_full(server, full_sale, coupon_id, each=each, seconds=seconds))
+                    console.log(f"round {number}: {count} sockets, coupons {full[-1].orders_per_s:,.0f} orders/s")
             await _quiet(server)
             run = await run_http(server, sale, buyers=HTTP_CLIENTS, seconds=seconds)
             over_http.append(run)
@@ -353,10 +394,33 @@ async def _measure(*, rounds: int, seconds: float) -> dict[str, Any]:
             console.log(f"round {number}: pgbench, 50 a transaction, {batched[-1]:,.0f} orders/s")
         scarce, few = await _sell_out(server)
         checked = check(server.database_url, sale, warm + [r for runs in product.values() for r in runs] + over_http)
-        for name, value in check(server.database_url, few, [scarce]).items():
-            checked[name] += value
+        for those, runs in ((few, [scarce]), (full_sale, full)):
+            for name, value in check(server.database_url, those, runs).items():
+                checked[name] += value
+        checked["lost"] += check_coupons(server.database_url, sum(len(run.accepted) for run in full))
         backlog = await _quiet(server)
-    return _figures(product, over_http, peer, batched, scarce, checked, backlog)
+    return _figures(product, full, over_http, peer, batched, scarce, checked, backlog)
+
+
+async def _give_all(server: ServerUnderTest, sale: HotSale) -> CouponId:
+    db = await Database.open(server.database_url)
+    try:
+        return await give_all(db, sale)
+    finally:
+        await db.close()
+
+
+async def _run_full(
+    server: ServerUnderTest, sale: HotSale, coupon_id: CouponId, *, each: int, seconds: float
+) -> Results:
+    """A coupon, a limit per person and a guarantee on every order."""
+    db = await Database.open(server.database_url)
+    try:
+        purses = await fill_purses(db, coupon_id, buyers=FULL_SOCKETS, each=each)
+    finally:
+        await db.close()
+    await _quiet(server)
+    return await run_sockets(server, sale, buyers=FULL_SOCKETS, seconds=seconds, purses=purses)
 
 
 async def _sell_out(server: ServerUnderTest) -> tuple[Results, HotSale]:
@@ -401,6 +465,7 @@ async def _quiet(server: ServerUnderTest) -> int:
 
 def _figures(
     product: dict[int, list[Results]],
+    full: list[Results],
     over_http: list[Results],
     peer: dict[int, list[float]],
     batched: list[float],
@@ -413,12 +478,15 @@ def _figures(
 
     pgbench = max(statistics.median(runs) for runs in peer.values())
     best = {count: median(runs, lambda run: run.orders_per_s) for count, runs in product.items()}
-    everyone = [run for runs in product.values() for run in runs] + over_http + [scarce]
+    everyone = [run for runs in product.values() for run in runs] + full + over_http + [scarce]
     return {
         "orders_per_s": best[500],
         "pgbench_orders_per_s": round(pgbench, 1),
         "pgbench_batched_orders_per_s": round(statistics.median(batched), 1),
         "ratio": round(best[500] / pgbench, 2),
+        "full_orders_per_s": median(full, lambda run: run.orders_per_s),
+        "full_ratio": round(median(full, lambda run: run.orders_per_s) / best[FULL_SOCKETS], 2),
+        "full_p99_ms": median(full, lambda run: run.percentile_ms(0.99)),
         "p50_ms": median(product[500], lambda run: run.percentile_ms(0.5)),
         "p99_ms": median(product[500], lambda run: run.percentile_ms(0.99)),
         **checked,
@@ -455,6 +523,13 @@ def _show(figures: dict[str, Any]) -> None:
             f"{row['p50_ms']}",
             f"{row['p99_ms']}",
         )
+    table.add_row(
+        f"laotie, {FULL_SOCKETS} sockets, coupon + limit + guarantee",
+        f"{figures['full_orders_per_s']:,.0f}",
+        f"{figures['full_ratio']} × plain",
+        "",
+        f"{figures['full_p99_ms']}",
+    )
     table.add_row(f"laotie, {HTTP_CLIENTS} × HTTP", f"{figures['http_orders_per_s']:,.0f}", f"{figures['http_ratio']}")
     for count, value in figures["pgbench_by_clients"].items():
         table.add_row(f"pgbench, {count} clients", f"{value:,.0f}")

@@ -16,6 +16,7 @@ class Goods(NamedTuple):
     list_price: int
     show_discount_bps: int
     stock: int
+    weight_grams: int = 500
 
 
 class Persona(NamedTuple):
@@ -32,6 +33,8 @@ class Persona(NamedTuple):
     stores: tuple[tuple[str, str, str], ...]
     goods: tuple[Goods, ...]
     lines: tuple[str, ...]
+    tax_bps: int = 1_300
+    """Of goods in general (China's VAT; of farm goods and the sea's, nine per cent)."""
 
 
 SEA = Persona(
@@ -66,6 +69,7 @@ SEA = Persona(
         "老铁们早！我现在就在码头，潮水退到一半", "这一网你们看，个头多匀", "有问题直接打在公屏上，我挨个回",
         "不满意你找我，我人就在这儿", "Morning everyone, this is today's catch",
     ),
+    tax_bps=900,
 )  # fmt: skip
 
 CLOTHES = Persona(

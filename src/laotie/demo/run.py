@@ -27,7 +27,8 @@ from laotie.base.refusals import Unavailable
 from laotie.base.settings import Settings
 from laotie.demo.client import Person
 from laotie.demo.goods import FAN_NAMES, PERSONAS
-from laotie.demo.market import OPERATOR, PASSWORD, RETAILER, STAFF, VIEWER, open_market
+from laotie.demo.market import BRAND_OWNER, OPERATOR, PASSWORD, RETAILER, STAFF, VIEWER, open_market
+from laotie.demo.packer import STEP_S
 from laotie.demo.show import Fan, Streamer
 from laotie.media import Scene, draw
 
@@ -68,7 +69,7 @@ class ServerBeside:
                 stdout=file,
                 stderr=file,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "LAOTIE_LOG_FORM": "json"},
+                env={"LAOTIE_SANDBOX_CARRIER_STEP_S": str(STEP_S), **os.environ, "LAOTIE_LOG_FORM": "json"},
                 start_new_session=True,
             )
         return self
@@ -222,6 +223,7 @@ def _show_addresses(settings: Settings, show_id: str | None, seconds: float) -> 
     people.add_row("viewer", VIEWER, PASSWORD)
     people.add_row("streamer", f"{PERSONAS[0].handle} or {PERSONAS[1].handle}", PASSWORD)
     people.add_row("shop staff", STAFF, PASSWORD)
+    people.add_row("brand owner", BRAND_OWNER, PASSWORD)
     people.add_row("operator", OPERATOR, PASSWORD)
     console.print(people)
     console.print("[dim]The market is made up and labelled so. Ctrl-C stops everything; the data stays.[/]")

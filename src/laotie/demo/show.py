@@ -3,17 +3,23 @@
 import asyncio
 import contextlib
 import random
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
+from laotie.base.clock import Clock
 from laotie.base.logs import log
 from laotie.demo.client import Person, RequestRefused, Seat
+from laotie.demo.complaints import complain
+from laotie.demo.dealers import bring_brand
 from laotie.demo.games import Player, play
-from laotie.demo.goods import CHAT, PERSONAS, Persona
+from laotie.demo.goods import CHAT, PERSONAS, SEA, Persona
 from laotie.demo.market import PASSWORD, demo_id, show_price
+from laotie.demo.packer import pack
+from laotie.demo.trusting import guarantee, say_what_came
 from laotie.demo.videos import bring_videos, watch_videos
 from laotie.media import EncoderFailed, Scene, TestCard, broadcast
 
@@ -48,9 +54,30 @@ class Streamer:
         else:
             show = await person.call("POST", "/api/shows", {"id": str(uuid4()), "title": self._persona.show})
             await person.call("POST", f"/api/shows/{show['id']}/start", {})
+            await self._give_coupon(person, show["id"])
         self.show_id = show["id"]
         await self._fill_cart(person)
         return self.show_id
+
+    async def _give_coupon(self, person: Person, show_id: str) -> None:
+        """One for this show's viewers alone."""
+        now = Clock().now()
+        await person.call(
+            "POST",
+            f"/api/shops/{demo_id('shop', self._persona.handle)}/coupons",
+            {
+                "id": str(uuid4()),
+                "title": "本场立减",
+                "kind": "fixed",
+                "currency": "CNY",
+                "off_amount": 300,
+                "show_id": show_id,
+                "quantity": 500,
+                "budget_amount": 150_000,
+                "starts_at": now.isoformat(),
+                "ends_at": (now + timedelta(days=1)).isoformat(),
+            },
+        )
 
     async def _fill_cart(self, person: Person) -> None:
         cart = await person.call("GET", f"/api/shows/{self.show_id}/cart")
@@ -80,12 +107,16 @@ class Streamer:
             group.create_task(self._talk(person))
             group.create_task(play(person, self.show_id))
             group.create_task(self._bring_videos(person))
+            group.create_task(pack(person, self._persona.handle))
+            group.create_task(guarantee(person, self._persona.handle))
 
     async def _bring_videos(self, person: Person) -> None:
         """A little later, so that the picture of the show comes first."""
         await asyncio.sleep(VIDEOS_AFTER_S)
         try:
             await bring_videos(person, self._persona, self._data)
+            if self._persona is SEA:
+                await bring_brand(person)
         except (RequestRefused, EncoderFailed, httpx.HTTPError) as error:
             log.warning("no demonstration videos", persona=self._persona.handle, error=str(error)[:160])
 
@@ -155,6 +186,8 @@ class Fan:
                     if self._chance.random() < 0.35:
                         await watch_videos(person, self._chance)
                     await self._watch_one(person)
+                    await say_what_came(person, self._chance)
+                    await complain(person, self._chance)
                 except (RequestRefused, httpx.HTTPError, OSError) as error:
                     log.info("a demonstration fan paused", fan=self._handle, error=str(error)[:160])
                 await asyncio.sleep(self._chance.uniform(3, 15))

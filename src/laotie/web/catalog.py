@@ -69,6 +69,15 @@ class ShopView(msgspec.Struct):
     about: str
     currency: str
     stores: list[Store]
+    price_protection_days: int
+    """For so many days after paying, a buyer gets the difference when the shelf price falls; 0: not."""
+
+
+class ListPriceView(msgspec.Struct):
+    """For the shop alone: the list price as typed, and why it is not shown so."""
+
+    typed: Money
+    gap: catalog.ListPriceGap | None
 
 
 class SkuView(msgspec.Struct):
@@ -79,8 +88,11 @@ class SkuView(msgspec.Struct):
     options: dict[str, str]
     price: Money
     list_price: Money | None
+    """What may be crossed out beside the price: borne out by the price history, or nothing."""
     available: int
     state: str
+    weight_grams: int
+    own_list_price: ListPriceView | None
 
 
 class ProductView(msgspec.Struct):
@@ -95,6 +107,12 @@ class ProductView(msgspec.Struct):
     state: str
     version: int
     skus: list[SkuView]
+    tax_bps: int
+    """The rate of the tax that the prices contain, in ten-thousandths."""
+    shipping_template_id: UUID | None
+    brand_id: UUID | None
+    delisted_why: str | None
+    """Why the platform took it off the shelf, if it did: `not_authorised`, `brand_not_named`."""
 
 
 class MovementView(msgspec.Struct):
@@ -177,7 +195,9 @@ async def list_categories(db: Given[Database], shop_id: OfShop = None) -> Catego
 async def show_product(product_id: FromPath[UUID], actor: Given[Actor], db: Given[Database]) -> ProductView:
     """One product; drafts and retired SKUs are shown to the shop alone."""
     async with db.read() as tx:
-        return _product(await catalog.get_product(tx, actor, ProductId(product_id)))
+        product = await catalog.get_product(tx, actor, ProductId(product_id))
+        seat = await identity.find_seat(tx, actor, product.shop_id) if actor.seat_holder_id is not None else None
+        return _product(product, own=seat is not None and identity.Scope.catalog in seat.scopes)
 
 
 @get("/api/shops/{shop_id:uuid}/products")
@@ -201,7 +221,7 @@ async def list_own_products(
             after=None if after is None else ProductId(after),
             limit=limit,
         )
-    return _page(page)
+    return _page(page, own=True)
 
 
 @post("/api/shops/{shop_id:uuid}/products", status_code=201)
@@ -210,10 +230,18 @@ async def add_product(
 ) -> ProductView:
     """Add a product as a draft. Said again, it is the same product."""
     draft = ProductDraft(
-        title=data.title, description=data.description, images=data.images, category=data.category, code=data.code
+        title=data.title,
+        description=data.description,
+        images=data.images,
+        category=data.category,
+        code=data.code,
+        tax_bps=data.tax_bps,
+        shipping_template_id=data.shipping_template_id,
+        brand_id=data.brand_id,
     )
     async with db.tx() as tx:
-        return _product(await catalog.add_product(tx, actor, ShopId(shop_id), ProductId(data.id), draft))
+        product = await catalog.add_product(tx, actor, ShopId(shop_id), ProductId(data.id), draft)
+        return _product(product, own=True)
 
 
 @patch("/api/products/{product_id:uuid}")
@@ -222,7 +250,7 @@ async def change_product(
 ) -> ProductView:
     """Change a product, list it or take it off the shelf. What is left out stays."""
     async with db.tx() as tx:
-        return _product(await catalog.edit_product(tx, actor, ProductId(product_id), data))
+        return _product(await catalog.edit_product(tx, actor, ProductId(product_id), data), own=True)
 
 
 @post("/api/products/{product_id:uuid}/skus", status_code=201)
@@ -231,10 +259,15 @@ async def add_sku(
 ) -> SkuView:
     """Add a SKU to a product. Said again, it is the same SKU."""
     draft = SkuDraft(
-        code=data.code, options=data.options, price=data.price, list_price=data.list_price, stock=data.stock
+        code=data.code,
+        options=data.options,
+        price=data.price,
+        list_price=data.list_price,
+        stock=data.stock,
+        weight_grams=data.weight_grams,
     )
     async with db.tx() as tx:
-        return _sku(await catalog.add_sku(tx, actor, ProductId(product_id), SkuId(data.id), draft))
+        return _sku(await catalog.add_sku(tx, actor, ProductId(product_id), SkuId(data.id), draft), own=True)
 
 
 @patch("/api/skus/{sku_id:uuid}")
@@ -243,7 +276,7 @@ async def change_sku(
 ) -> SkuView:
     """Change a SKU's code, options or price; retire it or take it back. What is left out stays."""
     async with db.tx() as tx:
-        return _sku(await catalog.edit_sku(tx, actor, SkuId(sku_id), data))
+        return _sku(await catalog.edit_sku(tx, actor, SkuId(sku_id), data), own=True)
 
 
 @post("/api/skus/{sku_id:uuid}/movements", status_code=201)
@@ -354,16 +387,23 @@ def _named_product(name: str) -> ProductId:
 
 def view_shop(shop: catalog.Shop) -> ShopView:
     """A shop as everybody sees it."""
-    return ShopView(id=shop.id, name=shop.name, about=shop.about, currency=shop.currency, stores=shop.stores)
-
-
-def _page(page: catalog.Page[catalog.Product]) -> Page[ProductView]:
-    return Page(
-        items=[_product(product) for product in page.items], next=None if page.next is None else str(page.next)
+    return ShopView(
+        id=shop.id,
+        name=shop.name,
+        about=shop.about,
+        currency=shop.currency,
+        stores=shop.stores,
+        price_protection_days=shop.price_protection_days,
     )
 
 
-def _product(product: catalog.Product) -> ProductView:
+def _page(page: catalog.Page[catalog.Product], *, own: bool = False) -> Page[ProductView]:
+    return Page(
+        items=[_product(product, own=own) for product in page.items], next=None if page.next is None else str(page.next)
+    )
+
+
+def _product(product: catalog.Product, *, own: bool = False) -> ProductView:
     return ProductView(
         id=product.id,
         shop_id=product.shop_id,
@@ -373,19 +413,27 @@ def _product(product: catalog.Product) -> ProductView:
         category=product.category,
         state=product.state,
         version=product.version,
-        skus=[_sku(sku) for sku in product.skus],
+        skus=[_sku(sku, own=own) for sku in product.skus],
+        tax_bps=product.tax_bps,
+        shipping_template_id=product.shipping_template_id,
+        brand_id=product.brand_id,
+        delisted_why=product.delisted_why,
     )
 
 
-def _sku(sku: catalog.Sku) -> SkuView:
+def _sku(sku: catalog.Sku, *, own: bool = False) -> SkuView:
     return SkuView(
         id=sku.id,
         code=sku.code,
         options=sku.options,
         price=sku.price,
-        list_price=sku.list_price,
+        list_price=sku.crossed_price,
         available=sku.available,
         state=sku.state,
+        weight_grams=sku.weight_grams,
+        own_list_price=(
+            ListPriceView(sku.list_price, sku.list_price_gap) if own and sku.list_price is not None else None
+        ),
     )
 
 

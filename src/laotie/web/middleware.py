@@ -30,8 +30,8 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 BODY_BYTES_MAX = 2 * 1024 * 1024
 IMPORT_BODY_BYTES_MAX = 64 * 1024 * 1024
-IMPORT_PATH_END = "/products.csv"
-FILE_PATHS = ("/api/uploads/", "/api/pictures/")
+IMPORT_PATH_ENDS = ("/products.csv", "/shipments.csv", "/payment-statements.csv")
+FILE_PATHS = ("/api/uploads/", "/api/pictures/", "/api/documents/")
 FILE_BODY_BYTES_MAX = 64 * 1024 * 1024
 """Of one piece of an upload, or a picture. It is streamed to disk; what a file may have in all is a setting."""
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -200,7 +200,7 @@ def _check_media_type(method: str, path: str, headers: dict[bytes, bytes]) -> No
     has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
     if method in SAFE_METHODS or not has_body:
         return
-    expected = b"text/csv" if path.endswith(IMPORT_PATH_END) else b"application/json"
+    expected = b"text/csv" if path.endswith(IMPORT_PATH_ENDS) else b"application/json"
     if path.startswith(FILE_PATHS):
         expected = b"application/octet-stream"
     if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != expected:
@@ -209,7 +209,7 @@ def _check_media_type(method: str, path: str, headers: dict[bytes, bytes]) -> No
 
 def limited(receive: Receive, headers: dict[bytes, bytes], path: str) -> Receive:
     """The request's body, refused with `BodyTooLarge` as soon as it is known to be too large."""
-    bytes_max = IMPORT_BODY_BYTES_MAX if path.endswith(IMPORT_PATH_END) else BODY_BYTES_MAX
+    bytes_max = IMPORT_BODY_BYTES_MAX if path.endswith(IMPORT_PATH_ENDS) else BODY_BYTES_MAX
     if path.startswith(FILE_PATHS):
         bytes_max = FILE_BODY_BYTES_MAX
     announced = headers.get(b"content-length")

@@ -28,7 +28,7 @@ from laotie.base.settings import Settings
 from laotie.base.signer import Signer, TokenExpired
 from laotie.identity import Actor
 from laotie.live import Promise
-from laotie.orders import Ask, AskLine, MixedShops, OrderState, Till
+from laotie.orders import Ask, AskLine, MixedCurrencies, OrderState, Till
 from laotie.web.given import FromPath, Given, JSONBody
 from laotie.web.paging import LIMIT_DEFAULT, After, Limit, Page
 from laotie.web.payments import PaymentView, view_of_payment
@@ -51,6 +51,9 @@ class Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """Nothing needs to be said."""
 
 
+Note = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00]*$")]
+
+
 class NewLine(msgspec.Struct, forbid_unknown_fields=True):
     """One thing wanted, at the price that the buyer saw."""
 
@@ -60,6 +63,8 @@ class NewLine(msgspec.Struct, forbid_unknown_fields=True):
     cart_item_id: CartItemId | None = None
     grant_id: UUID | None = None
     """A price of one's own (a bargain's), for one piece."""
+    team_id: UUID | None = None
+    """A seat in a team, at its price; then it is the order's only line."""
 
 
 class NewOrder(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,11 +75,20 @@ class NewOrder(msgspec.Struct, forbid_unknown_fields=True):
     show_id: ShowId | None = None
     visit: Annotated[str, msgspec.Meta(max_length=2_000)] | None = None
     address_id: identity.AddressId | None = None
-    note: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00]*$")] | None = None
+    note: Note | None = None
+    notes: dict[ShopId, Note] = {}
+    """What I say to one shop of several."""
+    coupons: Annotated[list[UUID], msgspec.Meta(max_length=20)] = []
+    """Coupons of mine to redeem (claims): all of them, or nothing is bought."""
+    total: Money | None = None
+    """What I saw as the total without shipping; at another one nothing is bought."""
 
 
 class PlacedOrder(msgspec.Struct):
-    """The accepted purchase: stock is kept until `pay_by`. `GET /api/orders/{id}` tells the rest."""
+    """The accepted purchase: stock is kept until `pay_by`. `GET /api/orders/{id}` tells the rest.
+
+    Goods of several shops make an order each (`orders`; `id` is the first); they are paid together.
+    """
 
     id: OrderId
     client_id: UUID
@@ -82,6 +96,7 @@ class PlacedOrder(msgspec.Struct):
     total: Money
     placed_at: datetime
     pay_by: datetime
+    orders: list[OrderId]
 
 
 class Destination(msgspec.Struct, forbid_unknown_fields=True):
@@ -123,8 +138,42 @@ class LineView(msgspec.Struct):
     options: dict[str, str]
     quantity: int
     unit_price: Money
+    discount: Money
+    paid: Money
+    """The price of all pieces less the discount."""
+    tax: Money
+    """Contained in what was paid."""
+    tax_bps: int
+    shipped_quantity: int
+    refunded_quantity: int
+    refunded: Money
+    pledge_id: UUID | None
+    batch_id: UUID | None
     promise: Promise | None
     """What was promised of it when the order was decided; `said_at` is the second of the show to open."""
+
+
+class Bill(msgspec.Struct):
+    """How the total comes about: goods less discount plus shipping. The platform bears `subsidy` of the discount.
+
+    `tax` is contained in the total; `refunded` went back or is on its way.
+    """
+
+    goods: Money
+    discount: Money
+    subsidy: Money
+    shipping: Money
+    tax: Money
+    total: Money
+    refunded: Money
+
+
+class PurchaseView(msgspec.Struct):
+    """Orders that were made and are paid together; `id` is the first one's."""
+
+    id: OrderId
+    orders: list[OrderId]
+    total: Money
 
 
 class PaymentState(msgspec.Struct):
@@ -144,6 +193,8 @@ class OrderView(msgspec.Struct, kw_only=True):
     show_id: ShowId | None
     lines: list[LineView]
     total: Money
+    bill: Bill
+    purchase: PurchaseView
     source: str
     placement: str
     note: str | None
@@ -152,6 +203,9 @@ class OrderView(msgspec.Struct, kw_only=True):
     placed_at: datetime
     pay_by: datetime
     paid_at: datetime | None
+    shipped_at: datetime | None
+    delivered_at: datetime | None
+    completed_at: datetime | None
     ended_at: datetime | None
     end_reason: str | None
 
@@ -203,35 +257,43 @@ async def place_order(
     if data.address_id is not None:
         async with db.tx() as tx:
             address = await identity.get_address(tx, actor, data.address_id)
-    currencies = {line.unit_price.currency for line in data.lines}
+            # Said before anything is bought: an order that cannot be sent there would only be in the way.
+            wanted = [(one.sku_id, one.quantity, one.quantity * one.unit_price.amount) for one in data.lines]
+            await orders.price_delivery(tx, wanted, address)
+    currencies = {line.unit_price.currency for line in data.lines} | ({data.total.currency} if data.total else set())
     if len(currencies) > 1:
-        raise MixedShops()
+        raise MixedCurrencies()
     ask = Ask(
         buyer_id=account_id,
         client_id=data.id,
         show_id=data.show_id,
         lines=tuple(
-            AskLine(line.sku_id, line.cart_item_id, line.quantity, line.unit_price.amount, line.grant_id)
+            AskLine(line.sku_id, line.cart_item_id, line.quantity, line.unit_price.amount, line.grant_id, line.team_id)
             for line in data.lines
         ),
         source=visit.source if visit else Source.shelf if data.show_id is None else Source.direct,
         placement=visit.placement if visit else "shelf" if data.show_id is None else "direct",
         visit_id=VisitId(visit.id) if visit else None,
         note=data.note or None,
+        notes=tuple((shop_id, said) for shop_id, said in sorted(data.notes.items()) if said),
         currency=next(iter(currencies), None),
         request_id=structlog.contextvars.get_contextvars().get("request_id"),
+        coupons=tuple(data.coupons),
+        total_amount=data.total.amount if data.total else None,
     )
     placed = await till.place(ask)
-    if address is not None and not placed.again:
+    total_amount = placed.total_amount
+    if address is not None:
         async with db.tx() as tx:
-            await orders.attach_address(tx, actor, placed.id, address)
+            total_amount = await orders.attach_address(tx, actor, placed.id, address, only_missing=placed.again)
     view = PlacedOrder(
         id=placed.id,
         client_id=placed.client_id,
         state=placed.state,
-        total=Money(placed.total_amount, placed.currency),
+        total=Money(total_amount, placed.currency),
         placed_at=placed.placed_at,
         pay_by=placed.pay_by,
+        orders=list(placed.order_ids),
     )
     return Response(view, status_code=200 if placed.again else 201)
 
@@ -261,7 +323,7 @@ async def get_order(order_id: FromPath[UUID], actor: Given[Actor], db: Given[Dat
 async def put_order_address(
     order_id: FromPath[UUID], data: JSONBody[Destination], actor: Given[Actor], db: Given[Database]
 ) -> OrderView:
-    """Say where the parcel goes, while the order is unpaid."""
+    """Say where the parcels go, while the purchase is unpaid; the shops' shipping fees follow."""
     async with db.tx() as tx:
         address = await identity.get_address(tx, actor, data.address_id)
         await orders.attach_address(tx, actor, OrderId(order_id), address)
@@ -272,7 +334,7 @@ async def put_order_address(
 async def cancel_order(
     order_id: FromPath[UUID], data: JSONBody[Nothing | None], actor: Given[Actor], db: Given[Database]
 ) -> OrderView:
-    """Call my unpaid order off."""
+    """Call my order off: unpaid (with all of its purchase), or paid and not sent yet; then the money goes back."""
     async with db.tx() as tx:
         await orders.cancel(tx, actor, OrderId(order_id))
         return _view(await orders.get_own(tx, actor, OrderId(order_id)))
@@ -396,6 +458,9 @@ def _shop_view(order: orders.Order, buyers: dict[AccountId, identity.Profile]) -
 
 
 def _fields(order: orders.Order) -> dict[str, object]:
+    def money(amount: int) -> Money:
+        return Money(amount, order.currency)
+
     return {
         "id": order.id,
         "client_id": order.client_id,
@@ -412,12 +477,31 @@ def _fields(order: orders.Order) -> dict[str, object]:
                 image=line.image,
                 options=line.options,
                 quantity=line.quantity,
-                unit_price=Money(line.unit_price_amount, order.currency),
+                unit_price=money(line.unit_price_amount),
+                discount=money(line.discount_amount),
+                paid=money(line.paid_amount),
+                tax=money(line.tax_amount),
+                tax_bps=line.tax_bps,
+                shipped_quantity=line.shipped_quantity,
+                refunded_quantity=line.refunded_quantity,
+                refunded=money(line.refunded_amount),
+                pledge_id=line.pledge_id,
+                batch_id=line.batch_id,
                 promise=line.promise,
             )
             for line in order.lines
         ],
-        "total": Money(order.total_amount, order.currency),
+        "total": money(order.total_amount),
+        "bill": Bill(
+            goods=money(order.total_amount - order.shipping_amount + order.discount_amount),
+            discount=money(order.discount_amount),
+            subsidy=money(order.subsidy_amount),
+            shipping=money(order.shipping_amount),
+            tax=money(sum(line.tax_amount for line in order.lines)),
+            total=money(order.total_amount),
+            refunded=money(order.refunded_amount),
+        ),
+        "purchase": PurchaseView(order.purchase.id, order.purchase.order_ids, money(order.purchase.total_amount)),
         "source": order.source,
         "placement": order.placement,
         "note": order.note,
@@ -426,6 +510,9 @@ def _fields(order: orders.Order) -> dict[str, object]:
         "placed_at": order.placed_at,
         "pay_by": order.pay_by,
         "paid_at": order.paid_at,
+        "shipped_at": order.shipped_at,
+        "delivered_at": order.delivered_at,
+        "completed_at": order.completed_at,
         "ended_at": order.ended_at,
         "end_reason": order.end_reason,
     }

@@ -9,24 +9,32 @@ from contextlib import suppress
 from procrastinate import App
 from psycopg import OperationalError
 
-from laotie import fans, ledger, live, messages, uploads
+from laotie import aftersales, catalog, fans, ledger, live, messages, trust, uploads
 from laotie.base import jobs, metrics
 from laotie.base.logs import log
 from laotie.base.outbox import Reaction, Relay, measure_backlog
 from laotie.base.refusals import Unavailable
 from laotie.fun import work_deadlines
-from laotie.orders import fold_orders, sweep_unpaid, work_agenda
+from laotie.orders import delivery, fold_orders, sweep_unpaid, tracking, work_agenda, work_deliveries, work_teams
 
-ROOMS_THAT_REACT = ("messages", "identity", "catalog", "live", "fans", "videos", "payments", "orders", "fun", "traffic")
+ROOMS_THAT_REACT = (
+    "messages", "identity", "catalog", "live", "fans", "trust", "videos", "payments", "orders", "fun", "traffic",
+    "aftersales",
+)  # fmt: skip
 
 SWEEP_EVERY_S = 1.0
 AGENDA_EVERY_S = 1.0
 AGENDA_WAKE_S = 0.05
 FOLD_EVERY_S = 2.0
+DELIVERIES_EVERY_S = 2.0
 FUN_EVERY_S = 0.25
 WAVES_EVERY_S = 0.5
+TEAMS_EVERY_S = 1.0
 MEASURE_EVERY_S = 5.0
 REMIND_EVERY_S = 2.0
+CASES_EVERY_S = 1.0
+DEPOSITS_EVERY_S = 10.0
+COVERS_EVERY_S = 20.0
 FORGET_EVERY_S = 600.0
 JOBS_AT_ONCE = 4
 RESCUE_EVERY_S = 15.0
@@ -66,11 +74,16 @@ class Worker:
             ("agenda", self._work_agenda),
             ("fun", lambda: self._every(FUN_EVERY_S, lambda: work_deadlines(self._db))),
             ("order fold", lambda: self._every(FOLD_EVERY_S, self._fold_orders)),
+            ("deliveries", lambda: self._every(DELIVERIES_EVERY_S, self._work_deliveries)),
             ("waves", self._end_waves),
+            ("teams", lambda: self._every(TEAMS_EVERY_S, lambda: work_teams(self._db))),
             ("fold", lambda: self._every(FOLD_EVERY_S, self._fold)),
             ("reminders", lambda: self._every(REMIND_EVERY_S, self._remind)),
             ("forgetting", lambda: self._every(FORGET_EVERY_S, self._forget)),
             ("uploads", lambda: self._every(SWEEP_FILES_EVERY_S, self._sweep_files)),
+            ("cases", lambda: self._every(CASES_EVERY_S, lambda: aftersales.work_deadlines(self._db))),
+            ("deposits", lambda: self._every(DEPOSITS_EVERY_S, lambda: trust.work_deposits(self._db))),
+            ("covers", lambda: self._every(COVERS_EVERY_S, self._end_uncovered)),
             ("measure", lambda: self._every(MEASURE_EVERY_S, self._measure)),
             ("speakers", lambda: self._every(FORGET_EVERY_S, self._forget_speakers)),
             ("jobs", self._run_jobs),
@@ -114,7 +127,12 @@ class Worker:
 
     async def _sweep_files(self) -> int:
         data = self._context.settings.data_path
-        return await uploads.sweep(self._db, data) + await uploads.sweep_strays(self._db, data)
+        swept = await uploads.sweep(self._db, data) + await uploads.sweep_documents(self._db, data)
+        return swept + await uploads.sweep_strays(self._db, data)
+
+    async def _end_uncovered(self) -> int:
+        """What a brand no longer lets a shop sell leaves the shelf within a minute; shops hear of ends beforehand."""
+        return await catalog.covering.end_uncovered(self._db) + await catalog.covering.warn_endings(self._db)
 
     async def _work_agenda(self) -> None:
         """Soon after a payment is heard of on the bus (just before its reaction commits), else once a second."""
@@ -130,6 +148,15 @@ class Worker:
                 heard.clear()
         finally:
             subscription.stop()
+
+    async def _work_deliveries(self) -> int:
+        settings = self._context.settings
+        terms = delivery.terms_of(settings)
+        return (
+            await work_deliveries(self._db, terms)
+            + await tracking.catch_up(self._db, terms)
+            + await tracking.move_sandbox(self._db, terms, step_s=settings.sandbox_carrier_step_s)
+        )
 
     async def _fold_orders(self) -> int:
         return await fold_orders(self._db)
@@ -150,7 +177,9 @@ class Worker:
 
     async def _forget(self) -> int:
         async with self._db.tx() as tx:
-            return await messages.sweep_notices(tx) + await fans.sweep_reminders(tx)
+            return (
+                await messages.sweep_notices(tx) + await fans.sweep_reminders(tx) + await tracking.sweep_unknown(tx)
+            )
 
     async def _forget_speakers(self) -> int:
         async with self._db.tx() as tx:
