@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from cinema import ROOT, Cinema, Show, in_room, until
+from cinema import ROOT, Cinema, Show, did, in_room, until
 from playwright.async_api import Page, expect
 
 from laotie.demo.goods import PERSONAS
@@ -55,6 +55,14 @@ async def test_checkout_and_orders_can_be_used_by_everybody(cinema: Cinema, show
     await page.get_by_test_id("order-card").click()
     await expect(page.get_by_test_id("order-id")).to_be_visible()
     await check(page, "order")
+    sku = show.skus["头茬海带结"][0]
+    await did(buyer.put(f"/api/basket/lines/{sku}", json={"quantity": 2}))
+    await page.goto(f"{cinema.server.url}/basket")
+    await expect(page.get_by_test_id("basket-line")).to_be_visible()
+    await check(page, "basket")
+    await page.get_by_test_id("basket-checkout").click()
+    await expect(page.get_by_test_id("bill")).to_be_visible()
+    await check(page, "purchase")
 
 
 async def test_the_console_can_be_used_by_everybody(cinema: Cinema, on_air: str, theme: str) -> None:

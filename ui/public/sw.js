@@ -32,13 +32,19 @@ async function show({ id, kind, facts, at }) {
   })
 }
 
-/** Puts facts where the template has `{name}`; instants become the viewer's own time. */
+/** Puts facts where the template has `{name}`; instants become the viewer's own time, amounts are written as money. */
 function fill(template, facts, locale) {
   return template?.replace(/\{(\w+)\}/g, (_, name) => {
     const fact = facts[name] ?? ''
+    if (fact.currency) return money(fact, locale)
     const clock = { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }
     return /^\d{4}-\d\d-\d\dT/.test(fact) ? new Intl.DateTimeFormat(locale, clock).format(new Date(fact)) : String(fact)
   })
+}
+
+function money({ amount, currency }, locale) {
+  const form = new Intl.NumberFormat(locale, { style: 'currency', currency, currencyDisplay: 'narrowSymbol' })
+  return form.format(amount / 10 ** form.resolvedOptions().maximumFractionDigits)
 }
 
 async function open(url) {

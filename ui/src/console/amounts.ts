@@ -3,14 +3,7 @@ import type { Money } from '@/shared/api/types'
 import { minorUnits } from '@/shared/format'
 import { currentLocale } from '@/shared/i18n'
 
-/** 19.9 → 1990 (CNY); null when it is not a price. Full-width digits and points are taken as what they mean. */
-export function readAmount(text: string, currency: string): number | null {
-  const digits = String(minorUnits(currency)).length - 1
-  const plain = text.normalize('NFKC').replace(/[¥￥$,\s]/g, '').replaceAll('。', '.')
-  const match = /^(\d{1,11})(?:\.(\d*))?$/.exec(plain)
-  if (!match || (match[2]?.length ?? 0) > digits) return null
-  return Number(match[1]! + (match[2] ?? '').padEnd(digits, '0'))
-}
+export { readAmount } from '@/shared/format'
 
 /** 1990 → "19.90", 12800 → "128": what stands in the field. */
 export function writeAmount(money: Money): string {

@@ -10,7 +10,7 @@ import { useSession } from '@/shared/session'
 import type { Sale, Sales } from './desk/sales'
 import type { PromiseBody, WaveBody } from './desk/waves'
 
-export interface ShopForm { name?: string; about?: string; stores?: Shop['stores'] }
+export interface ShopForm { name?: string; about?: string; stores?: Shop['stores']; price_protection_days?: number }
 /** The key is whole once, when it was just made; afterwards its head; none was made when null. */
 export interface Ingest { rtmp_url: string; key: string | null; issued_at?: string | null }
 export interface Room { id: string; title: string; cover: string | null; shop_id: string; streamer_id?: string; ingest: Ingest }
@@ -27,8 +27,13 @@ export interface Device { id: string; user_agent: string; address: string; creat
 export type ShopOrder = Order & { buyer?: { id: string; name: string } | null; note?: string | null; paid_at?: string | null; ended_at?: string | null; end_reason?: string | null }
 export interface Movement { id: string; kind: string; quantity: number; order_id: string | null; note: string | null; at: string }
 export type ShopProduct = Product & { version?: number }
-export interface ProductForm { title: string; description: string; images: string[]; category: string }
-export interface SkuForm { code: string; options: Options; price: Money; list_price: Money | null }
+export interface ProductForm { title: string; description: string; images: string[]; category: string; tax_bps: number; shipping_template_id: string | null; brand_id: string | null }
+export interface SkuForm { code: string; options: Options; price: Money; list_price: Money | null; weight_grams: number }
+export type ShippingTemplate = components['schemas']['ShippingTemplate']
+export type ShippingRule = components['schemas']['Rule']
+export type ShippingMeasure = components['schemas']['Measure']
+export type Place = components['schemas']['Place']
+export type Invoice = components['schemas']['InvoiceView']
 /** `prices` may name some of the SKUs; `position` counts from zero. */
 export interface CartPatch {
   position?: number; on_shelf?: boolean; prices?: { sku_id: string; price: Money }[]
@@ -152,6 +157,18 @@ export const changeVideo = (id: string, body: VideoPatch) => ask<OwnVideo>('patc
 export const listOrders = (shop: string, query: { state?: OrderState; q?: string; show_id?: string; after?: string | null; limit?: number } = {}) =>
   ask<Page<ShopOrder>>('get', '/api/shops/{shop}/orders', { path: { shop }, query })
 export const getOrder = (shop: string, id: string) => ask<ShopOrder>('get', '/api/shops/{shop}/orders/{id}', { path: { shop, id } })
+
+// shipping templates and invoices
+export const listTemplates = (shop: string) => ask<Page<ShippingTemplate>>('get', '/api/shops/{shop}/shipping-templates', { path: { shop } })
+export const putTemplate = (shop: string, id: string, body: components['schemas']['ShippingTemplateContent']) =>
+  ask<ShippingTemplate>('put', '/api/shops/{shop}/shipping-templates/{id}', { path: { shop, id }, body })
+export const deleteTemplate = (shop: string, id: string) =>
+  ask<void>('delete', '/api/shops/{shop}/shipping-templates/{id}', { path: { shop, id } })
+export const listInvoices = (shop: string, query: Query = {}) =>
+  ask<Page<Invoice>>('get', '/api/shops/{shop}/invoices', { path: { shop }, query })
+export const issueInvoice = (shop: string, id: string) =>
+  ask<Invoice>('post', '/api/shops/{shop}/invoices/{id}/number', { path: { shop, id }, body: {} })
+export const exportInvoicesUrl = (shop: string) => `/api/shops/${shop}/invoices.csv`
 
 // account and operator
 export const changeMe = (body: { name?: string; about?: string; locale?: string }) => ask<Me>('patch', '/api/me', { body })

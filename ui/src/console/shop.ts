@@ -19,6 +19,7 @@ export const useShop = defineStore('shop', () => {
   const seats = computed(() => session.me?.seats ?? [])
   const seat = computed(() => seats.value.find((seat) => seat.shop_id === chosen.value) ?? seats.value[0] ?? null)
   const id = computed(() => seat.value?.shop_id ?? '')
+  const ownId = computed(() => session.me?.account?.id ?? '')
   const operator = computed(() => session.me?.roles.includes('operator') ?? false)
   const currency = computed(() => shop.value?.currency ?? 'CNY')
   /** Shows are made by who owns the room; staff with the scope may work at the desk. */
@@ -47,5 +48,5 @@ export const useShop = defineStore('shop', () => {
     await load()
   }
 
-  return { seats, seat, id, shop, room, ownRoom, operator, currency, may, load, choose }
+  return { seats, seat, id, ownId, shop, room, ownRoom, operator, currency, may, load, choose }
 })

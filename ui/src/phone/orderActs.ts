@@ -11,12 +11,15 @@ export function useOrderActs(changed: () => void) {
 
   async function cancel(order: Order): Promise<void> {
     const title = order.lines[0]?.title ?? ''
-    const yes = await confirm.ask({ title: t('phone.order.cancelTitle'), text: t('phone.order.cancelText', { title }), act: t('phone.order.cancel') })
+    const paid = order.state !== 'placed'
+    const yes = await confirm.ask(paid
+      ? { title: t('phone.order.callOffTitle'), text: t('phone.order.callOffText', { title }), act: t('phone.order.callOff') }
+      : { title: t('phone.order.cancelTitle'), text: t('phone.order.cancelText', { title }), act: t('phone.order.cancel') })
     if (!yes || busy.value) return
     busy.value = true
     try {
       await cancelOrder(order.id)
-      toast(t('phone.order.cancelled'))
+      toast(t(paid ? 'phone.order.calledOff' : 'phone.order.cancelled'))
       changed()
     } catch (error) {
       toastError(error)

@@ -8,6 +8,15 @@ export function minorUnits(currency: string): number {
 }
 
 /** ¥19.90 / $19.90; whole amounts without decimals: ¥128. */
+/** 19.9 → 1990 (CNY); null when it is not a price. Full-width digits and points are taken as what they mean. */
+export function readAmount(text: string, currency: string): number | null {
+  const digits = String(minorUnits(currency)).length - 1
+  const plain = text.normalize('NFKC').replace(/[¥￥$,\s]/g, '').replaceAll('。', '.')
+  const match = /^(\d{1,11})(?:\.(\d*))?$/.exec(plain)
+  if (!match || (match[2]?.length ?? 0) > digits) return null
+  return Number(match[1]! + (match[2] ?? '').padEnd(digits, '0'))
+}
+
 export function formatMoney(money: Money, locale: Locale = currentLocale()): string {
   return formatter(money, locale).format(money.amount / minorUnits(money.currency))
 }
@@ -81,4 +90,10 @@ function formatter(money: Money, locale: Locale): Intl.NumberFormat {
     currencyDisplay: 'narrowSymbol',
     minimumFractionDigits: whole ? 0 : digits(money.currency),
   })
+}
+
+/** A calendar day with its year: how long something holds, when it was made. */
+export function formatDay(iso: string, locale: Locale = currentLocale()): string {
+  const at = /^\d{4}-\d\d-\d\d$/.test(iso) ? new Date(`${iso}T00:00:00`) : new Date(iso)
+  return new Intl.DateTimeFormat(locale, { year: 'numeric', month: 'short', day: 'numeric' }).format(at)
 }

@@ -49,9 +49,10 @@ describe('the desk’s keys', () => {
 describe('a product being edited', () => {
   const product = {
     id: 'p', shop_id: 's', title: 'Tee', description: '', images: [], category: '', state: 'draft', version: 3,
+    tax_bps: 0, shipping_template_id: null, brand_id: null, delisted_why: null,
     skus: [
-      { id: 'k1', code: 'A', options: { Size: '110', Colour: 'red' }, price: { amount: 100, currency: 'CNY' }, list_price: null, available: 3, state: 'active' },
-      { id: 'k2', code: 'B', options: { Size: '120', Colour: 'red' }, price: { amount: 100, currency: 'CNY' }, list_price: null, available: 0, state: 'active' },
+      { id: 'k1', code: 'A', options: { Size: '110', Colour: 'red' }, price: { amount: 100, currency: 'CNY' }, list_price: null, available: 3, state: 'active', weight_grams: 0, own_list_price: null },
+      { id: 'k2', code: 'B', options: { Size: '120', Colour: 'red' }, price: { amount: 100, currency: 'CNY' }, list_price: null, available: 0, state: 'active', weight_grams: 0, own_list_price: null },
     ],
   }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import type { Activity, Bargain, CartItem, Grant } from '@/shared/api/types'
+import type { Activity, CartItem, Grant } from '@/shared/api/types'
 import { heardServer, useServerNow } from '@/shared/now'
 import { offerOfGrant } from '@/phone/fun/bargain'
 import { sidesOf } from '@/phone/fun/pk'
@@ -31,11 +31,11 @@ describe('a receipt', () => {
 })
 
 describe('a bargained price', () => {
-  it('is one piece of one thing, beside what everybody pays', () => {
-    const sku = (id: string) => ({ sku_id: id, options: {}, price: { amount: 3900, currency: 'CNY' }, list_price: null, available: 9, aside: 0 })
+  it('is one piece of one thing, beside what the price history bears out', () => {
+    const sku = (id: string) => ({ sku_id: id, options: {}, price: { amount: 3900, currency: 'CNY' }, list_price: id === 'l' ? { amount: 4900, currency: 'CNY' } : null, available: 9, aside: 0 })
     const item = { id: 'i', product_id: 'p', title: 'Kelp', image: null, on_shelf: true, limit_per_person: null, skus: [sku('k'), sku('l')] } as unknown as CartItem
-    const offer = offerOfGrant(item, { start: { amount: 3900, currency: 'CNY' } } as Bargain, { sku_id: 'l', price: { amount: 1900, currency: 'CNY' } } as Grant)
-    expect([offer.limit, offer.skus.map((one) => [one.sku_id, one.price.amount, one.list_price?.amount])]).toEqual([1, [['l', 1900, 3900]]])
+    const offer = offerOfGrant(item, { sku_id: 'l', price: { amount: 1900, currency: 'CNY' } } as Grant)
+    expect([offer.limit, offer.skus.map((one) => [one.sku_id, one.price.amount, one.list_price?.amount])]).toEqual([1, [['l', 1900, 4900]]])
   })
 })
 

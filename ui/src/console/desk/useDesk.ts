@@ -40,6 +40,7 @@ export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
   const curve = shallowRef(recallCurve(showId))
   let board: Board | null = null
   const cartReady = ref(false)
+  const foreign = ref(false)
   const flags = reactive({ stats: true, sales: shop.may('orders'), closed: false })
   const timers = new Map<string, ReturnType<typeof setTimeout>>()
   const waiting: (() => void)[] = []
@@ -63,6 +64,7 @@ export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
       const [gotShow, cart] = await Promise.all([getShow(showId), listCart(showId)])
       if (flags.closed) return
       show.value = gotShow
+      if (!(await takeSeat(gotShow))) return
       room.viewers = gotShow.viewer_count
       editor.load(cart.items)
       cartReady.value = true
@@ -81,6 +83,14 @@ export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
       if (link.value === 'open') sawCount(room.viewers)
       keepCurve(showId, curve.value)
     })
+  }
+
+  /** Work for the show's shop; whoever has no seat for its shows there, and does not stream it, has no desk here. */
+  async function takeSeat(shown: Show): Promise<boolean> {
+    const seat = shop.seats.find((one) => one.shop_id === shown.shop_id && one.scopes.includes('show'))
+    foreign.value = !seat && shown.streamer.id !== shop.ownId
+    if (seat && shop.id !== shown.shop_id) await shop.choose(shown.shop_id)
+    return !foreign.value
   }
 
   function connect(): void {
@@ -282,7 +292,7 @@ export function useDesk(showId: string, onTrouble: (trouble: Trouble) => void) {
     for (const name of [...timers.keys()]) stop(name)
   })
 
-  return { show, error, link, room, stats, sales, curve, editor, cartReady, live, over, open, reread, start, end, speak }
+  return { show, error, link, room, stats, sales, curve, editor, cartReady, foreign, live, over, open, reread, start, end, speak }
 }
 
 export type DeskState = ReturnType<typeof useDesk>

@@ -5,17 +5,18 @@ import type { ProductForm, ShopProduct, SkuForm } from '../api'
 
 export interface SkuRow {
   id: string; fresh: boolean; code: string; values: string[]; price: number | null; listPrice: number | null
-  stock: number | null; available: number; state: string
+  stock: number | null; available: number; state: string; weight: number | null; gap: string | null; crossed: Money | null
 }
 export interface Draft extends ProductForm { columns: string[]; rows: SkuRow[] }
 
 export function newDraft(): Draft {
-  return { title: '', description: '', images: [], category: '', columns: [], rows: [newRow([])] }
+  return { title: '', description: '', images: [], category: '', tax_bps: 0, shipping_template_id: null, brand_id: null, columns: [], rows: [newRow([])] }
 }
 
 export function newRow(columns: string[]): SkuRow {
   return {
     id: newId(), fresh: true, code: '', values: columns.map(() => ''), price: null, listPrice: null, stock: null, available: 0, state: 'active',
+    weight: null, gap: null, crossed: null,
   }
 }
 
@@ -26,6 +27,9 @@ export function draftOf(product: ShopProduct): Draft {
     description: product.description,
     images: [...product.images],
     category: product.category,
+    tax_bps: product.tax_bps,
+    shipping_template_id: product.shipping_template_id,
+    brand_id: product.brand_id,
     columns,
     rows: product.skus.map((sku) => ({
       id: sku.id,
@@ -33,10 +37,13 @@ export function draftOf(product: ShopProduct): Draft {
       code: sku.code,
       values: columns.map((column) => sku.options[column] ?? ''),
       price: sku.price.amount,
-      listPrice: sku.list_price?.amount ?? null,
+      listPrice: sku.own_list_price?.typed.amount ?? null,
       stock: null,
       available: sku.available,
       state: sku.state,
+      weight: sku.weight_grams || null,
+      gap: sku.own_list_price?.gap ?? null,
+      crossed: sku.list_price,
     })),
   }
 }
@@ -67,6 +74,9 @@ export function formOf(draft: Draft): ProductForm {
     description: draft.description.trim(),
     images: draft.images.map((image) => image.trim()).filter(Boolean),
     category: draft.category.trim(),
+    tax_bps: draft.tax_bps,
+    shipping_template_id: draft.shipping_template_id,
+    brand_id: draft.brand_id,
   }
 }
 
@@ -77,6 +87,7 @@ export function skuFormOf(draft: Draft, row: SkuRow, currency: string): SkuForm 
     options: optionsOf(draft.columns, row),
     price: money(row.price ?? 0),
     list_price: row.listPrice === null ? null : money(row.listPrice),
+    weight_grams: row.weight ?? 0,
   }
 }
 
@@ -87,7 +98,7 @@ export function changedRows(draft: Draft, product: ShopProduct): SkuRow[] {
     if (row.fresh) return true
     const old = before.rows.find((known) => known.id === row.id)!
     return (
-      old.code !== row.code || old.price !== row.price || old.listPrice !== row.listPrice || old.state !== row.state ||
+      old.code !== row.code || old.price !== row.price || old.listPrice !== row.listPrice || old.state !== row.state || old.weight !== row.weight ||
       JSON.stringify(optionsOf(before.columns, old)) !== JSON.stringify(optionsOf(draft.columns, row))
     )
   })

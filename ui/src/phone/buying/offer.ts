@@ -1,5 +1,5 @@
 /** What is offered for sale on a sheet: a cart item of a show, or a product of the shelf. And the rules of choosing. */
-import type { CartItem, CartSku, Money, Options, Product, Promised } from '@/shared/api/types'
+import type { CartItem, CartSku, GroupOffer, Money, Options, Product, Promised } from '@/shared/api/types'
 import { limitOf, waits } from '@/shared/promise'
 
 export interface Offer {
@@ -28,6 +28,15 @@ export function offerOfProduct(product: Product): Offer {
   return {
     item_id: null, product_id: product.id, title: product.title, image: product.images[0] ?? null, on_shelf: product.state === 'listed',
     limit: null, skus: product.skus.filter((sku) => sku.state === 'active').map((sku) => ({ sku_id: sku.id, ...sku, aside: 0 })),
+    promised: null, waits: false,
+  }
+}
+
+/** What a team buys: at the team's price, the shelf's crossed beside it. */
+export function offerOfGroup(group: GroupOffer): Offer {
+  return {
+    item_id: null, product_id: group.product_id, title: group.title, image: group.image, on_shelf: true, limit: group.limit_per_person,
+    skus: group.skus.map((sku) => ({ sku_id: sku.sku_id, options: sku.options, price: sku.price, list_price: sku.list_price, available: sku.available, aside: 0 })),
     promised: null, waits: false,
   }
 }

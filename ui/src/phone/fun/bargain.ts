@@ -1,13 +1,13 @@
 /** A bargained price as an offer of the buy sheet, and its order. */
 import { placeOrder } from '@/shared/api/endpoints'
-import type { Bargain, CartItem, Grant, OrderAskLine } from '@/shared/api/types'
+import type { CartItem, Grant, OrderAskLine } from '@/shared/api/types'
 import { offerOfItem, type Offer } from '../buying/offer'
 
-/** One piece, at one's own price; the price of everybody is crossed beside it. */
-export function offerOfGrant(item: CartItem, bargain: Bargain, grant: Grant): Offer {
+/** One piece, at one's own price; crossed beside it what the price history bears out, not the price that the room was asked. */
+export function offerOfGrant(item: CartItem, grant: Grant): Offer {
   const offer = offerOfItem(item)
   const skus = offer.skus.filter((sku) => sku.sku_id === grant.sku_id)
-  return { ...offer, limit: 1, skus: skus.map((sku) => ({ ...sku, price: grant.price, list_price: bargain.start })) }
+  return { ...offer, limit: 1, skus: skus.map((sku) => ({ ...sku, price: grant.price })) }
 }
 
 export function buyAt(grant: Grant, showId: string, visit: string | null) {

@@ -1,9 +1,10 @@
 /** A notice in words: known kinds have their own sentences, anything else what its facts say. */
-import { formatTime } from '@/shared/format'
+import type { Money } from '@/shared/api/types'
+import { formatMoney, formatTime } from '@/shared/format'
 import { hasWords, t } from '@/shared/i18n'
 
 /** Kinds that people can switch off, in the order in which they are offered. */
-export const KINDS = ['show_started', 'show_soon', 'show_moved', 'show_called_off'] as const
+export const KINDS = ['show_started', 'show_soon', 'show_moved', 'show_called_off', 'team_complete', 'team_failed', 'parcel_shipped', 'parcel_delivered', 'order_late', 'guarantee_paid', 'review_answered'] as const
 
 export interface Told { kind: string; facts: Record<string, unknown> }
 
@@ -23,5 +24,6 @@ function shown(facts: Record<string, unknown>): Record<string, string> {
 }
 
 function inWords(fact: unknown): string {
+  if (typeof fact === 'object' && fact !== null && 'currency' in fact) return formatMoney(fact as Money)
   return typeof fact === 'string' && /^\d{4}-\d\d-\d\dT/.test(fact) ? formatTime(fact) : String(fact)
 }

@@ -5,7 +5,7 @@ import { csrfToken, Refused } from './ask'
 export interface Picture { id: string; url: string; width: number; height: number }
 
 /** A picture in one go; the answer has the address it is shown under. */
-export function sendPicture(file: Blob, purpose: 'product' | 'avatar' | 'cover'): Promise<Picture> {
+export function sendPicture(file: Blob, purpose: 'product' | 'avatar' | 'cover' | 'review'): Promise<Picture> {
   return sendBytes('PUT', `/api/pictures/${newId()}?purpose=${purpose}`, file)
 }
 

@@ -1,6 +1,6 @@
 /** The endpoints the phone page uses, one function each: the only place that spells their paths. */
 import { call } from './ask'
-import type { ActivityDraft, Address, Money, NoticeWishes, OrderAsk, OrderState } from './types'
+import type { ActivityDraft, Address, InvoiceRecipient, Money, NoticeWishes, OrderAsk, OrderState, QuoteAsk, SandboxDecision, SandboxDisputeAsk } from './types'
 
 // identity
 export const changeMe = (change: { name?: string; avatar?: string; about?: string; locale?: string }) => call('patch', '/api/me', { body: change })
@@ -17,6 +17,8 @@ export const removeAddress = (address_id: string) => call('delete', '/api/me/add
 // catalog
 export const getShop = (shop_id: string) => call('get', '/api/shops/{shop_id}', { path: { shop_id } })
 export const getProduct = (product_id: string) => call('get', '/api/products/{product_id}', { path: { product_id } })
+export const getProvenance = (product_id: string) => call('get', '/api/products/{product_id}/provenance', { path: { product_id } })
+export const getOrderProvenance = (order_id: string) => call('get', '/api/orders/{order_id}/provenance', { path: { order_id } })
 export const listCategories = () => call('get', '/api/categories')
 export const searchProducts = (query: { q?: string; category?: string; shop_id?: string; after?: string }) => call('get', '/api/products', { query })
 
@@ -54,6 +56,12 @@ export const addPushDevice = (subscription: { endpoint: string; keys: { p256dh: 
   call('post', '/api/me/push-devices', { body: subscription })
 export const removePushDevice = (device_id: string) => call('delete', '/api/me/push-devices/{device_id}', { path: { device_id } })
 
+// coupons
+export const listCoupons = (query: { show_id?: string; shop_id?: string; product_id?: string }) => call('get', '/api/coupons', { query })
+export const claimCoupon = (coupon_id: string, id: string) => call('post', '/api/coupons/{coupon_id}/claims', { path: { coupon_id }, body: { id } })
+export const listMyCoupons = (state: 'usable' | 'used' | 'over', after?: string) => call('get', '/api/me/coupons', { query: { state, after } })
+export const listOrderCoupons = (order_id: string) => call('get', '/api/orders/{order_id}/coupons', { path: { order_id } })
+
 // videos
 export const getVideoFeed = (after?: string) => call('get', '/api/feed/videos', { query: { after } })
 export const getVideo = (video_id: string) => call('get', '/api/videos/{video_id}', { path: { video_id } })
@@ -84,13 +92,37 @@ export const listOrders = (query: { state?: OrderState; after?: string }) => cal
 export const getOrder = (order_id: string) => call('get', '/api/orders/{order_id}', { path: { order_id } })
 export const sendOrderTo = (order_id: string, address_id: string) =>
   call('put', '/api/orders/{order_id}/address', { path: { order_id }, body: { address_id } })
+export const getInvoice = (order_id: string) => call('get', '/api/orders/{order_id}/invoice', { path: { order_id } })
+export const putInvoice = (order_id: string, recipient: InvoiceRecipient) =>
+  call('put', '/api/orders/{order_id}/invoice', { path: { order_id }, body: recipient })
+export const getPriceProtection = (order_id: string) => call('get', '/api/orders/{order_id}/price-protection', { path: { order_id } })
+export const askPriceProtection = (order_id: string) =>
+  call('post', '/api/orders/{order_id}/price-protection', { path: { order_id }, body: {} })
 export const cancelOrder = (order_id: string) => call('post', '/api/orders/{order_id}/cancellation', { path: { order_id }, body: {} })
-export const payOrder = (order_id: string, payment: string) =>
-  call('post', '/api/orders/{order_id}/payments', { path: { order_id }, body: { id: payment, method: 'sandbox' } })
+export const payOrder = (order_id: string, payment: string, method: string) =>
+  call('post', '/api/orders/{order_id}/payments', { path: { order_id }, body: { id: payment, method } })
+export const listPaymentMethods = (currency?: string) => call('get', '/api/payment-methods', { query: { currency } })
 export const getPayment = (payment_id: string) => call('get', '/api/payments/{payment_id}', { path: { payment_id } })
 export const getSandboxPayment = (payment_id: string) => call('get', '/api/sandbox/payments/{payment_id}', { path: { payment_id } })
-export const decideSandboxPayment = (payment_id: string, outcome: 'approve' | 'decline') =>
-  call('post', '/api/sandbox/payments/{payment_id}/outcome', { path: { payment_id }, body: { outcome } })
+export const decideSandboxPayment = (payment_id: string, decision: SandboxDecision) =>
+  call('post', '/api/sandbox/payments/{payment_id}/outcome', { path: { payment_id }, body: decision })
+export const enterSandboxCode = (payment_id: string, code: string) =>
+  call('post', '/api/sandbox/payments/{payment_id}/code', { path: { payment_id }, body: { code } })
+export const openSandboxDispute = (payment_id: string, dispute: SandboxDisputeAsk) =>
+  call('post', '/api/sandbox/payments/{payment_id}/disputes', { path: { payment_id }, body: dispute })
+export const decideSandboxDispute = (dispute_id: string, won: boolean) =>
+  call('post', '/api/sandbox/disputes/{dispute_id}/decision', { path: { dispute_id }, body: { won } })
+
+// the basket and group buys
+export const getQuote = (wanted: QuoteAsk) => call('post', '/api/quotes', { body: wanted })
+export const getBasket = () => call('get', '/api/basket')
+export const putBasketLine = (sku_id: string, line: { quantity: number; show_id?: string; cart_item_id?: string }) =>
+  call('put', '/api/basket/lines/{sku_id}', { path: { sku_id }, body: line })
+export const takeOutOfBasket = (sku_ids: string[]) => call('post', '/api/basket/removals', { body: { sku_ids } })
+export const getProductGroups = (product_id: string) => call('get', '/api/products/{product_id}/groups', { path: { product_id } })
+export const openTeam = (id: string, offer_id: string) => call('post', '/api/teams', { body: { id, offer_id } })
+export const getTeam = (team_id: string) => call('get', '/api/teams/{team_id}', { path: { team_id } })
+export const getOrderTeam = (order_id: string) => call('get', '/api/orders/{order_id}/team', { path: { order_id } })
 
 // replays and clips
 type Arrival = { entry?: string | null; visit?: string | null }
@@ -122,7 +154,7 @@ export const helpBargain = (bargain_id: string, nonce: string) =>
   call('post', '/api/bargains/{bargain_id}/helps', { path: { bargain_id }, body: { nonce } })
 export const takePrice = (bargain_id: string) => call('post', '/api/bargains/{bargain_id}/grant', { path: { bargain_id }, body: {} })
 export const getWallet = (after?: string) => call('get', '/api/me/wallet', { query: { after } })
-export const topUpWallet = (id: string, amount: Money) => call('post', '/api/me/topups', { body: { id, amount, method: 'sandbox' } })
+export const topUpWallet = (id: string, amount: Money, method: string) => call('post', '/api/me/topups', { body: { id, amount, method } })
 export const listTemplates = () => call('get', '/api/activity-templates')
 export const planActivity = (show_id: string, draft: ActivityDraft) =>
   call('post', '/api/shows/{show_id}/activities', { path: { show_id }, body: draft })
@@ -133,5 +165,5 @@ export const agreeToActivity = (activity_id: string) =>
   call('post', '/api/activities/{activity_id}/consent', { path: { activity_id }, body: {} })
 export const getShopWallet = (shop_id: string, after?: string) =>
   call('get', '/api/shops/{shop_id}/wallet', { path: { shop_id }, query: { after } })
-export const topUpShop = (shop_id: string, id: string, amount: Money) =>
-  call('post', '/api/shops/{shop_id}/topups', { path: { shop_id }, body: { id, amount, method: 'sandbox' } })
+export const topUpShop = (shop_id: string, id: string, amount: Money, method: string) =>
+  call('post', '/api/shops/{shop_id}/topups', { path: { shop_id }, body: { id, amount, method } })

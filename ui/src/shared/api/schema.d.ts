@@ -164,6 +164,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/arbitration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What waits for an operator's decision, by deadline
+         * @description What waits for an operator's decision, by deadline.
+         */
+        get: operations["list_arbitration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/audit-log": {
         parameters: {
             query?: never;
@@ -198,6 +218,46 @@ export interface paths {
         get: operations["show_tallies"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/authorisations/{authorisation_id}/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer a shop that asked
+         * @description Answer a shop that asked.
+         */
+        post: operations["answer_shop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/authorisations/{authorisation_id}/revocation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take an authorisation back
+         * @description Take an authorisation back. The shop's goods of the brand come off the shelves within a minute.
+         */
+        post: operations["take_back_brand"];
         delete?: never;
         options?: never;
         head?: never;
@@ -264,6 +324,354 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/basket": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * My basket, with the prices and the stock of this instant
+         * @description My basket, with the prices and the stock of this instant.
+         */
+        get: operations["get_basket"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/basket/lines/{sku_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Have so many pieces of a SKU in my basket
+         * @description Have so many pieces of a SKU in my basket.
+         */
+        put: operations["put_basket_line"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/basket/removals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take lines out of my basket; those that are not in it do not matter
+         * @description Take lines out of my basket; those that are not in it do not matter.
+         */
+        post: operations["take_out_of_basket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batches/{batch_id}/closure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The batch is done with
+         * @description The batch is done with.
+         */
+        post: operations["close_batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batches/{batch_id}/current": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Sell from this batch from now on: new orders bear it
+         * @description Sell from this batch from now on: new orders bear it.
+         */
+        put: operations["make_current"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batches/{batch_id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was done with a batch, by whom and why
+         * @description What was done with a batch, by whom and why.
+         */
+        get: operations["show_batch_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batches/{batch_id}/orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which orders have pieces of a batch: whom a recall reaches
+         * @description Which orders have pieces of a batch: whom a recall reaches. Newest first.
+         */
+        get: operations["list_batch_orders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/batches/{batch_id}/recall": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call the batch back, and say why: buyers see it on their orders
+         * @description Call the batch back, and say why: buyers see it on their orders.
+         */
+        post: operations["recall_batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/brand-contests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What shops say about words in their titles, and no operator has looked at
+         * @description What shops say about words in their titles, and no operator has looked at.
+         */
+        get: operations["list_brand_contests"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/brands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verified brands by a part of their names
+         * @description Verified brands by a part of their names.
+         */
+        get: operations["search_brands"];
+        put?: never;
+        /**
+         * Ask for a brand of mine to be verified
+         * @description Ask for a brand of mine to be verified. Said again, it is the same brand.
+         */
+        post: operations["ask_brand"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/brands/asked": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What waits for an operator: brands, and new trademarks of brands
+         * @description What waits for an operator: brands, and new trademarks of brands.
+         */
+        get: operations["list_asked_brands"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/brands/mine": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The brands that I asked for, verified or not
+         * @description The brands that I asked for, verified or not.
+         */
+        get: operations["list_own_brands"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/brands/{brand_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A brand of mine, with its trademarks
+         * @description A brand of mine, with its trademarks.
+         */
+        get: operations["show_brand"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/brands/{brand_id}/authorisations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who sells a brand of mine, who asked to, who did
+         * @description Who sells a brand of mine, who asked to, who did. Newest first.
+         */
+        get: operations["list_dealers"];
+        put?: never;
+        /**
+         * Let a shop sell a brand of mine
+         * @description Let a shop sell a brand of mine. Said again, it is the same authorisation.
+         */
+        post: operations["grant_brand"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/brands/{brand_id}/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Verify a brand with the trademarks that wait, refuse it, or withdraw what was verified
+         * @description Verify a brand with the trademarks that wait, refuse it, or withdraw what was verified.
+         */
+        post: operations["decide_brand"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/brands/{brand_id}/trademarks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring another trademark of a brand of mine, or a renewal
+         * @description Bring another trademark of a brand of mine, or a renewal. Said again, it is the same one.
+         */
+        post: operations["add_trademark"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/carriers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The carriers that parcels may go with
+         * @description The carriers that parcels may go with.
+         */
+        get: operations["list_carriers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/cart-items/{item_id}": {
         parameters: {
             query?: never;
@@ -322,6 +730,66 @@ export interface paths {
          * @description Set pieces aside for a wave of this item, and open it unless it waits. Said again, it is the same wave.
          */
         post: operations["plan_wave"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * My cases, newest first
+         * @description My cases, newest first.
+         */
+        get: operations["list_cases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cases/{case_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A case, for its buyer, its shop's staff and operators (whose look is on record)
+         * @description A case, for its buyer, its shop's staff and operators (whose look is on record).
+         */
+        get: operations["get_case"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cases/{case_id}/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Do the next thing in a case, or say something to the other side
+         * @description Do the next thing in a case, or say something to the other side. The same id again changes nothing.
+         */
+        post: operations["add_entry"];
         delete?: never;
         options?: never;
         head?: never;
@@ -416,6 +884,110 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/coupons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Coupons to be had in a room, a shop, for a product; or all there are
+         * @description Coupons to be had in a room, a shop, for a product; or all there are.
+         */
+        get: operations["list_open_coupons"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/coupons/{coupon_id}/claims": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take a coupon
+         * @description Take a coupon. The same id again gives the same one again, with status 200.
+         */
+        post: operations["claim_coupon"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/coupons/{coupon_id}/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a coupon: none is given out and none is taken any more, whoever holds it
+         * @description Stop a coupon: none is given out and none is taken any more, whoever holds it.
+         */
+        post: operations["end_coupon"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/documents/{document_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many pages a document has
+         * @description How many pages a document has.
+         */
+        get: operations["show_document"];
+        /**
+         * Bring a PDF or a picture as `application/octet-stream`, 20 MB and 20 pages at most; kept are its pages' pictures
+         * @description Bring a PDF or a picture as `application/octet-stream`, 20 MB and 20 pages at most; kept are its pages' pictures.
+         */
+        put: operations["put_document"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/documents/{document_id}/pages/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A page of a document, from 1 on, as a WebP picture
+         * @description A page of a document, from 1 on, as a WebP picture.
+         */
+        get: operations["show_document_page"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/draws/{activity_id}/proof": {
         parameters: {
             query?: never;
@@ -428,6 +1000,46 @@ export interface paths {
          * @description Everything that is needed to repeat a draw (`laotie verify-draw FILE`, docs/draws.md).
          */
         get: operations["get_proof"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/evidence-films": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Announce a short film for a case; then send its bytes with `PATCH /api/uploads/{id}`, and name it in an entry
+         * @description Announce a short film for a case; then send its bytes with `PATCH /api/uploads/{id}`, and name it in an entry.
+         */
+        post: operations["announce_evidence_film"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/evidence/{exhibit_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A file of a case, for the sides of it; that a shop or an operator looked is on record
+         * @description A file of a case, for the sides of it; that a shop or an operator looked is on record.
+         */
+        get: operations["show_evidence"];
         put?: never;
         post?: never;
         delete?: never;
@@ -524,6 +1136,46 @@ export interface paths {
         patch: operations["change_follow"];
         trace?: never;
     };
+    "/api/group-offers/{offer_id}/closure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take an offer back: no new teams; those that gather go on
+         * @description Take an offer back: no new teams; those that gather go on.
+         */
+        post: operations["close_group_offer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/guarantees": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What whoever orders these products now is promised; without a pledge, a product is left out
+         * @description What whoever orders these products now is promised; without a pledge, a product is left out.
+         */
+        get: operations["list_guarantees"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me": {
         parameters: {
             query?: never;
@@ -591,6 +1243,26 @@ export interface paths {
          * @description Remove an address.
          */
         delete: operations["delete_address"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/coupons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * My coupons, newest first
+         * @description My coupons, newest first.
+         */
+        get: operations["list_my_coupons"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -937,8 +1609,8 @@ export interface paths {
         };
         get?: never;
         /**
-         * Say where the parcel goes, while the order is unpaid
-         * @description Say where the parcel goes, while the order is unpaid.
+         * Say where the parcels go, while the purchase is unpaid; the shops' shipping fees follow
+         * @description Say where the parcels go, while the purchase is unpaid; the shops' shipping fees follow.
          */
         put: operations["put_order_address"];
         post?: never;
@@ -958,10 +1630,158 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Call my unpaid order off
-         * @description Call my unpaid order off.
+         * Call my order off: unpaid (with all of its purchase), or paid and not sent yet; then the money goes back
+         * @description Call my order off: unpaid (with all of its purchase), or paid and not sent yet; then the money goes back.
          */
         post: operations["cancel_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{order_id}/cases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The cases about my order, newest first
+         * @description The cases about my order, newest first.
+         */
+        get: operations["list_order_cases"];
+        put?: never;
+        /**
+         * Claim something of my order
+         * @description Claim something of my order. A withdrawal by law, and what a guarantee covers, is granted at once.
+         */
+        post: operations["open_case"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{order_id}/claimable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What I may claim of my order, line by line, with the law and the guarantees that hold
+         * @description What I may claim of my order, line by line, with the law and the guarantees that hold.
+         */
+        get: operations["show_claimable"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{order_id}/coupons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What coupons took off one of my orders, and why
+         * @description What coupons took off one of my orders, and why.
+         */
+        get: operations["list_order_coupons"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{order_id}/extension": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * I need more time before my order completes by itself; once an order
+         * @description I need more time before my order completes by itself; once an order.
+         */
+        post: operations["extend_time"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{order_id}/guarantees": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What my order was promised when it was placed, and what was paid for it
+         * @description What my order was promised when it was placed, and what was paid for it.
+         */
+        get: operations["get_order_guarantees"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{order_id}/invoice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The invoice of my order, with its credit notes
+         * @description The invoice of my order, with its credit notes.
+         */
+        get: operations["get_order_invoice"];
+        /**
+         * Ask for an invoice of my paid order, or change to whom, until it is issued
+         * @description Ask for an invoice of my paid order, or change to whom, until it is issued.
+         */
+        put: operations["put_order_invoice"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{order_id}/parcels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far my order is, and its parcels
+         * @description How far my order is, and its parcels.
+         */
+        get: operations["get_own_parcels"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -982,6 +1802,298 @@ export interface paths {
          * @description Begin to pay. `next` says where to go on; while it is `null` the provider has not answered yet: ask again.
          */
         post: operations["pay_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{order_id}/price-protection": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What I would have back of my order now because the shelf price fell
+         * @description What I would have back of my order now because the shelf price fell.
+         */
+        get: operations["get_price_protection"];
+        put?: never;
+        /**
+         * Have the difference back, once a line
+         * @description Have the difference back, once a line.
+         */
+        post: operations["ask_price_protection"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{order_id}/provenance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The batches that an order was sold from, as they were, and whether one was recalled since
+         * @description The batches that an order was sold from, as they were, and whether one was recalled since.
+         */
+        get: operations["show_order_provenance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{order_id}/receipt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * I have it: the order is complete
+         * @description I have it: the order is complete.
+         */
+        post: operations["confirm_receipt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{order_id}/reviews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What I said of my order, and what I may still say
+         * @description What I said of my order, and what I may still say.
+         */
+        get: operations["list_order_reviews"];
+        put?: never;
+        /**
+         * Review a line of my completed order
+         * @description Review a line of my completed order. Said again, it is the same review.
+         */
+        post: operations["write_review"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{order_id}/team": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The team that my order was bought in; most orders have none
+         * @description The team that my order was bought in; most orders have none.
+         */
+        get: operations["get_order_team"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payment-disputes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Chargebacks, newest first, for operators
+         * @description Chargebacks, newest first, for operators.
+         */
+        get: operations["list_disputes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payment-disputes/{dispute_id}/evidence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer a chargeback inside its window, once, for operators
+         * @description Answer a chargeback inside its window, once, for operators.
+         */
+        post: operations["answer_dispute"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payment-methods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The ways to pay that a buyer may choose from, and what each provider can do
+         * @description The ways to pay that a buyer may choose from, and what each provider can do.
+         */
+        get: operations["list_payment_methods"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payment-refunds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Refunds that have not arrived, for operators
+         * @description Refunds that have not arrived, for operators.
+         */
+        get: operations["list_open_refunds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payment-refunds/{refund_id}/attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have a refund that was given up tried again, for operators
+         * @description Have a refund that was given up tried again, for operators.
+         */
+        post: operations["retry_refund"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payment-statements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Statements, the latest brought first, for operators
+         * @description Statements, the latest brought first, for operators.
+         */
+        get: operations["list_statements"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payment-statements.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring a provider's daily statement (the file as it is, in whatever encoding, as `text/csv`) and match it, for operators.
+         *
+         *     The same file again is matched again
+         * @description Bring a provider's daily statement (the file as it is, in whatever encoding, as `text/csv`) and match it, for operators.
+         *
+         *     The same file again is matched again. A file that cannot be read is refused with its line, and nothing is kept.
+         */
+        post: operations["bring_statement"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payment-statements/{statement_id}/differences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * In what a statement and our books differ, for operators
+         * @description In what a statement and our books differ, for operators.
+         */
+        get: operations["list_differences"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payment-statements/{statement_id}/matching": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Match a statement that is here with the books as they now stand, for operators
+         * @description Match a statement that is here with the books as they now stand, for operators.
+         */
+        post: operations["match_statement"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1022,6 +2134,30 @@ export interface paths {
          */
         put: operations["put_picture"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/platform/coupons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The platform's coupons and how far they are used up, newest first, for operators
+         * @description The platform's coupons and how far they are used up, newest first, for operators.
+         */
+        get: operations["list_platform_coupons"];
+        put?: never;
+        /**
+         * Make a coupon that the platform pays for
+         * @description Make a coupon that the platform pays for. The same again changes nothing.
+         */
+        post: operations["make_platform_coupon"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1092,6 +2228,70 @@ export interface paths {
         patch: operations["change_product"];
         trace?: never;
     };
+    "/api/products/{product_id}/batches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A product's batches, newest first
+         * @description A product's batches, newest first.
+         */
+        get: operations["list_batches"];
+        put?: never;
+        /**
+         * Enter a batch of a product, once and for good
+         * @description Enter a batch of a product, once and for good. Said again, it is the same batch.
+         */
+        post: operations["add_batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/products/{product_id}/brand-contests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say what a word in the title means, if not the brand
+         * @description Say what a word in the title means, if not the brand. The product may be listed until an operator disagrees.
+         */
+        post: operations["contest_brand"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/products/{product_id}/brand-contests/{brand_id}/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Believe a shop or not; not believed, the product leaves the shelf until it names the brand
+         * @description Believe a shop or not; not believed, the product leaves the shelf until it names the brand.
+         */
+        post: operations["decide_brand_contest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/products/{product_id}/clips": {
         parameters: {
             query?: never;
@@ -1104,6 +2304,134 @@ export interface paths {
          * @description The clips that explain a product, newest first; those that can be played.
          */
         get: operations["list_product_clips"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/products/{product_id}/dispatch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is promised of a product: its own hours, and those that hold
+         * @description What is promised of a product: its own hours, and those that hold.
+         */
+        get: operations["get_product_dispatch"];
+        /**
+         * A product's own promise goes before its shop's
+         * @description A product's own promise goes before its shop's.
+         */
+        put: operations["put_product_dispatch"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/products/{product_id}/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The offer to groups that runs for a product, and the teams one can join
+         * @description The offer to groups that runs for a product, and the teams one can join.
+         */
+        get: operations["get_product_groups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/products/{product_id}/pledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Promise something else of this product than the shop does of the others
+         * @description Promise something else of this product than the shop does of the others.
+         */
+        put: operations["set_product_pledge"];
+        post?: never;
+        /**
+         * Let this product go by what the shop promises
+         * @description Let this product go by what the shop promises.
+         */
+        delete: operations["clear_product_pledge"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/products/{product_id}/provenance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where a product comes from: whose brand, by whose right, and the batch that is being sold
+         * @description Where a product comes from: whose brand, by whose right, and the batch that is being sold.
+         */
+        get: operations["show_provenance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/products/{product_id}/review-summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many reviews a product has, and their stars
+         * @description How many reviews a product has, and their stars.
+         */
+        get: operations["get_product_summary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/products/{product_id}/reviews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What buyers say of a product
+         * @description What buyers say of a product.
+         */
+        get: operations["list_product_reviews"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1146,6 +2474,146 @@ export interface paths {
         get: operations["get_push_key"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/quotes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reckon a purchase: shipping, tax, and of each of my coupons why it counts or not
+         * @description Reckon a purchase: shipping, tax, and of each of my coupons why it counts or not. Keeps nothing for anybody.
+         */
+        post: operations["quote"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/review-reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reviews that were reported, or that the word lists hold, the oldest first
+         * @description Reviews that were reported, or that the word lists hold, the oldest first. For operators.
+         */
+        get: operations["list_reported_reviews"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/reviews/{review_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One review
+         * @description One review.
+         */
+        get: operations["get_review"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/reviews/{review_id}/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Answer a review of the shop's goods, once
+         * @description Answer a review of the shop's goods, once.
+         */
+        put: operations["answer_review"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/reviews/{review_id}/follow-up": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Add to my review, once
+         * @description Add to my review, once.
+         */
+        put: operations["follow_up_review"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/reviews/{review_id}/judgement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Hide a review, or let it stand (again)
+         * @description Hide a review, or let it stand (again). For operators.
+         */
+        put: operations["judge_review"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/reviews/{review_id}/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say that a review should not stand
+         * @description Say that a review should not stand. Once a person; again changes nothing.
+         */
+        post: operations["report_review"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1328,6 +2796,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sandbox/disputes/{dispute_id}/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * How the sandbox's bank decides a chargeback of mine
+         * @description How the sandbox's bank decides a chargeback of mine.
+         */
+        post: operations["decide_sandbox_dispute"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sandbox/payments/{payment_id}": {
         parameters: {
             query?: never;
@@ -1348,6 +2836,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sandbox/payments/{payment_id}/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The second factor
+         * @description The second factor. A wrong code is refused with the tries that are left; after the last the payment is declined.
+         */
+        post: operations["enter_sandbox_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sandbox/payments/{payment_id}/disputes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask the sandbox's bank for money back (a chargeback)
+         * @description Ask the sandbox's bank for money back (a chargeback). The same id again: nothing more happens.
+         */
+        post: operations["open_sandbox_dispute"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sandbox/payments/{payment_id}/outcome": {
         parameters: {
             query?: never;
@@ -1362,6 +2890,26 @@ export interface paths {
          * @description Approve or decline, as on the provider's page. The shop hears of it by a signed message.
          */
         post: operations["decide_sandbox_payment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sandbox/statements/{day}/lines.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The sandbox's own statement of a day (UTC), as a provider would send it, for operators
+         * @description The sandbox's own statement of a day (UTC), as a provider would send it, for operators.
+         */
+        get: operations["show_sandbox_statement"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1443,7 +2991,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Open shops of exactly this name: whom a brand may authorise
+         * @description Open shops of exactly this name: whom a brand may authorise.
+         */
+        get: operations["find_shops_by_name"];
         put?: never;
         /**
          * Open a shop of my own
@@ -1478,6 +3030,302 @@ export interface paths {
          * @description Change what the shop says of itself.
          */
         patch: operations["change_shop"];
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/authorisations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the shop was granted, refused, or asked for
+         * @description What the shop was granted, refused, or asked for. Newest first.
+         */
+        get: operations["list_authorisations"];
+        put?: never;
+        /**
+         * Ask a brand to let the shop sell its goods
+         * @description Ask a brand to let the shop sell its goods. Said again, it is the same asking.
+         */
+        post: operations["ask_for_brand"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/brands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The brands that a shop may sell now: its own, and those of which it is an authorised dealer
+         * @description The brands that a shop may sell now: its own, and those of which it is an authorised dealer.
+         */
+        get: operations["list_brands_of_shop"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/case-acceptances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accept many cases of the shop, each by itself: one that cannot be accepted does not keep the others
+         * @description Accept many cases of the shop, each by itself: one that cannot be accepted does not keep the others.
+         */
+        post: operations["accept_cases"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/cases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The shop's cases for its staff: open ones by deadline, closed ones the latest first
+         * @description The shop's cases for its staff: open ones by deadline, closed ones the latest first.
+         */
+        get: operations["list_shop_cases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/coupons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The shop's coupons and how far they are used up, newest first, for its staff
+         * @description The shop's coupons and how far they are used up, newest first, for its staff.
+         */
+        get: operations["list_shop_coupons"];
+        put?: never;
+        /**
+         * Make a coupon of the shop
+         * @description Make a coupon of the shop. The same again changes nothing.
+         */
+        post: operations["make_shop_coupon"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/deposit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the shop's deposit stands
+         * @description How the shop's deposit stands.
+         */
+        get: operations["get_deposit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/deposit/movements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Fill the deposit from the shop's wallet, or take back what the promises do not need
+         * @description Fill the deposit from the shop's wallet, or take back what the promises do not need. Said again, it moves nothing.
+         */
+        post: operations["move_deposit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/deposit/topups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pay into the deposit: through the shop's wallet, and on as soon as the money has come
+         * @description Pay into the deposit: through the shop's wallet, and on as soon as the money has come.
+         */
+        post: operations["top_up_deposit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/dispatch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the shop promises: within how many hours it ships, and after how many days its orders are complete
+         * @description What the shop promises: within how many hours it ships, and after how many days its orders are complete.
+         */
+        get: operations["get_dispatch"];
+        /**
+         * Promise this of everything that is paid from now on
+         * @description Promise this of everything that is paid from now on.
+         */
+        put: operations["put_dispatch"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/group-offers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The shop's offers to groups, the latest first, for its staff
+         * @description The shop's offers to groups, the latest first, for its staff.
+         */
+        get: operations["list_group_offers"];
+        put?: never;
+        /**
+         * Offer a product to groups
+         * @description Offer a product to groups.
+         */
+        post: operations["offer_group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/invoices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The shop's invoices and credit notes, newest first
+         * @description The shop's invoices and credit notes, newest first.
+         */
+        get: operations["list_shop_invoices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/invoices.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The shop's issued documents by number (CSV, UTF-8); sums of credit notes are negative
+         * @description The shop's issued documents by number (CSV, UTF-8); sums of credit notes are negative.
+         */
+        get: operations["export_invoices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/invoices/{invoice_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One of the shop's documents
+         * @description One of the shop's documents.
+         */
+        get: operations["get_shop_invoice"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/invoices/{invoice_id}/number": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Issue an invoice under the shop's next number
+         * @description Issue an invoice under the shop's next number. Said again, it is the same.
+         */
+        post: operations["issue_invoice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/shops/{shop_id}/orders": {
@@ -1517,6 +3365,178 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/orders/{order_id}/guarantees": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an order of the shop was promised when it was placed, and what was paid for it
+         * @description What an order of the shop was promised when it was placed, and what was paid for it.
+         */
+        get: operations["get_shop_order_guarantees"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/orders/{order_id}/parcels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far one of the shop's orders is, and its parcels
+         * @description How far one of the shop's orders is, and its parcels.
+         */
+        get: operations["get_parcels"];
+        put?: never;
+        /**
+         * Send a parcel on its way
+         * @description Send a parcel on its way. The same id with the same content changes nothing.
+         */
+        post: operations["ship_parcel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/packing-list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * These orders with their addresses, to be packed; that they were read is on record
+         * @description These orders with their addresses, to be packed; that they were read is on record.
+         */
+        get: operations["list_packing"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/parcels/{parcel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Put the right number on a parcel that does not move yet
+         * @description Put the right number on a parcel that does not move yet.
+         */
+        patch: operations["correct_parcel"];
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/parcels/{parcel_id}/cancellation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call a parcel off that does not move yet; its pieces are to be shipped again
+         * @description Call a parcel off that does not move yet; its pieces are to be shipped again.
+         */
+        post: operations["cancel_parcel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/parcels/{parcel_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write down what the shop knows of its parcel, where the carrier does not tell
+         * @description Write down what the shop knows of its parcel, where the carrier does not tell.
+         */
+        post: operations["note_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/payouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was claimed under the shop's guarantees, the latest first
+         * @description What was claimed under the shop's guarantees, the latest first.
+         */
+        get: operations["list_payouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/pledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a shop promises of everything that has no pledge of its own
+         * @description What a shop promises of everything that has no pledge of its own.
+         */
+        get: operations["get_shop_pledge"];
+        /**
+         * Promise this to whoever orders from now on
+         * @description Promise this to whoever orders from now on.
+         */
+        put: operations["set_shop_pledge"];
+        post?: never;
+        /**
+         * Promise nothing any more; what was ordered keeps its promise
+         * @description Promise nothing any more; what was ordered keeps its promise.
+         */
+        delete: operations["clear_shop_pledge"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1570,6 +3590,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/shops/{shop_id}/review-summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many reviews a shop has, and their stars
+         * @description How many reviews a shop has, and their stars.
+         */
+        get: operations["get_shop_summary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/reviews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What buyers say of the shop's goods, for its people
+         * @description What buyers say of the shop's goods, for its people.
+         */
+        get: operations["list_shop_reviews"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/shops/{shop_id}/seats": {
         parameters: {
             query?: never;
@@ -1609,6 +3669,114 @@ export interface paths {
          * @description Let somebody no longer act for the shop; anybody may leave.
          */
         delete: operations["revoke_seat"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/shipment-counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many orders stand where, and how many promises the shop broke in the last 30 days
+         * @description How many orders stand where, and how many promises the shop broke in the last 30 days.
+         */
+        get: operations["count_shipments"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/shipments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The shop's paid orders by how far they are: oldest first while they wait, newest first afterwards
+         * @description The shop's paid orders by how far they are: oldest first while they wait, newest first afterwards.
+         */
+        get: operations["list_shipments"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/shipments.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What waits to be shipped as a sheet (CSV, UTF-8) that the import takes back with carriers and numbers
+         * @description What waits to be shipped as a sheet (CSV, UTF-8) that the import takes back with carriers and numbers.
+         */
+        get: operations["export_shipments"];
+        put?: never;
+        /**
+         * Ship what a sheet says (CSV, UTF-8 or GBK, at most 10,000 rows)
+         * @description Ship what a sheet says (CSV, UTF-8 or GBK, at most 10,000 rows). The same sheet again changes nothing.
+         */
+        post: operations["import_shipments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/shipping-templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The shop's shipping templates, the default first
+         * @description The shop's shipping templates, the default first.
+         */
+        get: operations["list_shipping_templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/shipping-templates/{template_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Make a template under the client's own id, or replace what it says
+         * @description Make a template under the client's own id, or replace what it says. Orders keep the fee they have.
+         */
+        put: operations["put_shipping_template"];
+        post?: never;
+        /**
+         * Remove a template; its products follow the shop's default
+         * @description Remove a template; its products follow the shop's default.
+         */
+        delete: operations["delete_shipping_template"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2358,6 +4526,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stacking-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the next version of the rule (operators)
+         * @description Make the next version of the rule (operators). Purchases from then on follow it.
+         */
+        post: operations["set_stacking_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stacking-rules/current": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What may be combined
+         * @description What may be combined.
+         */
+        get: operations["get_stacking_rule"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/streamers/{streamer_id}": {
         parameters: {
             query?: never;
@@ -2418,6 +4626,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/teams": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open a team, or get the one that I have open of this offer
+         * @description Open a team, or get the one that I have open of this offer. One takes a seat by buying: `team_id` in the order's line.
+         */
+        post: operations["open_team"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/teams/{team_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A team, for whoever has its link
+         * @description A team, for whoever has its link.
+         */
+        get: operations["get_team"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tokens": {
         parameters: {
             query?: never;
@@ -2457,6 +4705,26 @@ export interface paths {
          * @description End an API token at once.
          */
         delete: operations["revoke_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/trademarks/{trademark_id}/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Verify a trademark, refuse it, or withdraw it with what rests on it
+         * @description Verify a trademark, refuse it, or withdraw it with what rests on it.
+         */
+        post: operations["decide_trademark"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2806,6 +5074,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/webhooks/carriers/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A carrier's signed message: news of its numbers, known to us or not, in any order, as often as it likes
+         * @description A carrier's signed message: news of its numbers, known to us or not, in any order, as often as it likes.
+         */
+        post: operations["hear_carrier"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/webhooks/{provider}": {
         parameters: {
             query?: never;
@@ -2818,6 +5106,8 @@ export interface paths {
         /**
          * A provider's signed message
          * @description A provider's signed message. Whatever is signed is kept and answered with 200, known to us or not.
+         *
+         *     The answer is what became of it; for a provider that wants a word of its own, that word.
          */
         post: operations["hear_provider"];
         delete?: never;
@@ -2830,11 +5120,39 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** Acceptance */
+        Acceptance: {
+            /** Format: uuid */
+            case_id: string;
+            /** Format: uuid */
+            entry_id: string;
+        };
+        /** Acceptances */
+        Acceptances: {
+            items: components["schemas"]["Acceptance"][];
+        };
+        /** Accepted */
+        Accepted: {
+            /** Format: uuid */
+            case_id: string;
+            state: components["schemas"]["CaseState"] | null;
+            refusal: string | null;
+        };
+        /** AcceptedMany */
+        AcceptedMany: {
+            items: components["schemas"]["Accepted"][];
+        };
         /** Acknowledgement */
         Acknowledgement: {
             watched_ms: number;
             visit?: string | null;
         };
+        /**
+         * Act
+         * @description What somebody does, or time.
+         * @enum {string}
+         */
+        Act: "open" | "open_by_right" | "open_guaranteed" | "accept" | "refuse" | "counter" | "take_offer" | "escalate" | "call_off" | "send_back" | "approve_goods" | "dispute_goods" | "send_replacement" | "confirm" | "decide_for_buyer" | "decide_for_shop" | "decide_split" | "time_over" | "say";
         /**
          * Action
          * @description What a find asks for, mildest first: hide the words, let somebody look at the text first, refuse it.
@@ -2919,10 +5237,40 @@ export interface components {
             items: components["schemas"]["Address"][];
             next?: string | null;
         };
+        /** Answer */
+        Answer: {
+            granted: boolean;
+            /** @default  */
+            reason: string;
+            trademark_id?: string | null;
+        };
         /** Arrival */
         Arrival: {
             entry?: string | null;
             visit?: string | null;
+        };
+        /** AskedLine */
+        AskedLine: {
+            no: number;
+            quantity: number;
+        };
+        /** AskedTerms */
+        AskedTerms: {
+            categories?: string[];
+            /** @default true */
+            is_online: boolean;
+            stores?: string[];
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+            document_id?: string | null;
+            /** @default  */
+            note: string;
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            brand_id: string;
         };
         /**
          * Audience
@@ -2950,6 +5298,58 @@ export interface components {
         AuditEntryPage: {
             items: components["schemas"]["AuditEntry"][];
             next?: string | null;
+        };
+        /** Authorisation */
+        Authorisation: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            brand_id: string;
+            brand: string;
+            /** Format: uuid */
+            shop_id: string;
+            shop: string;
+            trademark_id: string | null;
+            categories: string[];
+            is_online: boolean;
+            stores: string[];
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+            document_id: string | null;
+            note: string;
+            state: components["schemas"]["AuthorisationState"];
+            reason: string;
+            is_live: boolean;
+            /** Format: date-time */
+            created_at: string;
+        };
+        /** Page[Authorisation] */
+        AuthorisationPage: {
+            items: components["schemas"]["Authorisation"][];
+            next?: string | null;
+        };
+        /**
+         * AuthorisationState
+         * @description Where an authorisation stands. That one is over is not a state: time says it.
+         * @enum {string}
+         */
+        AuthorisationState: "asked" | "granted" | "refused" | "revoked";
+        /** Badge */
+        Badge: {
+            /** Format: uuid */
+            brand_id: string;
+            name_zh: string;
+            name_en: string;
+            logo: string | null;
+            is_owner: boolean;
+            /** Format: date-time */
+            until: string;
+        };
+        /** Badges */
+        Badges: {
+            items: components["schemas"]["Badge"][];
         };
         /** Bargain */
         Bargain: {
@@ -3003,6 +5403,118 @@ export interface components {
          * @enum {string}
          */
         BargainState: "open" | "granted" | "over";
+        /** Basket */
+        Basket: {
+            lines: components["schemas"]["BasketLine"][];
+        };
+        /** BasketLine */
+        BasketLine: {
+            /** Format: uuid */
+            sku_id: string;
+            /** Format: uuid */
+            product_id: string;
+            /** Format: uuid */
+            shop_id: string;
+            shop_name: string;
+            title: string;
+            image: string;
+            options: {
+                [key: string]: string;
+            };
+            quantity: number;
+            available: number;
+            price: components["schemas"]["Money"];
+            seen_price: components["schemas"]["Money"];
+            show_id: string | null;
+            cart_item_id: string | null;
+            limit_per_person: number | null;
+            trouble: components["schemas"]["orders_baskets_Trouble"] | null;
+        };
+        /** BatchDocument */
+        BatchDocument: {
+            /** Format: uuid */
+            document_id: string;
+            kind: components["schemas"]["DocumentKind"];
+            title: string;
+            page_count: number;
+            digest: string;
+        };
+        /** BatchDocumentDraft */
+        BatchDocumentDraft: {
+            /** Format: uuid */
+            document_id: string;
+            kind: components["schemas"]["DocumentKind"];
+            title: string;
+        };
+        /** BatchLog */
+        BatchLog: {
+            items: components["schemas"]["BatchLogEntry"][];
+        };
+        /** BatchLogEntry */
+        BatchLogEntry: {
+            act: string;
+            reason: string;
+            /** Format: uuid */
+            actor_id: string;
+            /** Format: date-time */
+            at: string;
+        };
+        /** BatchOrder */
+        BatchOrder: {
+            /** Format: uuid */
+            order_id: string;
+            state: string;
+            quantity: number;
+            kept_quantity: number;
+            /** Format: date-time */
+            placed_at: string;
+        };
+        /** Page[BatchOrder] */
+        BatchOrderPage: {
+            items: components["schemas"]["BatchOrder"][];
+            next?: string | null;
+        };
+        /**
+         * BatchState
+         * @description A batch is being sold, sold out, or called back. The last two are for good.
+         * @enum {string}
+         */
+        BatchState: "open" | "closed" | "recalled";
+        /** BatchView */
+        BatchView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            product_id: string;
+            code: string;
+            /** Format: date */
+            made_on: string;
+            best_before_on: string | null;
+            origin: string;
+            quantity: number;
+            state: components["schemas"]["BatchState"];
+            reason: string;
+            is_current: boolean;
+            /** Format: date-time */
+            created_at: string;
+            documents: components["schemas"]["BatchDocument"][];
+            video: components["schemas"]["VideoView"] | null;
+        };
+        /** Page[BatchView] */
+        BatchViewPage: {
+            items: components["schemas"]["BatchView"][];
+            next?: string | null;
+        };
+        /** Bill */
+        Bill: {
+            goods: components["schemas"]["Money"];
+            discount: components["schemas"]["Money"];
+            subsidy: components["schemas"]["Money"];
+            shipping: components["schemas"]["Money"];
+            tax: components["schemas"]["Money"];
+            total: components["schemas"]["Money"];
+            refunded: components["schemas"]["Money"];
+        };
         /** BoardAudience */
         BoardAudience: {
             viewers_max: number;
@@ -3081,11 +5593,64 @@ export interface components {
             unexplained: components["schemas"]["BoardOrders"];
             totals: components["schemas"]["BoardTotals"];
         };
+        /** BrandName */
+        BrandName: {
+            /** Format: uuid */
+            id: string;
+            name_zh: string;
+            name_en: string;
+            logo: string | null;
+        };
+        /** BrandNames */
+        BrandNames: {
+            items: components["schemas"]["BrandName"][];
+        };
+        /** BrandOfProduct */
+        BrandOfProduct: {
+            /** Format: uuid */
+            id: string;
+            name_zh: string;
+            name_en: string;
+            logo: string | null;
+            rights: components["schemas"]["Rights"] | null;
+        };
+        /** BrandView */
+        BrandView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            owner_id: string;
+            name_zh: string;
+            name_en: string;
+            logo: string | null;
+            state: components["schemas"]["catalog_brand_model_Verdict"];
+            reason: string;
+            /** Format: date-time */
+            created_at: string;
+            trademarks: components["schemas"]["Trademark"][];
+            similar: string[];
+        };
+        /** Page[BrandView] */
+        BrandViewPage: {
+            items: components["schemas"]["BrandView"][];
+            next?: string | null;
+        };
+        /** Brands */
+        Brands: {
+            items: components["schemas"]["BrandView"][];
+        };
         /** Buyer */
         Buyer: {
             /** Format: uuid */
             id: string;
             name: string;
+        };
+        /** CarrierView */
+        CarrierView: {
+            code: string;
+            zh: string;
+            en: string;
+            example: string;
         };
         /** Cart */
         Cart: {
@@ -3109,6 +5674,7 @@ export interface components {
             version: number;
             wave?: components["schemas"]["CartWave"] | null;
             promise?: components["schemas"]["Promise"] | null;
+            origin?: components["schemas"]["Origin"] | null;
         };
         /** CartItemChange */
         CartItemChange: {
@@ -3156,6 +5722,132 @@ export interface components {
             ends_at: string | null;
             pieces: number;
         };
+        /** CaseBriefView */
+        CaseBriefView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            order_id: string;
+            shop: components["schemas"]["orders_ShopName"];
+            buyer: components["schemas"]["Buyer"];
+            kind: components["schemas"]["CaseKind"];
+            reason: components["schemas"]["Reason"];
+            state: components["schemas"]["CaseState"];
+            lines: components["schemas"]["CaseLineView"][];
+            amount: components["schemas"]["Money"];
+            refunded: components["schemas"]["Money"];
+            /** Format: date-time */
+            opened_at: string;
+            due_at: string | null;
+            then: components["schemas"]["CaseState"] | null;
+            closed_at: string | null;
+        };
+        /** Page[CaseBriefView] */
+        CaseBriefViewPage: {
+            items: components["schemas"]["CaseBriefView"][];
+            next?: string | null;
+        };
+        /** CaseEntryView */
+        CaseEntryView: {
+            /** Format: uuid */
+            id: string;
+            no: number;
+            /** Format: date-time */
+            at: string;
+            party: components["schemas"]["Party"];
+            act: components["schemas"]["Act"];
+            state_before: components["schemas"]["CaseState"] | null;
+            state: components["schemas"]["CaseState"];
+            text: string;
+            facts: {
+                [key: string]: unknown;
+            };
+            exhibits: components["schemas"]["ExhibitView"][];
+        };
+        /** CaseFreight */
+        CaseFreight: {
+            amount: components["schemas"]["Money"];
+            by: components["schemas"]["Party"];
+            paid: components["schemas"]["Money"];
+        };
+        /**
+         * CaseKind
+         * @description What the buyer asks for.
+         * @enum {string}
+         */
+        CaseKind: "refund_only" | "return_refund" | "exchange" | "repair" | "withdrawal";
+        /** CaseLineView */
+        CaseLineView: {
+            no: number;
+            /** Format: uuid */
+            sku_id: string;
+            /** Format: uuid */
+            product_id: string;
+            title: string;
+            image: string;
+            options: {
+                [key: string]: string;
+            };
+            quantity: number;
+            bought_quantity: number;
+            amount: components["schemas"]["Money"];
+            restocked_quantity: number;
+            written_off_quantity: number;
+        };
+        /** CaseOffer */
+        CaseOffer: {
+            kind: components["schemas"]["CaseKind"] | null;
+            amount: components["schemas"]["Money"] | null;
+        };
+        /** CasePage */
+        CasePage: {
+            items: components["schemas"]["CaseBriefView"][];
+            next: string | null;
+            waiting: number;
+            open: number;
+        };
+        /**
+         * CaseState
+         * @description Where a case stands. The table (`aftersales.table`) says what may happen there.
+         * @enum {string}
+         */
+        CaseState: "requested" | "refused" | "countered" | "returning" | "sent_back" | "disputed" | "preparing" | "replacing" | "arbitration" | "overdue" | "refunded" | "replaced" | "repaired" | "rejected" | "withdrawn" | "expired";
+        /** CaseView */
+        CaseView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            order_id: string;
+            shop: components["schemas"]["orders_ShopName"];
+            buyer: components["schemas"]["Buyer"];
+            kind: components["schemas"]["CaseKind"];
+            reason: components["schemas"]["Reason"];
+            state: components["schemas"]["CaseState"];
+            lines: components["schemas"]["CaseLineView"][];
+            amount: components["schemas"]["Money"];
+            refunded: components["schemas"]["Money"];
+            /** Format: date-time */
+            opened_at: string;
+            due_at: string | null;
+            then: components["schemas"]["CaseState"] | null;
+            closed_at: string | null;
+            party: components["schemas"]["Party"];
+            acts: components["schemas"]["Act"][];
+            is_part: boolean;
+            must_return: boolean;
+            is_back: boolean;
+            is_guaranteed: boolean;
+            statute: string | null;
+            exchange_sku_id: string | null;
+            offer: components["schemas"]["CaseOffer"] | null;
+            sent_back: components["schemas"]["ParcelBrief"] | null;
+            replacement: components["schemas"]["ParcelBrief"] | null;
+            freight: components["schemas"]["CaseFreight"];
+            guarantee: components["schemas"]["Money"];
+            show_id: string | null;
+            promises: components["schemas"]["PromiseOfLine"][];
+            entries: components["schemas"]["CaseEntryView"][];
+        };
         /** Categories */
         Categories: {
             items: string[];
@@ -3179,6 +5871,31 @@ export interface components {
             contacts?: components["schemas"]["Action"] | null;
             /** @default [] */
             allowed_hosts: (string | unknown)[];
+        };
+        /**
+         * ClaimState
+         * @description Whether a claim can be spent.
+         * @enum {string}
+         */
+        ClaimState: "usable" | "used" | "over";
+        /** ClaimableView */
+        ClaimableView: {
+            no: number;
+            /** Format: uuid */
+            product_id: string;
+            title: string;
+            image: string;
+            options: {
+                [key: string]: string;
+            };
+            quantity: number;
+            left: number;
+            unsent: number;
+            amount: components["schemas"]["Money"];
+            withdrawal: components["schemas"]["Withdrawal"];
+            guarantees: components["schemas"]["Guarantee"][];
+            exchanges: components["schemas"]["ExchangeView"][];
+            promise: components["schemas"]["Promise"] | null;
         };
         /** ClipChange */
         ClipChange: {
@@ -3263,15 +5980,245 @@ export interface components {
             items: components["schemas"]["Comment"][];
             next?: string | null;
         };
+        /** Contest */
+        Contest: {
+            /** Format: uuid */
+            product_id: string;
+            product: string;
+            /** Format: uuid */
+            shop_id: string;
+            shop: string;
+            /** Format: uuid */
+            brand_id: string;
+            brand: string;
+            statement: string;
+            state: components["schemas"]["ContestState"];
+            reason: string;
+            /** Format: date-time */
+            said_at: string;
+        };
+        /** ContestDecision */
+        ContestDecision: {
+            accepted: boolean;
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * ContestState
+         * @description What became of a shop's word that its title means something else.
+         * @enum {string}
+         */
+        ContestState: "open" | "accepted" | "refused";
+        /** Contests */
+        Contests: {
+            items: components["schemas"]["Contest"][];
+        };
+        /** CouponCard */
+        CouponCard: {
+            /** Format: uuid */
+            id: string;
+            title: string;
+            shop_id: string | null;
+            shop_name: string | null;
+            layer: components["schemas"]["Layer"];
+            kind: components["schemas"]["CouponKind"];
+            off: components["schemas"]["Money"] | null;
+            bps: number | null;
+            cap: components["schemas"]["Money"] | null;
+            threshold: components["schemas"]["Money"] | null;
+            steps: components["schemas"]["StepView"][];
+            product_ids: string[] | null;
+            show_id: string | null;
+            streamer_id: string | null;
+            fan_level: number;
+            new_buyer: boolean;
+            alone: boolean;
+            per_person: number;
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+            valid_days: number | null;
+            currency: string;
+            state: components["schemas"]["CouponState"];
+            left: number;
+            mine: components["schemas"]["CouponStanding"];
+        };
+        /** CouponCards */
+        CouponCards: {
+            items: components["schemas"]["CouponCard"][];
+        };
+        /** CouponClaimView */
+        CouponClaimView: {
+            /** Format: uuid */
+            id: string;
+            coupon: components["schemas"]["CouponView"];
+            state: components["schemas"]["ClaimState"];
+            /** Format: date-time */
+            claimed_at: string;
+            /** Format: date-time */
+            valid_until: string;
+            used_at: string | null;
+            order_id: string | null;
+        };
+        /** Page[CouponClaimView] */
+        CouponClaimViewPage: {
+            items: components["schemas"]["CouponClaimView"][];
+            next?: string | null;
+        };
+        /** CouponFigures */
+        CouponFigures: {
+            /** Format: uuid */
+            id: string;
+            title: string;
+            shop_id: string | null;
+            shop_name: string | null;
+            layer: components["schemas"]["Layer"];
+            kind: components["schemas"]["CouponKind"];
+            off: components["schemas"]["Money"] | null;
+            bps: number | null;
+            cap: components["schemas"]["Money"] | null;
+            threshold: components["schemas"]["Money"] | null;
+            steps: components["schemas"]["StepView"][];
+            product_ids: string[] | null;
+            show_id: string | null;
+            streamer_id: string | null;
+            fan_level: number;
+            new_buyer: boolean;
+            alone: boolean;
+            per_person: number;
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+            valid_days: number | null;
+            currency: string;
+            state: components["schemas"]["CouponState"];
+            quantity: number;
+            claimed: number;
+            used: number;
+            budget: components["schemas"]["Money"];
+            spent: components["schemas"]["Money"];
+            /** Format: date-time */
+            created_at: string;
+        };
+        /** Page[CouponFigures] */
+        CouponFiguresPage: {
+            items: components["schemas"]["CouponFigures"][];
+            next?: string | null;
+        };
+        /**
+         * CouponKind
+         * @description How a coupon reckons.
+         * @enum {string}
+         */
+        CouponKind: "fixed" | "percent" | "steps";
+        /**
+         * CouponReason
+         * @description Why a coupon counts, or why not.
+         * @enum {string}
+         */
+        CouponReason: "applied" | "unknown" | "used" | "stopped" | "not-begun" | "expired" | "other-currency" | "other-shop" | "other-show" | "other-goods" | "not-new-buyer" | "level-too-low" | "below-threshold" | "budget-gone" | "excluded" | "layer-full" | "better-chosen" | "nothing-left";
+        /** CouponStanding */
+        CouponStanding: {
+            claimed: number;
+            usable: number;
+            can_claim: boolean;
+            why_not: string | null;
+            facts: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * CouponState
+         * @description A stopped coupon is neither given out nor taken any more.
+         * @enum {string}
+         */
+        CouponState: "running" | "stopped";
+        /** CouponView */
+        CouponView: {
+            /** Format: uuid */
+            id: string;
+            title: string;
+            shop_id: string | null;
+            shop_name: string | null;
+            layer: components["schemas"]["Layer"];
+            kind: components["schemas"]["CouponKind"];
+            off: components["schemas"]["Money"] | null;
+            bps: number | null;
+            cap: components["schemas"]["Money"] | null;
+            threshold: components["schemas"]["Money"] | null;
+            steps: components["schemas"]["StepView"][];
+            product_ids: string[] | null;
+            show_id: string | null;
+            streamer_id: string | null;
+            fan_level: number;
+            new_buyer: boolean;
+            alone: boolean;
+            per_person: number;
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+            valid_days: number | null;
+            currency: string;
+            state: components["schemas"]["CouponState"];
+        };
         /** Decision */
         Decision: {
-            outcome: components["schemas"]["Outcome"];
-            trouble?: components["schemas"]["Trouble"] | null;
+            verified: boolean;
+            /** @default  */
+            reason: string;
         };
+        /**
+         * Decline
+         * @description Why a payment is declined.
+         * @default declined-by-buyer
+         * @enum {string}
+         */
+        Decline: "declined-by-buyer" | "insufficient-funds" | "card-expired" | "suspected-fraud" | "authentication-failed" | "timed-out";
         /** Deletion */
         Deletion: {
             /** @default  */
             reason: string;
+        };
+        /** DeliveryView */
+        DeliveryView: {
+            /** Format: uuid */
+            order_id: string;
+            state: components["schemas"]["OrderState"];
+            stage: components["schemas"]["Stage"] | null;
+            promised_h: number | null;
+            ship_by: string | null;
+            is_late: boolean;
+            broken_at: string | null;
+            confirm_by: string | null;
+            is_paused: boolean;
+            may_confirm: boolean;
+            may_extend: boolean;
+            extension_days: number;
+            left: components["schemas"]["Piece"][];
+            parcels: components["schemas"]["ParcelView"][];
+        };
+        /** DepositView */
+        DepositView: {
+            balance: components["schemas"]["Money"];
+            required: components["schemas"]["Money"];
+            base: components["schemas"]["Money"];
+            owed: components["schemas"]["Money"];
+            missing: components["schemas"]["Money"];
+            free: components["schemas"]["Money"];
+            paid_out: components["schemas"]["Money"];
+            obligations: components["schemas"]["ObligationView"][];
+            needs: {
+                [key: string]: components["schemas"]["Money"];
+            };
+            rule_version: number;
+            grace_h: number;
+            tail_days: number;
+            short_since: string | null;
+            limited_from: string | null;
+            limited_at: string | null;
         };
         /** Destination */
         Destination: {
@@ -3291,6 +6238,83 @@ export interface components {
         DevicePage: {
             items: components["schemas"]["Device"][];
             next?: string | null;
+        };
+        /**
+         * DifferenceKind
+         * @description How a provider's statement and our books differ.
+         * @enum {string}
+         */
+        DifferenceKind: "missing-here" | "missing-there" | "amount-differs" | "currency-differs" | "twice" | "fee" | "ledger-differs";
+        /** DifferenceView */
+        DifferenceView: {
+            no: number;
+            kind: components["schemas"]["DifferenceKind"];
+            line_no: number | null;
+            subject_id: string | null;
+            order_id: string | null;
+            reference: string;
+            expected: string;
+            found: string;
+        };
+        /** Page[DifferenceView] */
+        DifferenceViewPage: {
+            items: components["schemas"]["DifferenceView"][];
+            next?: string | null;
+        };
+        /** Dispatch */
+        Dispatch: {
+            ship_within_h: number | null;
+            confirm_days: number | null;
+        };
+        /**
+         * DisputeReason
+         * @description Why a customer wants the money back.
+         * @default fraudulent
+         * @enum {string}
+         */
+        DisputeReason: "fraudulent" | "not-received" | "not-as-described" | "duplicate";
+        /**
+         * DisputeState
+         * @description Where a chargeback stands.
+         * @enum {string}
+         */
+        DisputeState: "open" | "answered" | "won" | "lost";
+        /** DisputeView */
+        DisputeView: {
+            /** Format: uuid */
+            id: string;
+            provider: string;
+            /** Format: uuid */
+            payment_id: string;
+            /** Format: uuid */
+            order_id: string;
+            amount: components["schemas"]["Money"];
+            reason: string;
+            state: components["schemas"]["DisputeState"];
+            evidence_until: string | null;
+            evidence: string | null;
+            /** Format: date-time */
+            opened_at: string;
+        };
+        /** Page[DisputeView] */
+        DisputeViewPage: {
+            items: components["schemas"]["DisputeView"][];
+            next?: string | null;
+        };
+        /**
+         * DocumentKind
+         * @description What a batch's document is.
+         * @enum {string}
+         */
+        DocumentKind: "inspection" | "certificate" | "customs" | "other";
+        /** DocumentView */
+        DocumentView: {
+            /** Format: uuid */
+            id: string;
+            page_count: number;
+            digest: string;
+            /** Format: date-time */
+            created_at: string;
         };
         /** Draft */
         Draft: {
@@ -3315,6 +6339,11 @@ export interface components {
         Duel: {
             sides: components["schemas"]["Side"][];
             winner_show_id: string | null;
+        };
+        /** Ending */
+        Ending: {
+            /** @default  */
+            reason: string;
         };
         /** Entered */
         Entered: {
@@ -3356,6 +6385,39 @@ export interface components {
         /** Erasure */
         Erasure: {
             password: string;
+        };
+        /** EventView */
+        EventView: {
+            kind: components["schemas"]["TrackingKind"];
+            /** Format: date-time */
+            at: string;
+            place: string;
+            note: string;
+            source: string;
+        };
+        /** Evidence */
+        Evidence: {
+            text: string;
+        };
+        /** ExchangeView */
+        ExchangeView: {
+            /** Format: uuid */
+            sku_id: string;
+            options: {
+                [key: string]: string;
+            };
+            available: number;
+        };
+        /** ExhibitView */
+        ExhibitView: {
+            /** Format: uuid */
+            id: string;
+            kind: string;
+            state: string;
+            url: string | null;
+            poster: string | null;
+            width: number | null;
+            height: number | null;
         };
         /** Explanation */
         Explanation: {
@@ -3450,6 +6512,102 @@ export interface components {
             valid_until: string;
             order_id: string | null;
         };
+        /** GrantedTerms */
+        GrantedTerms: {
+            categories?: string[];
+            /** @default true */
+            is_online: boolean;
+            stores?: string[];
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+            document_id?: string | null;
+            /** @default  */
+            note: string;
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            shop_id: string;
+            trademark_id?: string | null;
+        };
+        /** GroupDraft */
+        GroupDraft: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            product_id: string;
+            prices: components["schemas"]["GroupPrice"][];
+            size: number;
+            /** @default 24 */
+            gather_hours: number;
+            /** @default 1 */
+            limit_per_person: number;
+            starts_at?: string | null;
+            /** Format: date-time */
+            ends_at: string;
+        };
+        /** GroupFigures */
+        GroupFigures: {
+            /** @default 0 */
+            gathering: number;
+            /** @default 0 */
+            complete: number;
+            /** @default 0 */
+            failed: number;
+            /** @default 0 */
+            paid_seats: number;
+        };
+        /** GroupPrice */
+        GroupPrice: {
+            /** Format: uuid */
+            sku_id: string;
+            price: components["schemas"]["Money"];
+        };
+        /** GroupSku */
+        GroupSku: {
+            /** Format: uuid */
+            sku_id: string;
+            options: {
+                [key: string]: string;
+            };
+            price: components["schemas"]["Money"];
+            shelf_price: components["schemas"]["Money"];
+            list_price: components["schemas"]["Money"] | null;
+            available: number;
+        };
+        /**
+         * GroupState
+         * @description Where an offer stands.
+         * @enum {string}
+         */
+        GroupState: "planned" | "running" | "over" | "closed";
+        /** GroupView */
+        GroupView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            shop_id: string;
+            /** Format: uuid */
+            product_id: string;
+            title: string;
+            image: string;
+            state: components["schemas"]["GroupState"];
+            size: number;
+            gather_hours: number;
+            limit_per_person: number;
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+            skus: components["schemas"]["GroupSku"][];
+        };
+        /** Guarantee */
+        Guarantee: {
+            kind: components["schemas"]["PromiseKind"];
+            cap_amount?: number | null;
+            days?: number | null;
+        };
         /** Health */
         Health: {
             status: string;
@@ -3459,7 +6617,11 @@ export interface components {
         };
         /** Heard */
         Heard: {
-            verdict: components["schemas"]["Verdict"];
+            verdict: components["schemas"]["payments_model_Verdict"];
+        };
+        /** HeardNews */
+        HeardNews: {
+            verdicts: components["schemas"]["orders_tracking_Verdict"][];
         };
         /** HeldSaying */
         HeldSaying: {
@@ -3525,6 +6687,56 @@ export interface components {
             key_frame_interval_s: number | null;
             refusals: components["schemas"]["IngestRefusal"][];
         };
+        /** Inspected */
+        Inspected: {
+            no: number;
+            restock: number;
+        };
+        /** InvoiceContentView */
+        InvoiceContentView: {
+            seller: string;
+            /** Format: date-time */
+            placed_at: string;
+            lines: components["schemas"]["InvoiceLineView"][];
+            goods: components["schemas"]["Money"];
+            discount: components["schemas"]["Money"];
+            shipping: components["schemas"]["Money"];
+            total: components["schemas"]["Money"];
+            tax: components["schemas"]["Money"];
+        };
+        /** InvoiceLineView */
+        InvoiceLineView: {
+            no: number;
+            title: string;
+            options: {
+                [key: string]: string;
+            };
+            quantity: number;
+            unit_price: components["schemas"]["Money"];
+            discount: components["schemas"]["Money"];
+            paid: components["schemas"]["Money"];
+            tax_bps: number;
+            tax: components["schemas"]["Money"];
+        };
+        /** InvoiceView */
+        InvoiceView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            order_id: string;
+            credits_id: string | null;
+            number: number | null;
+            recipient: components["schemas"]["Recipient"];
+            content: components["schemas"]["InvoiceContentView"] | null;
+            /** Format: date-time */
+            asked_at: string;
+            issued_at: string | null;
+        };
+        /** Page[InvoiceView] */
+        InvoiceViewPage: {
+            items: components["schemas"]["InvoiceView"][];
+            next?: string | null;
+        };
         /** ItemSalesView */
         ItemSalesView: {
             item_id: string | null;
@@ -3537,6 +6749,29 @@ export interface components {
             paid_units: number;
             paid: components["schemas"]["Money"];
         };
+        /** JudgedCoupon */
+        JudgedCoupon: {
+            /** Format: uuid */
+            claim_id: string;
+            coupon: components["schemas"]["CouponView"] | null;
+            applied: boolean;
+            amount: components["schemas"]["Money"];
+            reason: components["schemas"]["CouponReason"];
+            facts: {
+                [key: string]: unknown;
+            };
+        };
+        /** JudgedReview */
+        JudgedReview: {
+            review: components["schemas"]["ProductReview"];
+            reports: components["schemas"]["ReviewReport"][];
+            report_count: number;
+        };
+        /** Page[JudgedReview] */
+        JudgedReviewPage: {
+            items: components["schemas"]["JudgedReview"][];
+            next?: string | null;
+        };
         /** Keys */
         Keys: {
             p256dh: string;
@@ -3548,12 +6783,36 @@ export interface components {
          * @enum {string}
          */
         Kind: "red_packet" | "lottery" | "quiz" | "poll" | "bargain" | "pk";
+        /**
+         * Layer
+         * @description Coupons of a purchase count one layer after the other, in this order.
+         * @enum {string}
+         */
+        Layer: "show" | "shop" | "platform";
         /** Line */
         Line: {
             key: string;
             facts: {
                 [key: string]: number | string;
             };
+        };
+        /** LineDiscount */
+        LineDiscount: {
+            no: number;
+            off: components["schemas"]["Money"];
+        };
+        /** LineGuarantee */
+        LineGuarantee: {
+            line_no: number;
+            pledge: components["schemas"]["PledgeView"] | null;
+            payouts: components["schemas"]["PayoutView"][];
+        };
+        /** LineReviewView */
+        LineReviewView: {
+            line_no: number;
+            review: components["schemas"]["ProductReview"] | null;
+            may_review: boolean;
+            until: string | null;
         };
         /** LineView */
         LineView: {
@@ -3570,7 +6829,27 @@ export interface components {
             };
             quantity: number;
             unit_price: components["schemas"]["Money"];
+            discount: components["schemas"]["Money"];
+            paid: components["schemas"]["Money"];
+            tax: components["schemas"]["Money"];
+            tax_bps: number;
+            shipped_quantity: number;
+            refunded_quantity: number;
+            refunded: components["schemas"]["Money"];
+            pledge_id: string | null;
+            batch_id: string | null;
             promise: components["schemas"]["Promise"] | null;
+        };
+        /**
+         * ListPriceGap
+         * @description Why a list price is not shown, or not as it was typed.
+         * @enum {string}
+         */
+        ListPriceGap: "not-above" | "no-history" | "no-reduction" | "above-reference";
+        /** ListPriceView */
+        ListPriceView: {
+            typed: components["schemas"]["Money"];
+            gap: components["schemas"]["ListPriceGap"] | null;
         };
         /** MadeToken */
         MadeToken: {
@@ -3593,6 +6872,22 @@ export interface components {
             roles: string[];
             seats: components["schemas"]["SeatView"][];
             csrf_token: string | null;
+        };
+        /**
+         * Measure
+         * @description What a fee grows with.
+         * @enum {string}
+         */
+        Measure: "weight" | "pieces";
+        /** Member */
+        Member: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            avatar: string | null;
+            is_opener: boolean;
+            is_me: boolean;
+            paid: boolean;
         };
         /** Mine */
         Mine: {
@@ -3657,6 +6952,12 @@ export interface components {
             items: components["schemas"]["catalog_MovementView"][];
             next?: string | null;
         };
+        /** MySeat */
+        MySeat: {
+            /** Format: uuid */
+            order_id: string;
+            state: components["schemas"]["SeatState"];
+        };
         /** NewAddress */
         NewAddress: {
             name: string;
@@ -3680,6 +6981,65 @@ export interface components {
             /** Format: uuid */
             id: string;
         };
+        /** NewBatch */
+        NewBatch: {
+            code: string;
+            /** Format: date */
+            made_on: string;
+            best_before_on?: string | null;
+            origin: string;
+            quantity: number;
+            documents?: components["schemas"]["BatchDocumentDraft"][];
+            video_id?: string | null;
+            /** Format: uuid */
+            id: string;
+        };
+        /** NewBrand */
+        NewBrand: {
+            /** @default  */
+            name_zh: string;
+            /** @default  */
+            name_en: string;
+            logo?: string | null;
+            trademarks?: components["schemas"]["TrademarkDraft"][];
+            /** Format: uuid */
+            id: string;
+        };
+        /** NewCase */
+        NewCase: {
+            /** Format: uuid */
+            id: string;
+            kind: components["schemas"]["CaseKind"];
+            reason: components["schemas"]["Reason"];
+            lines: components["schemas"]["AskedLine"][];
+            amount?: components["schemas"]["Money"] | null;
+            exchange_sku_id?: string | null;
+            /** @default false */
+            is_unsealed: boolean;
+            /** @default  */
+            text: string;
+            exhibits?: string[];
+        };
+        /** NewCaseEntry */
+        NewCaseEntry: {
+            /** Format: uuid */
+            id: string;
+            act: components["schemas"]["Act"];
+            /** @default  */
+            text: string;
+            exhibits?: string[];
+            kind?: components["schemas"]["CaseKind"] | null;
+            amount?: components["schemas"]["Money"] | null;
+            /** @default  */
+            carrier: string;
+            /** @default  */
+            number: string;
+            freight?: components["schemas"]["Money"] | null;
+            inspected?: components["schemas"]["Inspected"][];
+            freight_by?: components["schemas"]["Party"] | null;
+            /** @default false */
+            in_money: boolean;
+        };
         /** NewComment */
         NewComment: {
             /** Format: uuid */
@@ -3687,11 +7047,85 @@ export interface components {
             text: string;
             parent_id?: string | null;
         };
+        /** NewContest */
+        NewContest: {
+            /** Format: uuid */
+            brand_id: string;
+            statement: string;
+        };
+        /** NewCoupon */
+        NewCoupon: {
+            /** Format: uuid */
+            id: string;
+            title: string;
+            kind: components["schemas"]["CouponKind"];
+            /** @description ISO 4217 code */
+            currency: string;
+            /** @default 0 */
+            threshold_amount: number;
+            off_amount?: number | null;
+            bps?: number | null;
+            cap_amount?: number | null;
+            steps?: components["schemas"]["StepDraft"][] | null;
+            product_ids?: string[] | null;
+            show_id?: string | null;
+            streamer_id?: string | null;
+            /** @default 0 */
+            fan_level: number;
+            /** @default false */
+            new_buyer: boolean;
+            /** @default false */
+            alone: boolean;
+            quantity: number;
+            /** @default 1 */
+            per_person: number;
+            budget_amount: number;
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+            valid_days?: number | null;
+        };
+        /** NewCouponClaim */
+        NewCouponClaim: {
+            /** Format: uuid */
+            id: string;
+        };
+        /** NewDepositMovement */
+        NewDepositMovement: {
+            /** Format: uuid */
+            id: string;
+            direction: string;
+            amount: components["schemas"]["Money"];
+        };
         /** NewEntry */
         NewEntry: {
             /** @default  */
             nonce: string;
             choice?: number | null;
+        };
+        /** NewEvent */
+        NewEvent: {
+            /** Format: uuid */
+            id: string;
+            kind: components["schemas"]["TrackingKind"];
+            at?: string | null;
+            /** @default  */
+            place: string;
+            /** @default  */
+            note: string;
+        };
+        /** NewFilm */
+        NewFilm: {
+            /** Format: uuid */
+            id: string;
+            size_bytes: number;
+        };
+        /** NewFollowUp */
+        NewFollowUp: {
+            /** @default  */
+            text: string;
+            pictures?: string[];
         };
         /** NewHelp */
         NewHelp: {
@@ -3706,6 +7140,7 @@ export interface components {
             unit_price: components["schemas"]["Money"];
             cart_item_id?: string | null;
             grant_id?: string | null;
+            team_id?: string | null;
         };
         /** NewModerator */
         NewModerator: {
@@ -3729,12 +7164,36 @@ export interface components {
             visit?: string | null;
             address_id?: string | null;
             note?: string | null;
+            notes?: {
+                [key: string]: string;
+            };
+            coupons?: string[];
+            total?: components["schemas"]["Money"] | null;
+        };
+        /** NewParcel */
+        NewParcel: {
+            /** Format: uuid */
+            id: string;
+            carrier: string;
+            number: string;
+            lines?: components["schemas"]["NewPiece"][] | null;
         };
         /** NewPayment */
         NewPayment: {
             /** Format: uuid */
             id: string;
             method: string;
+        };
+        /** NewPiece */
+        NewPiece: {
+            no: number;
+            quantity: number;
+        };
+        /** NewPledge */
+        NewPledge: {
+            /** Format: uuid */
+            id: string;
+            promises: components["schemas"]["PromiseView"][];
         };
         /** NewProduct */
         NewProduct: {
@@ -3745,8 +7204,43 @@ export interface components {
             /** @default  */
             category: string;
             code?: string | null;
+            /** @default 0 */
+            tax_bps: number;
+            shipping_template_id?: string | null;
+            brand_id?: string | null;
             /** Format: uuid */
             id: string;
+        };
+        /** NewQuote */
+        NewQuote: {
+            lines: components["schemas"]["WantedLine"][];
+            show_id?: string | null;
+            address_id?: string | null;
+            coupons?: string[] | null;
+        };
+        /** NewReview */
+        NewReview: {
+            /** Format: uuid */
+            id: string;
+            line_no: number;
+            goods: number;
+            service: number;
+            shipping: number;
+            /** @default  */
+            text: string;
+            pictures?: string[];
+            /** @default false */
+            is_anonymous: boolean;
+        };
+        /** NewReviewAnswer */
+        NewReviewAnswer: {
+            text: string;
+        };
+        /** NewReviewReport */
+        NewReviewReport: {
+            reason: components["schemas"]["ReviewReportReason"];
+            /** @default  */
+            note: string;
         };
         /** NewRoom */
         NewRoom: {
@@ -3756,6 +7250,15 @@ export interface components {
             shop_id: string;
             title: string;
             cover?: string | null;
+        };
+        /** NewSandboxDispute */
+        NewSandboxDispute: {
+            /** Format: uuid */
+            id: string;
+            reason?: components["schemas"]["DisputeReason"];
+            amount?: number | null;
+            /** @default 604800 */
+            evidence_s: number;
         };
         /** NewSeat */
         NewSeat: {
@@ -3784,8 +7287,27 @@ export interface components {
             list_price?: components["schemas"]["Money"] | null;
             /** @default 0 */
             stock: number;
+            /** @default 0 */
+            weight_grams: number;
             /** Format: uuid */
             id: string;
+        };
+        /** NewStackingRule */
+        NewStackingRule: {
+            most: {
+                [key: string]: number;
+            };
+            exclusions?: [
+                components["schemas"]["Layer"],
+                components["schemas"]["Layer"]
+            ][];
+        };
+        /** NewTeam */
+        NewTeam: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            offer_id: string;
         };
         /** NewToken */
         NewToken: {
@@ -3811,8 +7333,8 @@ export interface components {
         };
         /** NextStep */
         NextStep: {
-            /** @constant */
-            kind: "redirect";
+            /** @enum {string} */
+            kind: "redirect" | "qr";
             url: string;
         };
         /** Notice */
@@ -3834,6 +7356,35 @@ export interface components {
             next: string | null;
             unread_count: number;
         };
+        /** ObligationView */
+        ObligationView: {
+            kind: components["schemas"]["PromiseKind"];
+            required: components["schemas"]["Money"];
+            ends_at: string | null;
+        };
+        /** OpenRefundView */
+        OpenRefundView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            payment_id: string;
+            /** Format: uuid */
+            order_id: string;
+            provider: string;
+            amount: components["schemas"]["Money"];
+            reason: string;
+            state: components["schemas"]["RefundState"];
+            attempts: number;
+            failures: number;
+            failure: string | null;
+            /** Format: date-time */
+            asked_at: string;
+        };
+        /** Page[OpenRefundView] */
+        OpenRefundViewPage: {
+            items: components["schemas"]["OpenRefundView"][];
+            next?: string | null;
+        };
         /** OpeningView */
         OpeningView: {
             link: string;
@@ -3845,12 +7396,34 @@ export interface components {
             text: string;
             count: number | null;
         };
+        /** OrderGuarantees */
+        OrderGuarantees: {
+            items: components["schemas"]["LineGuarantee"][];
+        };
+        /** OrderInvoices */
+        OrderInvoices: {
+            may_ask: boolean;
+            invoice: components["schemas"]["InvoiceView"] | null;
+            credit_notes: components["schemas"]["InvoiceView"][];
+        };
+        /** OrderProvenance */
+        OrderProvenance: {
+            items: components["schemas"]["SoldBatch"][];
+        };
+        /** OrderReviews */
+        OrderReviews: {
+            items: components["schemas"]["LineReviewView"][];
+        };
         /**
          * OrderState
          * @description Where an order stands.
          * @enum {string}
          */
         OrderState: "placed" | "paid" | "shipped" | "completed" | "cancelled" | "refunded";
+        /** OrderTeam */
+        OrderTeam: {
+            team: components["schemas"]["TeamView"] | null;
+        };
         /** OrderView */
         OrderView: {
             /** Format: uuid */
@@ -3858,10 +7431,12 @@ export interface components {
             /** Format: uuid */
             client_id: string;
             state: components["schemas"]["OrderState"];
-            shop: components["schemas"]["ShopName"];
+            shop: components["schemas"]["orders_ShopName"];
             show_id: string | null;
             lines: components["schemas"]["LineView"][];
             total: components["schemas"]["Money"];
+            bill: components["schemas"]["Bill"];
+            purchase: components["schemas"]["PurchaseView"];
             source: string;
             placement: string;
             note: string | null;
@@ -3872,6 +7447,9 @@ export interface components {
             /** Format: date-time */
             pay_by: string;
             paid_at: string | null;
+            shipped_at: string | null;
+            delivered_at: string | null;
+            completed_at: string | null;
             ended_at: string | null;
             end_reason: string | null;
         };
@@ -3879,6 +7457,13 @@ export interface components {
         OrderViewPage: {
             items: components["schemas"]["OrderView"][];
             next?: string | null;
+        };
+        /** Origin */
+        Origin: {
+            brand: string | null;
+            is_owner: boolean;
+            until: string | null;
+            batch: string | null;
         };
         /**
          * Outcome
@@ -3953,10 +7538,56 @@ export interface components {
             count: number;
             split?: components["schemas"]["Split"];
         };
+        /** ParcelBrief */
+        ParcelBrief: {
+            carrier: string;
+            number: string;
+        };
+        /** ParcelChange */
+        ParcelChange: {
+            carrier: string;
+            number: string;
+        };
+        /**
+         * ParcelState
+         * @description How far a parcel is.
+         * @enum {string}
+         */
+        ParcelState: "registered" | "moving" | "delivered" | "returned" | "cancelled";
+        /** ParcelView */
+        ParcelView: {
+            /** Format: uuid */
+            id: string;
+            carrier: components["schemas"]["CarrierView"];
+            number: string;
+            state: components["schemas"]["ParcelState"];
+            lines: components["schemas"]["Piece"][];
+            events: components["schemas"]["EventView"][];
+            /** Format: date-time */
+            made_at: string;
+            delivered_at: string | null;
+        };
+        /**
+         * Party
+         * @description Who acts. The house is time and rule: nobody in person.
+         * @enum {string}
+         */
+        Party: "buyer" | "shop" | "operator" | "house";
         /** PasswordChange */
         PasswordChange: {
             old: string;
             new: string;
+        };
+        /** PaymentMethod */
+        PaymentMethod: {
+            method: string;
+            can: string[];
+            currencies: string[];
+            step: string;
+        };
+        /** PaymentMethods */
+        PaymentMethods: {
+            items: components["schemas"]["PaymentMethod"][];
         };
         /** PaymentView */
         PaymentView: {
@@ -3965,14 +7596,36 @@ export interface components {
             purpose: components["schemas"]["payments_model_Purpose"];
             /** Format: uuid */
             order_id: string;
+            method: string;
             state: components["schemas"]["payments_model_PaymentState"];
             amount: components["schemas"]["Money"];
+            captured: components["schemas"]["Money"] | null;
             next: components["schemas"]["NextStep"] | null;
             failure: string | null;
             refunded: components["schemas"]["Money"];
+            reversed: components["schemas"]["Money"];
             /** Format: date-time */
             created_at: string;
             captured_at: string | null;
+        };
+        /** PayoutView */
+        PayoutView: {
+            /** Format: uuid */
+            id: string;
+            kind: components["schemas"]["PromiseKind"];
+            /** Format: uuid */
+            order_id: string;
+            line_no: number;
+            asked: components["schemas"]["Money"];
+            granted: components["schemas"]["Money"];
+            paid: components["schemas"]["Money"];
+            /** Format: date-time */
+            made_at: string;
+        };
+        /** Page[PayoutView] */
+        PayoutViewPage: {
+            items: components["schemas"]["PayoutView"][];
+            next?: string | null;
         };
         /** Person */
         Person: {
@@ -3989,6 +7642,11 @@ export interface components {
             width: number;
             height: number;
         };
+        /** Piece */
+        Piece: {
+            no: number;
+            quantity: number;
+        };
         /** Pin */
         Pin: {
             item_id: string | null;
@@ -3998,6 +7656,14 @@ export interface components {
             title: string;
             image: string | null;
             price: components["schemas"]["Money"];
+        };
+        /** Place */
+        Place: {
+            country: string;
+            /** @default  */
+            region: string;
+            /** @default  */
+            city: string;
         };
         /** PlacedOrder */
         PlacedOrder: {
@@ -4011,6 +7677,7 @@ export interface components {
             placed_at: string;
             /** Format: date-time */
             pay_by: string;
+            orders: string[];
         };
         /** Playback */
         Playback: {
@@ -4021,6 +7688,12 @@ export interface components {
         Played: {
             watched_ms: number;
             is_counted: boolean;
+        };
+        /** PledgeView */
+        PledgeView: {
+            /** Format: uuid */
+            id: string;
+            promises: components["schemas"]["PromiseView"][];
         };
         /** Preference */
         Preference: {
@@ -4076,8 +7749,78 @@ export interface components {
             images?: string[];
             category?: string;
             code?: string | null;
+            tax_bps?: number;
+            shipping_template_id?: string | null;
+            brand_id?: string | null;
             state?: components["schemas"]["ProductState"];
             expected_version?: number;
+        };
+        /** ProductDispatch */
+        ProductDispatch: {
+            ship_within_h: number | null;
+        };
+        /** ProductGroups */
+        ProductGroups: {
+            offer: components["schemas"]["GroupView"] | null;
+            teams: components["schemas"]["TeamBrief"][];
+        };
+        /** ProductPledge */
+        ProductPledge: {
+            /** Format: uuid */
+            product_id: string;
+            is_own: boolean;
+            pledge: components["schemas"]["PledgeView"];
+        };
+        /** ProductPledges */
+        ProductPledges: {
+            items: components["schemas"]["ProductPledge"][];
+        };
+        /** ProductPromise */
+        ProductPromise: {
+            own_h: number | null;
+            ship_within_h: number | null;
+        };
+        /** ProductProvenance */
+        ProductProvenance: {
+            brand: components["schemas"]["BrandOfProduct"] | null;
+            batch: components["schemas"]["BatchView"] | null;
+        };
+        /** ProductReview */
+        ProductReview: {
+            /** Format: uuid */
+            id: string;
+            order_id: string | null;
+            line_no: number;
+            /** Format: uuid */
+            product_id: string;
+            /** Format: uuid */
+            shop_id: string;
+            title: string;
+            options: {
+                [key: string]: string;
+            };
+            author: components["schemas"]["ReviewAuthor"];
+            goods: number;
+            service: number;
+            shipping: number;
+            text: string;
+            pictures: string[];
+            is_anonymous: boolean;
+            is_held: boolean;
+            is_mine: boolean;
+            /** Format: date-time */
+            bought_at: string;
+            /** Format: date-time */
+            written_at: string;
+            follow_up: components["schemas"]["ReviewFollowUp"] | null;
+            may_follow_up: boolean;
+            answer: components["schemas"]["ReviewAnswer"] | null;
+            hidden_reason: string | null;
+        };
+        /** Page[ProductReview] */
+        ProductReviewPage: {
+            items: components["schemas"]["ProductReview"][];
+            next?: string | null;
         };
         /**
          * ProductState
@@ -4098,6 +7841,10 @@ export interface components {
             state: string;
             version: number;
             skus: components["schemas"]["SkuView"][];
+            tax_bps: number;
+            shipping_template_id: string | null;
+            brand_id: string | null;
+            delisted_why: string | null;
         };
         /** Page[ProductView] */
         ProductViewPage: {
@@ -4144,6 +7891,23 @@ export interface components {
             /** @default  */
             note: string;
         };
+        /**
+         * PromiseKind
+         * @description What a shop may promise.
+         * @enum {string}
+         */
+        PromiseKind: "refund_without_return" | "return_freight" | "authentic_ninefold" | "seven_days";
+        /** PromiseOfLine */
+        PromiseOfLine: {
+            no: number;
+            promise: components["schemas"]["Promise"];
+        };
+        /** PromiseView */
+        PromiseView: {
+            kind: components["schemas"]["PromiseKind"];
+            cap?: components["schemas"]["Money"] | null;
+            days?: number | null;
+        };
         /** Promises */
         Promises: {
             items: components["schemas"]["Promise"][];
@@ -4160,6 +7924,18 @@ export interface components {
             entries_hash: string;
             outcome: unknown[];
         };
+        /** ProtectedLineView */
+        ProtectedLineView: {
+            no: number;
+            shelf_price: components["schemas"]["Money"] | null;
+            amount: components["schemas"]["Money"];
+            given_at: string | null;
+        };
+        /** ProtectionView */
+        ProtectionView: {
+            until: string | null;
+            lines: components["schemas"]["ProtectedLineView"][];
+        };
         /** PublicationView */
         PublicationView: {
             ticket: string;
@@ -4167,15 +7943,93 @@ export interface components {
             /** Format: date-time */
             expires_at: string;
         };
+        /** PurchaseView */
+        PurchaseView: {
+            /** Format: uuid */
+            id: string;
+            orders: string[];
+            total: components["schemas"]["Money"];
+        };
         /** PushKey */
         PushKey: {
             key: string;
+        };
+        /**
+         * Queue
+         * @description Which cases: the shop's turn, open, closed.
+         * @default waiting
+         * @enum {string}
+         */
+        Queue: "waiting" | "open" | "closed";
+        /** QuoteView */
+        QuoteView: {
+            orders: components["schemas"]["QuotedOrderView"][];
+            stray: components["schemas"]["QuotedLineView"][];
+            coupons: components["schemas"]["JudgedCoupon"][];
+            chosen: string[];
+            subtotal: components["schemas"]["Money"];
+            total: components["schemas"]["Money"];
+            currency: string;
+            rule_version: number;
+        };
+        /** QuotedLineView */
+        QuotedLineView: {
+            /** Format: uuid */
+            sku_id: string;
+            product_id: string | null;
+            cart_item_id: string | null;
+            title: string;
+            image: string;
+            options: {
+                [key: string]: string;
+            };
+            quantity: number;
+            available: number;
+            unit_price: components["schemas"]["Money"];
+            reference_price: components["schemas"]["Money"] | null;
+            amount: components["schemas"]["Money"];
+            discount: components["schemas"]["Money"];
+            paid: components["schemas"]["Money"];
+            tax: components["schemas"]["Money"];
+            problem: string | null;
+        };
+        /** QuotedOrderView */
+        QuotedOrderView: {
+            shop: components["schemas"]["orders_ShopName"];
+            lines: components["schemas"]["QuotedLineView"][];
+            goods: components["schemas"]["Money"];
+            discount: components["schemas"]["Money"];
+            shipping: components["schemas"]["Money"] | null;
+            shipping_problem: string | null;
+            tax: components["schemas"]["Money"];
+            total: components["schemas"]["Money"];
         };
         /** ReadMark */
         ReadMark: {
             /** Format: uuid */
             up_to: string;
         };
+        /**
+         * Reason
+         * @description Why.
+         * @enum {string}
+         */
+        Reason: "not_received" | "damaged" | "defective" | "wrong_item" | "missing_parts" | "not_as_described" | "not_as_promised" | "counterfeit" | "late" | "changed_mind" | "agreed";
+        /** Recipient */
+        Recipient: {
+            kind: components["schemas"]["RecipientKind"];
+            title: string;
+            /** @default  */
+            tax_number: string;
+            /** @default  */
+            email: string;
+        };
+        /**
+         * RecipientKind
+         * @description Whom an invoice is made out to.
+         * @enum {string}
+         */
+        RecipientKind: "person" | "company";
         /** RecordingView */
         RecordingView: {
             state: string;
@@ -4188,6 +8042,12 @@ export interface components {
             keep_until: string | null;
             gaps: components["schemas"]["ReplayGap"][];
         };
+        /**
+         * RefundState
+         * @description Where a refund stands.
+         * @enum {string}
+         */
+        RefundState: "asked" | "sent" | "done" | "failed";
         /** Registration */
         Registration: {
             /** Format: uuid */
@@ -4292,12 +8152,90 @@ export interface components {
             /** @default  */
             reason: string;
         };
+        /** ReviewAnswer */
+        ReviewAnswer: {
+            text: string;
+            /** Format: date-time */
+            at: string;
+        };
+        /** ReviewAuthor */
+        ReviewAuthor: {
+            id: string | null;
+            name: string;
+            avatar: string | null;
+        };
+        /** ReviewFollowUp */
+        ReviewFollowUp: {
+            text: string;
+            pictures: string[];
+            is_held: boolean;
+            /** Format: date-time */
+            at: string;
+            days_after: number;
+        };
+        /** ReviewJudgement */
+        ReviewJudgement: {
+            hide: boolean;
+            reason: string;
+        };
+        /**
+         * ReviewOrder
+         * @description The newest first, or the fewest stars first.
+         * @default newest
+         * @enum {string}
+         */
+        ReviewOrder: "newest" | "low";
+        /** ReviewReport */
+        ReviewReport: {
+            reason: components["schemas"]["ReviewReportReason"];
+            note: string;
+            /** Format: date-time */
+            at: string;
+        };
+        /**
+         * ReviewReportReason
+         * @description Why somebody says that a review should not stand.
+         * @enum {string}
+         */
+        ReviewReportReason: "spam" | "abuse" | "personal_data" | "not_about_goods" | "false_claim" | "other";
+        /** ReviewSummary */
+        ReviewSummary: {
+            review_count: number;
+            picture_count: number;
+            goods_sum: number;
+            service_sum: number;
+            shipping_sum: number;
+            star_counts: number[];
+        };
+        /** Revocation */
+        Revocation: {
+            reason: string;
+        };
         /**
          * Right
          * @description What a moderator may do in a room. Deleting includes deciding what waits for review.
          * @enum {string}
          */
         Right: "delete" | "mute" | "kick" | "ban" | "rules";
+        /** Rights */
+        Rights: {
+            is_owner: boolean;
+            /** Format: date-time */
+            until: string;
+        };
+        /** RightsView */
+        RightsView: {
+            /** Format: uuid */
+            order_id: string;
+            state: string;
+            lines: components["schemas"]["ClaimableView"][];
+            kinds: {
+                [key: string]: components["schemas"]["Reason"][];
+            };
+            until: {
+                [key: string]: string | null;
+            };
+        };
         /** RoomChange */
         RoomChange: {
             title?: string;
@@ -4329,6 +8267,31 @@ export interface components {
             field: string | null;
             code: string;
             reason: string;
+        };
+        /** RowProblem */
+        RowProblem: {
+            line: number;
+            order: string;
+            carrier: string;
+            number: string;
+            code: string;
+            reason: string;
+        };
+        /** Rule */
+        Rule: {
+            places?: components["schemas"]["Place"][];
+            /** @default true */
+            delivered: boolean;
+            /** @default 1 */
+            first: number;
+            /** @default 0 */
+            first_fee: number;
+            /** @default 1 */
+            further: number;
+            /** @default 0 */
+            further_fee: number;
+            free_from_amount?: number | null;
+            free_from_pieces?: number | null;
         };
         /** RulesChange */
         RulesChange: {
@@ -4405,6 +8368,34 @@ export interface components {
         Sanctions: {
             items: components["schemas"]["SanctionView"][];
         };
+        /** SandboxDecision */
+        SandboxDecision: {
+            outcome: components["schemas"]["Outcome"];
+            trouble?: components["schemas"]["payments_sandbox_Trouble"] | null;
+            reason?: components["schemas"]["Decline"];
+            /** @default false */
+            second_factor: boolean;
+            part_amount?: number | null;
+            /** @default 0 */
+            refund_failures: number;
+            /** @default 0 */
+            delay_s: number;
+        };
+        /** SandboxDisputeDecision */
+        SandboxDisputeDecision: {
+            won: boolean;
+        };
+        /** SandboxDisputeView */
+        SandboxDisputeView: {
+            /** Format: uuid */
+            id: string;
+            state: string;
+            amount: components["schemas"]["Money"];
+            reason: components["schemas"]["DisputeReason"];
+            evidence: string | null;
+            /** Format: date-time */
+            evidence_until: string;
+        };
         /** SandboxPaymentView */
         SandboxPaymentView: {
             /** Format: uuid */
@@ -4414,8 +8405,13 @@ export interface components {
             number: string;
             state: string;
             amount: components["schemas"]["Money"];
+            captured: components["schemas"]["Money"] | null;
+            refunded: components["schemas"]["Money"];
+            decline_reason: string | null;
+            code: string | null;
             description: string;
             return_url: string;
+            disputes: components["schemas"]["SandboxDisputeView"][];
             next?: null;
         };
         /**
@@ -4438,6 +8434,12 @@ export interface components {
             items: components["schemas"]["SeatHolder"][];
             next?: string | null;
         };
+        /**
+         * SeatState
+         * @description Where a seat stands: held by an unpaid order, paid, or given back by a failed team.
+         * @enum {string}
+         */
+        SeatState: "held" | "paid" | "returned";
         /** SeatView */
         SeatView: {
             /** Format: uuid */
@@ -4445,6 +8447,10 @@ export interface components {
             shop_name: string;
             is_owner: boolean;
             scopes: components["schemas"]["Scope"][];
+        };
+        /** SecondFactor */
+        SecondFactor: {
+            code: string;
         };
         /** SessionView */
         SessionView: {
@@ -4492,17 +8498,143 @@ export interface components {
             /** @default false */
             dry_run: boolean;
         };
+        /** ShipmentCounts */
+        ShipmentCounts: {
+            waiting: number;
+            partly: number;
+            late: number;
+            gathering: number;
+            shipped: number;
+            delivered: number;
+            broken: number;
+        };
+        /** ShipmentLine */
+        ShipmentLine: {
+            no: number;
+            /** Format: uuid */
+            sku_id: string;
+            /** Format: uuid */
+            product_id: string;
+            title: string;
+            options: {
+                [key: string]: string;
+            };
+            image: string;
+            quantity: number;
+            shipped: number;
+            left: number;
+        };
+        /** ShipmentView */
+        ShipmentView: {
+            /** Format: uuid */
+            order_id: string;
+            buyer: string;
+            state: components["schemas"]["OrderState"];
+            stage: components["schemas"]["Stage"];
+            note: string | null;
+            address: components["schemas"]["Address"] | null;
+            paid_at: string | null;
+            ship_by: string | null;
+            broken_at: string | null;
+            confirm_by: string | null;
+            lines: components["schemas"]["ShipmentLine"][];
+            parcels: components["schemas"]["ParcelView"][];
+        };
+        /** Page[ShipmentView] */
+        ShipmentViewPage: {
+            items: components["schemas"]["ShipmentView"][];
+            next?: string | null;
+        };
+        /** ShippingReport */
+        ShippingReport: {
+            /** @default 0 */
+            read: number;
+            /** @default 0 */
+            shipped: number;
+            /** @default 0 */
+            unchanged: number;
+            /** @default 0 */
+            refused: number;
+            /** @default 0 */
+            waiting: number;
+            /** @default 0 */
+            parcels: number;
+            refused_by_code?: {
+                [key: string]: number;
+            };
+            problems?: components["schemas"]["RowProblem"][];
+        };
+        /** ShippingTemplate */
+        ShippingTemplate: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            shop_id: string;
+            name: string;
+            measure: components["schemas"]["Measure"];
+            rules: components["schemas"]["Rule"][];
+            is_default: boolean;
+            version: number;
+            /** Format: date-time */
+            updated_at: string;
+            /** @default 0 */
+            product_count: number;
+        };
+        /** ShippingTemplateContent */
+        ShippingTemplateContent: {
+            name: string;
+            measure: components["schemas"]["Measure"];
+            rules: components["schemas"]["Rule"][];
+            /** @default false */
+            is_default: boolean;
+            expected_version?: number | null;
+        };
+        /** Page[ShippingTemplate] */
+        ShippingTemplatePage: {
+            items: components["schemas"]["ShippingTemplate"][];
+            next?: string | null;
+        };
         /** ShopChange */
         ShopChange: {
             name?: string;
             about?: string;
             stores?: components["schemas"]["Store"][];
+            price_protection_days?: number;
         };
-        /** ShopName */
-        ShopName: {
+        /** ShopDispatch */
+        ShopDispatch: {
+            ship_within_h: number | null;
+            confirm_days: number | null;
+        };
+        /** ShopGroupView */
+        ShopGroupView: {
             /** Format: uuid */
             id: string;
-            name: string;
+            /** Format: uuid */
+            shop_id: string;
+            /** Format: uuid */
+            product_id: string;
+            title: string;
+            image: string;
+            state: components["schemas"]["GroupState"];
+            size: number;
+            gather_hours: number;
+            limit_per_person: number;
+            /** Format: date-time */
+            starts_at: string;
+            /** Format: date-time */
+            ends_at: string;
+            skus: components["schemas"]["GroupSku"][];
+            figures: components["schemas"]["GroupFigures"];
+        };
+        /** Page[ShopGroupView] */
+        ShopGroupViewPage: {
+            items: components["schemas"]["ShopGroupView"][];
+            next?: string | null;
+        };
+        /** ShopNames */
+        ShopNames: {
+            items: components["schemas"]["brands_ShopName"][];
         };
         /** ShopOrderView */
         ShopOrderView: {
@@ -4511,10 +8643,12 @@ export interface components {
             /** Format: uuid */
             client_id: string;
             state: components["schemas"]["OrderState"];
-            shop: components["schemas"]["ShopName"];
+            shop: components["schemas"]["orders_ShopName"];
             show_id: string | null;
             lines: components["schemas"]["LineView"][];
             total: components["schemas"]["Money"];
+            bill: components["schemas"]["Bill"];
+            purchase: components["schemas"]["PurchaseView"];
             source: string;
             placement: string;
             note: string | null;
@@ -4525,6 +8659,9 @@ export interface components {
             /** Format: date-time */
             pay_by: string;
             paid_at: string | null;
+            shipped_at: string | null;
+            delivered_at: string | null;
+            completed_at: string | null;
             ended_at: string | null;
             end_reason: string | null;
             buyer: components["schemas"]["Buyer"];
@@ -4534,6 +8671,10 @@ export interface components {
             items: components["schemas"]["ShopOrderView"][];
             next?: string | null;
         };
+        /** ShopPledge */
+        ShopPledge: {
+            pledge: components["schemas"]["PledgeView"] | null;
+        };
         /** ShopView */
         ShopView: {
             /** Format: uuid */
@@ -4542,6 +8683,7 @@ export interface components {
             about: string;
             currency: string;
             stores: components["schemas"]["Store"][];
+            price_protection_days: number;
         };
         /** Show */
         Show: {
@@ -4635,6 +8777,7 @@ export interface components {
             };
             price?: components["schemas"]["Money"];
             list_price?: components["schemas"]["Money"] | null;
+            weight_grams?: number;
             state?: components["schemas"]["SkuState"];
             expected_version?: number;
         };
@@ -4656,6 +8799,16 @@ export interface components {
             list_price: components["schemas"]["Money"] | null;
             available: number;
             state: string;
+            weight_grams: number;
+            own_list_price: components["schemas"]["ListPriceView"] | null;
+        };
+        /** SoldBatch */
+        SoldBatch: {
+            line: number;
+            title: string;
+            /** Format: uuid */
+            sku_id: string;
+            batch: components["schemas"]["BatchView"];
         };
         /**
          * Source
@@ -4663,6 +8816,25 @@ export interface components {
          * @enum {string}
          */
         Source: "private" | "public_organic" | "public_paid" | "slot" | "shelf" | "share" | "direct";
+        /** SpentCoupon */
+        SpentCoupon: {
+            /** Format: uuid */
+            claim_id: string;
+            /** Format: uuid */
+            coupon_id: string;
+            title: string;
+            layer: components["schemas"]["Layer"];
+            off: components["schemas"]["Money"];
+            subsidy: components["schemas"]["Money"];
+            base: components["schemas"]["Money"];
+            lines: components["schemas"]["LineDiscount"][];
+            rule_version: number;
+            given_back: boolean;
+        };
+        /** SpentCoupons */
+        SpentCoupons: {
+            items: components["schemas"]["SpentCoupon"][];
+        };
         /**
          * Split
          * @description How a red packet is divided.
@@ -4670,12 +8842,61 @@ export interface components {
          * @enum {string}
          */
         Split: "lucky" | "equal";
+        /** StackingRuleView */
+        StackingRuleView: {
+            version: number;
+            layers: components["schemas"]["Layer"][];
+            most: {
+                [key: string]: number;
+            };
+            exclusions: [
+                components["schemas"]["Layer"],
+                components["schemas"]["Layer"]
+            ][];
+        };
+        /**
+         * Stage
+         * @description How far an order is on its way.
+         * @enum {string}
+         */
+        Stage: "gathering" | "waiting" | "partly" | "shipped" | "delivered" | "closed";
         /**
          * State
          * @description Where an activity stands; it never goes back.
          * @enum {string}
          */
         State: "ready" | "invited" | "open" | "closed" | "settled" | "cancelled";
+        /** StatementView */
+        StatementView: {
+            /** Format: uuid */
+            id: string;
+            provider: string;
+            /** Format: date */
+            stated_on: string;
+            digest: string;
+            name: string;
+            line_count: number;
+            difference_count: number;
+            /** Format: date-time */
+            brought_at: string;
+            /** Format: date-time */
+            matched_at: string;
+        };
+        /** Page[StatementView] */
+        StatementViewPage: {
+            items: components["schemas"]["StatementView"][];
+            next?: string | null;
+        };
+        /** StepDraft */
+        StepDraft: {
+            threshold_amount: number;
+            off_amount: number;
+        };
+        /** StepView */
+        StepView: {
+            threshold: components["schemas"]["Money"];
+            off: components["schemas"]["Money"];
+        };
         /** Store */
         Store: {
             name: string;
@@ -4736,6 +8957,17 @@ export interface components {
             /** Format: date-time */
             expires_at: string;
         };
+        /**
+         * Tab
+         * @description Which orders: by how far they are.
+         * @default waiting
+         * @enum {string}
+         */
+        Tab: "waiting" | "partly" | "late" | "gathering" | "shipped" | "delivered";
+        /** TakenOut */
+        TakenOut: {
+            sku_ids: string[];
+        };
         /** TalliesView */
         TalliesView: {
             /** Format: date-time */
@@ -4761,6 +8993,38 @@ export interface components {
          * @enum {string}
          */
         Target: "account" | "device" | "network";
+        /** TeamBrief */
+        TeamBrief: {
+            /** Format: uuid */
+            id: string;
+            opener: components["schemas"]["Member"];
+            size: number;
+            free: number;
+            /** Format: date-time */
+            deadline_at: string;
+        };
+        /**
+         * TeamState
+         * @description Where a team stands.
+         * @enum {string}
+         */
+        TeamState: "gathering" | "complete" | "failed";
+        /** TeamView */
+        TeamView: {
+            /** Format: uuid */
+            id: string;
+            state: components["schemas"]["TeamState"];
+            size: number;
+            free: number;
+            paid: number;
+            /** Format: date-time */
+            deadline_at: string;
+            ended_at: string | null;
+            members: components["schemas"]["Member"][];
+            mine: components["schemas"]["MySeat"] | null;
+            is_opener: boolean;
+            offer: components["schemas"]["GroupView"];
+        };
         /** Template */
         Template: {
             key: string;
@@ -4811,11 +9075,39 @@ export interface components {
          */
         TokenScope: "account" | "catalog" | "show" | "orders" | "staff" | "money" | "operator";
         /**
-         * Trouble
-         * @description How the provider misbehaves in telling of a payment.
+         * TrackingKind
+         * @description What a carrier says of a parcel.
          * @enum {string}
          */
-        Trouble: "none" | "delay" | "duplicate" | "reorder" | "lost";
+        TrackingKind: "collected" | "in_transit" | "out_for_delivery" | "problem" | "delivered" | "returned";
+        /** Trademark */
+        Trademark: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            brand_id: string;
+            office: string;
+            number: string;
+            class_no: number;
+            name: string;
+            /** Format: date-time */
+            ends_at: string;
+            document_id: string | null;
+            state: components["schemas"]["catalog_brand_model_Verdict"];
+            reason: string;
+        };
+        /** TrademarkDraft */
+        TrademarkDraft: {
+            /** Format: uuid */
+            id: string;
+            office: string;
+            number: string;
+            class_no: number;
+            name: string;
+            /** Format: date-time */
+            ends_at: string;
+            document_id?: string | null;
+        };
         /** UnreadView */
         UnreadView: {
             unread_count: number;
@@ -4829,12 +9121,6 @@ export interface components {
             /** Format: date-time */
             created_at: string;
         };
-        /**
-         * Verdict
-         * @description What became of a provider's message.
-         * @enum {string}
-         */
-        Verdict: "applied" | "repeated" | "stale" | "not_understood" | "discrepancy";
         /** Video */
         Video: {
             /** Format: uuid */
@@ -4925,6 +9211,15 @@ export interface components {
             name: string;
             avatar: string | null;
         };
+        /** VideoView */
+        VideoView: {
+            /** Format: uuid */
+            id: string;
+            title: string;
+            cover: string;
+            film: string;
+            duration_ms: number;
+        };
         /** VideoVisit */
         VideoVisit: {
             visit: string;
@@ -4936,6 +9231,20 @@ export interface components {
             balances: components["schemas"]["Money"][];
             movements: components["schemas"]["fun_MovementView"][];
             next: string | null;
+        };
+        /** Wanted */
+        Wanted: {
+            quantity: number;
+            show_id?: string | null;
+            cart_item_id?: string | null;
+        };
+        /** WantedLine */
+        WantedLine: {
+            /** Format: uuid */
+            sku_id: string;
+            quantity: number;
+            cart_item_id?: string | null;
+            grant_id?: string | null;
         };
         /** Wave */
         Wave: {
@@ -5016,6 +9325,17 @@ export interface components {
             prize: string | null;
             amount: components["schemas"]["Money"] | null;
         };
+        /** Withdrawal */
+        Withdrawal: {
+            statute: string;
+            source: string;
+            days: number;
+            until: string | null;
+            ground?: string | null;
+            law?: string | null;
+            /** @default false */
+            only_unsealed: boolean;
+        };
         /** WordList */
         WordList: {
             name: string;
@@ -5023,6 +9343,13 @@ export interface components {
             action?: components["schemas"]["Action"];
             /** @default true */
             pinyin: boolean;
+        };
+        /** ShopName */
+        brands_ShopName: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            about: string;
         };
         /** MovementView */
         catalog_MovementView: {
@@ -5035,6 +9362,12 @@ export interface components {
             /** Format: date-time */
             at: string;
         };
+        /**
+         * Verdict
+         * @description Where a brand or a trademark stands with the operators.
+         * @enum {string}
+         */
+        catalog_brand_model_Verdict: "asked" | "verified" | "refused";
         /** MovementView */
         fun_MovementView: {
             /** Format: uuid */
@@ -5050,12 +9383,30 @@ export interface components {
         live_Nothing: Record<string, never>;
         /** Nothing */
         orders_Nothing: Record<string, never>;
+        /** ShopName */
+        orders_ShopName: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+        };
+        /**
+         * Trouble
+         * @description Why a line cannot be bought as it stands.
+         * @enum {string}
+         */
+        orders_baskets_Trouble: "off-shelf" | "sold-out" | "too-few" | "between-waves";
+        /**
+         * Verdict
+         * @description What became of one piece of news.
+         * @enum {string}
+         */
+        orders_tracking_Verdict: "applied" | "repeated" | "unknown" | "refused";
         /**
          * PaymentState
          * @description Where a payment stands.
          * @enum {string}
          */
-        payments_model_PaymentState: "created" | "pending" | "failed" | "captured" | "refunding" | "refunded";
+        payments_model_PaymentState: "created" | "pending" | "authorised" | "failed" | "captured" | "refunding" | "refunded" | "reversed";
         /**
          * Purpose
          * @description What is paid for.
@@ -5063,12 +9414,24 @@ export interface components {
          */
         payments_model_Purpose: "order" | "topup";
         /**
+         * Verdict
+         * @description What became of a provider's message.
+         * @enum {string}
+         */
+        payments_model_Verdict: "applied" | "repeated" | "stale" | "early" | "not_understood" | "discrepancy";
+        /**
+         * Trouble
+         * @description How the provider misbehaves in telling of a payment.
+         * @enum {string}
+         */
+        payments_sandbox_Trouble: "none" | "delay" | "duplicate" | "reorder" | "lost";
+        /**
          * Purpose
          * @description What the picture is for.
          * @default product
          * @enum {string}
          */
-        uploads_model_Purpose: "product" | "avatar" | "cover" | "review";
+        uploads_model_Purpose: "product" | "avatar" | "cover" | "review" | "evidence";
         /** PaymentState */
         web_orders_PaymentState: {
             /** Format: uuid */
@@ -5379,6 +9742,40 @@ export interface operations {
             };
         };
     };
+    list_arbitration: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaseBriefViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_audit_log: {
         parameters: {
             query?: {
@@ -5430,6 +9827,76 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TalliesView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    answer_shop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                authorisation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Answer"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Authorisation"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    take_back_brand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                authorisation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Revocation"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Authorisation"];
                 };
             };
             /** @description Refused: `type` says why. */
@@ -5549,6 +10016,656 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Helped"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_basket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Basket"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_basket_line: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sku_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Wanted"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Basket"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    take_out_of_basket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TakenOut"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Basket"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    close_batch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Ending"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_current: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_batch_log: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchLog"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_batch_orders: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchOrderPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recall_batch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Ending"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_brand_contests: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contests"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_brands: {
+        parameters: {
+            query?: {
+                /** @description Part of a brand's name. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrandNames"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ask_brand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBrand"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrandView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrandView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_asked_brands: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrandViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_own_brands: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Brands"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_brand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                brand_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrandView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_dealers: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                brand_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuthorisationPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    grant_brand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                brand_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GrantedTerms"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Authorisation"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Authorisation"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_brand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                brand_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrandView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_trademark: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                brand_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrademarkDraft"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrandView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrandView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_carriers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CarrierView"][];
                 };
             };
             /** @description Refused: `type` says why. */
@@ -5701,6 +10818,115 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Wave"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_cases: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaseBriefViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_case: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                case_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaseView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_entry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                case_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCaseEntry"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaseView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaseView"];
                 };
             };
             /** @description Refused: `type` says why. */
@@ -5925,6 +11151,215 @@ export interface operations {
             };
         };
     };
+    list_open_coupons: {
+        parameters: {
+            query?: {
+                /** @description Coupons for this show's viewers. */
+                show_id?: string | null;
+                /** @description Coupons for this shop's goods. */
+                shop_id?: string | null;
+                /** @description Coupons for this product. */
+                product_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponCards"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    claim_coupon: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                coupon_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCouponClaim"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponClaimView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponClaimView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_coupon: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                coupon_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["orders_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponFigures"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_document: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                document_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DocumentView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_document: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                document_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DocumentView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_document_page: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                document_id: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_proof: {
         parameters: {
             query?: never;
@@ -5943,6 +11378,82 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Proof"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    announce_evidence_film: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewFilm"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_evidence: {
+        parameters: {
+            query?: {
+                /** @description A film's poster instead of the film. */
+                poster?: boolean;
+            };
+            header?: never;
+            path: {
+                exhibit_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
                 };
             };
             /** @description Refused: `type` says why. */
@@ -6152,6 +11663,73 @@ export interface operations {
             };
         };
     };
+    close_group_offer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                offer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["orders_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_guarantees: {
+        parameters: {
+            query: {
+                /** @description Products. */
+                product_id: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductPledges"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     show_me: {
         parameters: {
             query?: never;
@@ -6337,6 +11915,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_my_coupons: {
+        parameters: {
+            query?: {
+                /** @description Only coupons in this state. */
+                state?: components["schemas"]["ClaimState"] | null;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponClaimViewPage"];
+                };
             };
             /** @description Refused: `type` says why. */
             default: {
@@ -7042,6 +12656,306 @@ export interface operations {
             };
         };
     };
+    list_order_cases: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaseBriefViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    open_case: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCase"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaseView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaseView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_claimable: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RightsView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_order_coupons: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpentCoupons"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    extend_time: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["orders_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_order_guarantees: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderGuarantees"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_order_invoice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderInvoices"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_order_invoice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Recipient"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderInvoices"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_own_parcels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     pay_order: {
         parameters: {
             query?: never;
@@ -7073,6 +12987,549 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaymentView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_price_protection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtectionView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ask_price_protection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["orders_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtectionView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_order_provenance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderProvenance"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_receipt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["orders_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_order_reviews: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderReviews"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    write_review: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewReview"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductReview"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductReview"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_order_team: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderTeam"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_disputes: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DisputeViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    answer_dispute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dispute_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Evidence"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DisputeView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_payment_methods: {
+        parameters: {
+            query?: {
+                /** @description Only those that take this currency. */
+                currency?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentMethods"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_open_refunds: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenRefundViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_refund: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                refund_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_statements: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatementViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    bring_statement: {
+        parameters: {
+            query?: {
+                /** @description Whose statement it is. */
+                provider?: string;
+                /** @description Of which day, when the file does not say. */
+                date?: string | null;
+                /** @description The file's name, to know it again. */
+                name?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatementView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_differences: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: number;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                statement_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DifferenceViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    match_statement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                statement_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatementView"];
                 };
             };
             /** @description Refused: `type` says why. */
@@ -7138,6 +13595,82 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PictureView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_platform_coupons: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponFiguresPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_platform_coupon: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCoupon"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponFigures"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponFigures"];
                 };
             };
             /** @description Refused: `type` says why. */
@@ -7286,6 +13819,166 @@ export interface operations {
             };
         };
     };
+    list_batches: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_batch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBatch"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    contest_brand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewContest"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contest"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contest"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_brand_contest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                product_id: string;
+                brand_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContestDecision"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contest"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_product_clips: {
         parameters: {
             query?: never;
@@ -7304,6 +13997,269 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ClipViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_product_dispatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductPromise"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_product_dispatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProductDispatch"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductPromise"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_product_groups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductGroups"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_product_pledge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPledge"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PledgeView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clear_product_pledge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_provenance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductProvenance"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_product_summary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewSummary"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_product_reviews: {
+        parameters: {
+            query?: {
+                /** @description The newest first, or the fewest stars first. */
+                order?: components["schemas"]["ReviewOrder"];
+                /** @description Only those with pictures. */
+                with_pictures?: boolean;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductReviewPage"];
                 };
             };
             /** @description Refused: `type` says why. */
@@ -7378,6 +14334,242 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["PushKey"];
                 };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quote: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewQuote"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuoteView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_reported_reviews: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JudgedReviewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_review: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                review_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductReview"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    answer_review: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                review_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewReviewAnswer"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductReview"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    follow_up_review: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                review_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewFollowUp"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductReview"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    judge_review: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                review_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReviewJudgement"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductReview"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    report_review: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                review_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewReviewReport"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused: `type` says why. */
             default: {
@@ -7803,6 +14995,41 @@ export interface operations {
             };
         };
     };
+    decide_sandbox_dispute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dispute_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SandboxDisputeDecision"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SandboxPaymentView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_sandbox_payment: {
         parameters: {
             query?: never;
@@ -7834,6 +15061,85 @@ export interface operations {
             };
         };
     };
+    enter_sandbox_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                payment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecondFactor"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SandboxPaymentView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    open_sandbox_dispute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                payment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSandboxDispute"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SandboxPaymentView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SandboxPaymentView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     decide_sandbox_payment: {
         parameters: {
             query?: never;
@@ -7845,7 +15151,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Decision"];
+                "application/json": components["schemas"]["SandboxDecision"];
             };
         };
         responses: {
@@ -7856,6 +15162,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SandboxPaymentView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_sandbox_statement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                day: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description Refused: `type` says why. */
@@ -8023,6 +15360,38 @@ export interface operations {
             };
         };
     };
+    find_shops_by_name: {
+        parameters: {
+            query?: {
+                /** @description The shop's name, in full. */
+                name?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShopNames"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     open_shop: {
         parameters: {
             query?: never;
@@ -8131,6 +15500,672 @@ export interface operations {
             };
         };
     };
+    list_authorisations: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuthorisationPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ask_for_brand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AskedTerms"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Authorisation"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Authorisation"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_brands_of_shop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Badges"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    accept_cases: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Acceptances"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AcceptedMany"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shop_cases: {
+        parameters: {
+            query?: {
+                /** @description Which cases: the shop's turn, open, closed. */
+                queue?: components["schemas"]["Queue"];
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CasePage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shop_coupons: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponFiguresPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_shop_coupon: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCoupon"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponFigures"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponFigures"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_deposit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DepositView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    move_deposit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDepositMovement"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DepositView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DepositView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    top_up_deposit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTopup"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_dispatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dispatch"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_dispatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShopDispatch"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dispatch"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_group_offers: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShopGroupViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    offer_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupDraft"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shop_invoices: {
+        parameters: {
+            query?: {
+                /** @description Only those issued, or only those that wait for it. */
+                issued?: boolean | null;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_invoices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stream Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_shop_invoice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+                invoice_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    issue_invoice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+                invoice_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["orders_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_shop_orders: {
         parameters: {
             query?: {
@@ -8193,6 +16228,397 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ShopOrderView"];
                 };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_shop_order_guarantees: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderGuarantees"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_parcels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ship_parcel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewParcel"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_packing: {
+        parameters: {
+            query?: {
+                /** @description Orders to pack, at most 100. */
+                order?: string[];
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShipmentView"][];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    correct_parcel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+                parcel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ParcelChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParcelView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_parcel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+                parcel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["orders_Nothing"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParcelView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    note_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+                parcel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewEvent"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParcelView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParcelView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_payouts: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PayoutViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_shop_pledge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShopPledge"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_shop_pledge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPledge"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PledgeView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clear_shop_pledge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused: `type` says why. */
             default: {
@@ -8360,6 +16786,77 @@ export interface operations {
             };
         };
     };
+    get_shop_summary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewSummary"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shop_reviews: {
+        parameters: {
+            query?: {
+                /** @description Only those without an answer. */
+                unanswered?: boolean;
+                /** @description Only those with three stars or fewer. */
+                low?: boolean;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductReviewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_seats: {
         parameters: {
             query?: never;
@@ -8442,6 +16939,241 @@ export interface operations {
             path: {
                 shop_id: string;
                 account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    count_shipments: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShipmentCounts"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shipments: {
+        parameters: {
+            query?: {
+                /** @description Which orders: by how far they are. */
+                tab?: components["schemas"]["Tab"];
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShipmentViewPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_shipments: {
+        parameters: {
+            query?: {
+                /** @description Of the column names: `zh` or `en`. */
+                language?: string;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stream Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_shipments: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShippingReport"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shipping_templates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShippingTemplatePage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_shipping_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+                template_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShippingTemplateContent"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShippingTemplate"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_shipping_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+                template_id: string;
             };
             cookie?: never;
         };
@@ -10102,6 +18834,77 @@ export interface operations {
             };
         };
     };
+    set_stacking_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewStackingRule"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StackingRuleView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StackingRuleView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_stacking_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StackingRuleView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     show_streamer: {
         parameters: {
             query?: never;
@@ -10187,6 +18990,79 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VideoPage"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    open_team: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTeam"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TeamView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TeamView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_team: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                team_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TeamView"];
                 };
             };
             /** @description Refused: `type` says why. */
@@ -10288,6 +19164,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_trademark: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                trademark_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrandView"];
+                };
             };
             /** @description Refused: `type` says why. */
             default: {
@@ -11057,6 +19968,37 @@ export interface operations {
             };
         };
     };
+    hear_carrier: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeardNews"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     hear_provider: {
         parameters: {
             query?: never;
@@ -11074,7 +20016,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Heard"];
+                    "application/json": components["schemas"]["Heard"] | string;
                 };
             };
             /** @description Refused: `type` says why. */

@@ -53,6 +53,30 @@ export type OrderAsk = Schemas['NewOrder']
 export type OrderAskLine = Schemas['NewLine']
 export type Payment = Schemas['PaymentView']
 export type SandboxPayment = Schemas['SandboxPaymentView']
+export type SandboxDecision = Schemas['SandboxDecision']
+export type SandboxDisputeAsk = Schemas['NewSandboxDispute']
+export type PaymentMethod = Schemas['PaymentMethod']
+
+// the basket and group buys
+export type Quote = Schemas['QuoteView']
+export type QuoteAsk = Schemas['NewQuote']
+export type QuotedLine = Schemas['QuotedLineView']
+export type JudgedCoupon = Schemas['JudgedCoupon']
+export type Coupon = Schemas['CouponView']
+export type CouponCard = Schemas['CouponCard']
+export type CouponClaim = Schemas['CouponClaimView']
+export type CouponFigures = Schemas['CouponFigures']
+export type BasketLine = Schemas['BasketLine']
+export type GroupOffer = Schemas['GroupView']
+export type GroupSku = Schemas['GroupSku']
+export type Team = Schemas['TeamView']
+export type TeamBrief = Schemas['TeamBrief']
+export type TeamMember = Schemas['Member']
+
+// invoices
+export type Invoice = Schemas['InvoiceView']
+export type OrderInvoices = Schemas['OrderInvoices']
+export type InvoiceRecipient = Schemas['Recipient']
 
 // replays and clips
 export type Replay = Schemas['ReplayView']
