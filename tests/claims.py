@@ -30,17 +30,19 @@ class Desk:
     buyers: dict[OrderId, identity.Actor] = field(default_factory=dict)
     _operator: identity.Actor | None = None
 
-    async def paid(self, *items: live.CartItem, quantity: int = 1) -> OrderId:
+    async def paid(self, *items: live.CartItem, quantity: int = 1, buyer: identity.Actor | None = None) -> OrderId:
         """An order that is paid and has not left the shop."""
-        buyer = await self.market.buyer()
+        buyer = buyer or await self.market.buyer()
         order_id = await self.market.place(buyer, *items, quantity=quantity)
         await self.market.pay(buyer, order_id)
         self.buyers[order_id] = buyer
         return order_id
 
-    async def delivered(self, *items: live.CartItem, quantity: int = 1) -> OrderId:
+    async def delivered(
+        self, *items: live.CartItem, quantity: int = 1, buyer: identity.Actor | None = None
+    ) -> OrderId:
         """An order that has arrived."""
-        order_id = await self.paid(*items, quantity=quantity)
+        order_id = await self.paid(*items, quantity=quantity, buyer=buyer)
         await self.send(order_id)
         return order_id
 

@@ -356,6 +356,20 @@ async def test_a_small_claim_is_settled_by_the_guarantee_up_to_its_cap(desk: Des
     await sound(desk)
 
 
+async def test_small_claims_of_a_month_are_settled_by_themselves_up_to_the_months_cap(desk: Desk) -> None:
+    """500 yuan a buyer and month (trust.rule): the next claim waits for the shop, and next month there is room again."""
+    await desk.pledge(trust.Guarantee(kind=trust.PromiseKind.refund_without_return, cap_amount=30_000))
+    item = await desk.market.add_item(stock=10, price=30_000)
+    month, buyer = desk.market.db.clock.now().month, await desk.market.buyer()
+    first = await desk.open(await desk.delivered(item, buyer=buyer))
+    second = await desk.open(await desk.delivered(item, buyer=buyer))
+    if desk.market.db.clock.now().month == month:
+        assert (first.is_guaranteed, second.is_guaranteed, second.state) == (True, False, CaseState.requested)
+    small = await desk.open(await desk.delivered(item, buyer=buyer), amount=20_000)
+    assert small.is_guaranteed
+    await sound(desk)
+
+
 async def test_the_way_back_is_paid_once_by_the_guarantee(desk: Desk) -> None:
     await desk.pledge(trust.Guarantee(kind=trust.PromiseKind.return_freight, cap_amount=1000))
     item = await desk.market.add_item(stock=10)

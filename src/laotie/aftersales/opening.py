@@ -313,7 +313,15 @@ async def _is_guaranteed(
             since=tx.now - timedelta(days=30),
         )
     )[0]
-    return bool(already + case.amount <= min(caps) and lately < AT_ONCE_PER_MONTH_MAX)
+    if already + case.amount > min(caps) or lately >= AT_ONCE_PER_MONTH_MAX:
+        return False
+    return await trust.fits_month(
+        tx,
+        buyer_id=case.buyer_id,
+        kind=trust.PromiseKind.refund_without_return,
+        amount=case.amount,
+        currency=case.currency,
+    )
 
 
 async def _count_cases(tx: Tx, order_id: OrderId) -> int:

@@ -25,13 +25,13 @@ from laotie.trust.model import (
     Standing,
     Terms,
 )
-from laotie.trust.payouts import list_of_orders, list_of_shop, pay
+from laotie.trust.payouts import fits_month, list_of_orders, list_of_shop, pay
 from laotie.trust.pledges import clear_pledge, find_of_shop, find_offered, find_pledges, set_pledge
 from laotie.trust.suspicion import count_orders_with
 
 __all__ = [
     "Deposit", "DepositAmountRefused", "DepositNeeded", "Guarantee", "GuaranteeRefused", "NotPledged", "Obligation",
     "Offered", "Payout", "Pledge", "PromiseKind", "Standing", "Tally", "Terms", "clear_pledge", "count_orders_with",
-    "find_of_shop", "find_offered", "find_pledges", "get_standing", "list_of_orders", "list_of_shop", "pay",
-    "plan_topup", "put_in", "set_pledge", "take_back", "tally", "work_deposits",
+    "find_of_shop", "find_offered", "find_pledges", "fits_month", "get_standing", "list_of_orders", "list_of_shop",
+    "pay", "plan_topup", "put_in", "set_pledge", "take_back", "tally", "work_deposits",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     sums_off: list[UUID]
     """Shops whose sums are not those of their movements and payouts."""
     months_off: list[UUID]
-    """Buyers whose month is not the sum of what they were granted in it."""
+    """Buyers whose month is not the sum of what they were paid in it (small refunds are counted there without payout)."""
     caps_off: list[UUID]
     """Orders that were granted more than their pledge's cap."""
 
@@ -56,7 +56,8 @@ async def tally(tx: Tx) -> Tally:
             FULL JOIN (SELECT buyer_id, month_on, kind, currency, sum(amount) AS granted FROM trust.payout
                        GROUP BY buyer_id, month_on, kind, currency) AS told
                 USING (buyer_id, month_on, kind, currency)
-            WHERE coalesce(granted, 0) <> coalesce(granted_amount, 0) OR granted_amount > cap_amount
+            WHERE granted_amount > cap_amount
+               OR coalesce(granted, 0) <> coalesce(granted_amount, 0) AND kind <> 'refund_without_return'
             LIMIT %(limit)s
             """,
             limit=SHOWN_MAX,

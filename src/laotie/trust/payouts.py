@@ -75,6 +75,15 @@ async def pay(
     return found
 
 
+async def fits_month(tx: Tx, *, buyer_id: AccountId, kind: PromiseKind, amount: int, currency: str) -> bool:
+    """Count a claim that is not paid from a deposit in the buyer's month, all of it or nothing; whether it fitted.
+
+    For `refund_without_return`, whose money is the order's own. Locks the buyer's month until the transaction's end.
+    """
+    assert kind is PromiseKind.refund_without_return and amount > 0
+    return await _count_in_month(tx, buyer_id, kind, amount, currency, whole=True) == amount
+
+
 async def list_of_orders(tx: Tx, order_ids: list[OrderId]) -> dict[OrderId, list[Payout]]:
     """What was paid for these orders, in the order of the claims."""
     found: dict[OrderId, list[Payout]] = {}
@@ -159,8 +168,13 @@ class _Month(msgspec.Struct, frozen=True):
     cap_amount: int
 
 
-async def _count_in_month(tx: Tx, buyer_id: AccountId, kind: PromiseKind, amount: int, currency: str) -> int:
-    """Lock the buyer's month, count what still fits into it, and return that; its cap is the rule's of now."""
+async def _count_in_month(
+    tx: Tx, buyer_id: AccountId, kind: PromiseKind, amount: int, currency: str, *, whole: bool = False
+) -> int:
+    """Lock the buyer's month, count what still fits into it, and return that; its cap is the rule's of now.
+
+    With `whole`, what does not fit whole is not counted at all.
+    """
     key = {"buyer_id": buyer_id, "month_on": month_of(tx.now), "kind": kind, "currency": currency}
     terms = await find_terms(tx, currency)
     await tx.run(
@@ -182,6 +196,8 @@ async def _count_in_month(tx: Tx, buyer_id: AccountId, kind: PromiseKind, amount
     )
     cap = max(terms.monthly.get(kind, 0), month.granted_amount)
     granted = min(amount, cap - month.granted_amount)
+    if whole and granted < amount:
+        granted = 0
     await tx.run(
         """
         UPDATE trust.month SET granted_amount = granted_amount + %(granted)s, cap_amount = %(cap)s
