@@ -18,7 +18,7 @@ from laotie.base.migrate import migrate
 from laotie.base.postgres import EmbeddedPostgres
 from laotie.base.signer import Signer
 
-MEMORY_BYTES_MIN = 4 * 1024**3
+MEMORY_BYTES_MIN = 3 * 1024**3
 VERSION = int(os.environ.get("TEST_POSTGRES", "18"))
 
 
@@ -40,6 +40,7 @@ def postgres_url() -> Iterator[str]:
     with psycopg.connect(url, autocommit=True) as connection:
         # Durability is proven in tests/races on a server that keeps it; everything else may run without waiting.
         connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("ALTER SYSTEM SET max_wal_size = '512MB'")
         connection.execute("SELECT pg_reload_conf()")
     migrate(url)
     try:
@@ -64,7 +65,7 @@ def database_url(postgres_url: str) -> Iterator[str]:
     name = f"test_{os.getpid()}_{next(_numbers)}"
     admin = postgres_url.replace("/laotie?", "/postgres?")
     with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE laotie')  # type: ignore[call-overload]
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE laotie STRATEGY file_copy')  # type: ignore[call-overload]
     yield postgres_url.replace("/laotie?", f"/{name}?")
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload]

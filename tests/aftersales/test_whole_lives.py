@@ -43,7 +43,7 @@ from market import Market, make_account
 
 T = TypeVar("T")
 
-STEPS, LIVES = 60, 50
+STEPS, LIVES = 60, 34
 STEPS_MIN = 2_000
 STOCK = 12
 PRICES = (3_333, 2_500)

@@ -130,7 +130,7 @@ async def test_an_import_killed_in_the_middle_goes_on_and_ends_the_same(
         await tx.run(
             """
             TRUNCATE orders.past_return_line, orders.past_return, orders.line, orders."order", orders.shop_feed,
-                     orders.import_refusal, orders.import_run, catalog.stock_movement
+                     orders.import_refusal, orders.import_run, catalog.stock_movement CASCADE
             """
         )
         await tx.run("UPDATE catalog.sku SET sold = 0, received = 0, available = 0")

@@ -38,6 +38,14 @@ async def post(browser: Browser, path: str, body: dict[str, Any], status: int = 
     return answer.json()
 
 
+async def test_a_shop_of_another_currency_shows_none_that_could_not_count_there(market: Market, people: People) -> None:
+    await make(market, shop_id=None, off_amount=500)
+    _, shop_id = await market.open_shop("GBP")
+    anna = await people.viewer("anna")
+    assert (await anna.get(f"/api/coupons?shop_id={shop_id}")).json()["items"] == []
+    assert len((await anna.get(f"/api/coupons?shop_id={market.shop_id}")).json()["items"]) == 1
+
+
 async def test_a_coupon_is_seen_taken_and_listed(market: Market, people: People) -> None:
     coupon = await make(market, off_amount=500)
     anna = await people.viewer("anna")

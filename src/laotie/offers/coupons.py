@@ -150,11 +150,16 @@ async def list_coupons(
 
 
 async def list_open(
-    tx: Tx, *, shop_id: ShopId | None, show_id: ShowId | None, product_id: ProductId | None
+    tx: Tx,
+    *,
+    shop_id: ShopId | None,
+    show_id: ShowId | None,
+    product_id: ProductId | None,
+    currency: str | None = None,
 ) -> list[Coupon]:
     """Coupons to be had now: of a shop, a show or a product with the platform's, or without any of them all there are.
 
-    Those that end first come first.
+    With `currency` only those that can take something off its prices. Those that end first come first.
     """
     found = await tx.all(
         CouponId,
@@ -162,6 +167,7 @@ async def list_open(
         SELECT id FROM offers.coupon
         WHERE state = 'running' AND ends_at > %(now)s AND starts_at <= %(now)s
           AND (%(shop_id)s::uuid IS NULL OR shop_id IS NULL OR shop_id = %(shop_id)s)
+          AND (%(currency)s::text IS NULL OR currency = %(currency)s)
           AND (show_id IS NULL OR %(show_id)s::uuid IS NULL OR show_id = %(show_id)s)
           AND (product_ids IS NULL OR %(product_id)s::uuid IS NULL OR %(product_id)s = ANY(product_ids))
         ORDER BY shop_id IS NULL, ends_at, id LIMIT %(limit)s
@@ -169,6 +175,7 @@ async def list_open(
         shop_id=shop_id,
         show_id=show_id,
         product_id=product_id,
+        currency=currency,
         now=tx.now,
         limit=OPEN_SHOWN_MAX,
     )

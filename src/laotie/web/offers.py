@@ -210,6 +210,7 @@ async def list_open_coupons(
             shop_id=of_shop,
             show_id=ShowId(show_id) if show_id else None,
             product_id=ProductId(product_id) if product_id else None,
+            currency=(await catalog.get_shop(tx, of_shop)).currency if of_shop else None,
         )
         names = await name_shops(tx, found)
         standings = await _find_standings(tx, actor, found)
