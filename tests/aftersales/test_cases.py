@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from claims import Desk
-from laotie import aftersales, audit, ledger, trust
+from laotie import aftersales, audit, catalog, ledger, trust
 from laotie.aftersales import Act, AskedLine, CaseId, CaseKind, CaseState, EntryId, Party, Reason, Step, model
 from laotie.base.ids import new_id
 from laotie.base.refusals import Forbidden, IdReused, NotFound, Refusal
@@ -332,6 +332,18 @@ async def test_a_withdrawal_needs_nobody_and_ends_with_its_days(desk: Desk) -> N
     desk.market.db.clock.advance(seconds=7 * 86400 + 1)
     with pytest.raises(model.ClaimTooLate):
         await desk.open(order_id, kind=CaseKind.withdrawal, reason=Reason.changed_mind)
+
+
+async def test_what_is_called_perishable_after_it_was_sold_can_still_be_withdrawn_from(desk: Desk) -> None:
+    item = await desk.market.add_item(stock=10)
+    order_id = await desk.delivered(item)
+    async with desk.market.db.tx() as tx:
+        change = catalog.ProductChange(category="生鲜")
+        await catalog.edit_product(tx, desk.market.owner, item.product_id, change)
+    case = await desk.open(order_id, kind=CaseKind.withdrawal, reason=Reason.changed_mind)
+    assert case.state is CaseState.returning
+    with pytest.raises(model.WithdrawalExcluded):
+        await desk.open(await desk.delivered(item), kind=CaseKind.withdrawal, reason=Reason.changed_mind)
 
 
 async def test_a_guarantee_makes_the_withdrawal_longer(desk: Desk) -> None:

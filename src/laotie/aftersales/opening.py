@@ -129,6 +129,8 @@ async def list_claimable(tx: Tx, order: orders.Order) -> list[Claimable]:
     """What may still be claimed of each line of an order."""
     claimed = await count_claimed(tx, order.id)
     products = await catalog.find_products(tx, list({line.product_id for line in order.lines}))
+    categories = {product.id: product.category for product in products.values()}
+    categories |= await orders.find_categories(tx, order.id)
     pledges = await trust.find_pledges(tx, list({line.pledge_id for line in order.lines if line.pledge_id is not None}))
     country = (order.address or {}).get("country")
     received_at = order.delivered_at or order.completed_at
@@ -136,14 +138,13 @@ async def list_claimable(tx: Tx, order: orders.Order) -> list[Claimable]:
     for line in order.lines:
         pledge = pledges.get(line.pledge_id) if line.pledge_id is not None else None
         longer = pledge.find(trust.PromiseKind.seven_days) if pledge is not None else None
-        product = products.get(line.product_id)
         found.append(
             Claimable(
                 line=line,
                 left=max(0, line.quantity - line.refunded_quantity - claimed.get(line.no, 0)),
                 unsent=max(0, line.quantity - line.shipped_quantity - line.refunded_quantity),
                 withdrawal=rights.withdrawal_of(
-                    category=product.category if product is not None else "",
+                    category=categories.get(line.product_id, ""),
                     country=country,
                     delivered_at=received_at,
                     promised_days=longer.days if longer is not None else None,

@@ -4,7 +4,7 @@ Sources: Law of the People's Republic of China on the Protection of Consumer Rig
 from receipt; the exclusions); Directive 2011/83/EU, Art. 9 (fourteen days from receipt), Art. 13 (the price with its
 outbound delivery goes back), Art. 14 (fourteen days to send the goods) and Art. 16 (exclusions). Elsewhere the platform
 gives what Art. 25 gives.
-What the goods are is read from the product's category.
+What the goods are is read from the category that the product had when the order was paid.
 """
 
 from datetime import datetime, timedelta

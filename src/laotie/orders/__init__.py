@@ -26,6 +26,7 @@ from laotie.orders.board import Board, get_board
 from laotie.orders.changes import Held, hold_many
 from laotie.orders.delivery import (
     complete_order,
+    find_categories,
     is_promise_broken,
     pause_completion,
     resume_completion,
@@ -124,6 +125,7 @@ __all__ = [
     "export_basket",
     "find_buyer",
     "find_buyers",
+    "find_categories",
     "find_in_flight",
     "find_orders",
     "find_teams_of",

@@ -14,6 +14,7 @@ from enum import StrEnum
 from uuid import UUID
 
 import msgspec
+from psycopg.types.json import Jsonb
 
 from laotie import catalog, messages
 from laotie.base.db import Database, Tx
@@ -96,15 +97,16 @@ async def begin(tx: Tx, event: OrderPaid) -> None:
     promised = [one.ship_within_h for one in dispatches]
     hours = None if None in promised or not promised else max(one for one in promised if one is not None)
     days = next((one.confirm_days for one in dispatches), None)
+    categories = {str(one.id): one.category for one in (await catalog.find_products(tx, products)).values()}
     is_ready = bool(await may_ship(tx, [event.order_id]))
     ship_by = event.paid_at + timedelta(hours=hours) if is_ready and hours is not None else None
     await tx.run(
         """
-        INSERT INTO orders.delivery (order_id, shop_id, stage, promised_h, confirm_days, began_at, ship_by)
-        VALUES (%(order_id)s, %(shop_id)s, %(stage)s, %(hours)s, %(days)s, %(began_at)s, %(ship_by)s)
+        INSERT INTO orders.delivery (order_id, shop_id, stage, promised_h, confirm_days, categories, began_at, ship_by)
+        VALUES (%(order_id)s, %(shop_id)s, %(stage)s, %(hours)s, %(days)s, %(categories)s, %(began_at)s, %(ship_by)s)
         ON CONFLICT (order_id) DO UPDATE
-        SET promised_h = excluded.promised_h, confirm_days = excluded.confirm_days, began_at = excluded.began_at,
-            ship_by = excluded.ship_by
+        SET promised_h = excluded.promised_h, confirm_days = excluded.confirm_days, categories = excluded.categories,
+            began_at = excluded.began_at, ship_by = excluded.ship_by
         WHERE delivery.began_at IS NULL AND delivery.promised_h IS NULL
         """,
         order_id=event.order_id,
@@ -112,6 +114,7 @@ async def begin(tx: Tx, event: OrderPaid) -> None:
         stage=Stage.waiting if is_ready else Stage.gathering,
         hours=hours,
         days=days,
+        categories=Jsonb(categories),
         began_at=event.paid_at if is_ready else None,
         ship_by=ship_by,
     )
@@ -139,6 +142,12 @@ async def find_delivery(tx: Tx, order_id: OrderId) -> Delivery | None:
         """,
         id=order_id,
     )
+
+
+async def find_categories(tx: Tx, order_id: OrderId) -> dict[ProductId, str]:
+    """The categories that an order's products had when it was paid; nothing until the payment's news has been heard."""
+    rows = await tx.tuples("SELECT categories FROM orders.delivery WHERE order_id = %(id)s", id=order_id)
+    return {ProductId(UUID(product_id)): category for (said,) in rows for product_id, category in said.items()}
 
 
 async def is_promise_broken(tx: Tx, order_id: OrderId) -> bool:

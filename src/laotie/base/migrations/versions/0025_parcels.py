@@ -31,6 +31,8 @@ def upgrade() -> None:
                 CHECK (stage IN ('gathering', 'waiting', 'partly', 'shipped', 'delivered', 'closed')),
             promised_h integer,
             confirm_days integer,
+            -- What kind of goods these were when they were paid: the law's exclusions go by it, not by a later edit.
+            categories jsonb NOT NULL DEFAULT '{}',
             began_at timestamptz,
             ship_by timestamptz,
             broken_at timestamptz,
