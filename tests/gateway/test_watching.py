@@ -11,16 +11,16 @@ from laotie.gateway import behaviour
 
 
 class Hands:
-    """The gateway's clock, moved by hand."""
+    """The gateway's clock, moved by hand and otherwise standing: how long the machine takes is nobody's watch time."""
 
     def __init__(self, now: Callable[[], float]) -> None:
-        self._now, self._added = now, 0.0
+        self._instant = now()
 
     def __call__(self) -> float:
-        return self._now() + self._added
+        return self._instant
 
     def move(self, seconds: float) -> None:
-        self._added += seconds
+        self._instant += seconds
 
 
 @pytest.fixture
