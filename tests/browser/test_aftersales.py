@@ -24,6 +24,12 @@ async def _complain(cinema: Cinema, page: Page, order: str, *, kind: str, reason
     return page.url.rsplit("/", 1)[1]
 
 
+async def _choose(desk: Page, act: str) -> None:
+    """By its label: a click on that waits until the drawer stands still."""
+    await desk.locator("label", has=desk.get_by_test_id(act)).click()
+    await expect(desk.get_by_test_id(act)).to_be_checked()
+
+
 async def test_a_complaint_is_granted_and_another_goes_to_arbitration(
     cinema: Cinema, show: Show, market: list[str]
 ) -> None:
@@ -46,7 +52,7 @@ async def test_a_complaint_is_granted_and_another_goes_to_arbitration(
     granted = await _complain(cinema, page, order, kind="refund_only", reason="damaged")
     desk = await cinema.desk("/aftersales", show.streamer)
     await desk.get_by_test_id(f"case-{granted}").click()
-    await desk.get_by_test_id("act-accept").check(force=True)
+    await _choose(desk, "act-accept")
     await desk.get_by_test_id("step-send").click()
     await expect(desk.get_by_test_id("case-detail")).to_have_attribute("data-state", "refunded")
     await page.reload()
@@ -55,7 +61,7 @@ async def test_a_complaint_is_granted_and_another_goes_to_arbitration(
     argued = await _complain(cinema, page, order, kind="refund_only", reason="damaged")
     await desk.goto(f"{cinema.server.url}/console/aftersales")
     await desk.get_by_test_id(f"case-{argued}").click()
-    await desk.get_by_test_id("act-refuse").check(force=True)
+    await _choose(desk, "act-refuse")
     await desk.get_by_test_id("step-text").fill("发货前拍过视频，是好的")
     await desk.get_by_test_id("step-send").click()
     await expect(desk.get_by_test_id("case-detail")).to_have_attribute("data-state", "refused")
@@ -67,7 +73,7 @@ async def test_a_complaint_is_granted_and_another_goes_to_arbitration(
 
     judge = await cinema.desk("/arbitration", await cinema.known(OPERATOR, PASSWORD))
     await judge.get_by_test_id(f"case-{argued}").click()
-    await judge.get_by_test_id("act-decide_for_buyer").check(force=True)
+    await _choose(judge, "act-decide_for_buyer")
     await judge.get_by_test_id("step-text").fill("照片清楚，商家没有留证")
     await judge.get_by_test_id("step-send").click()
     await expect(judge.get_by_test_id("case-detail")).to_have_attribute("data-state", "refunded")
