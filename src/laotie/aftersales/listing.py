@@ -237,7 +237,7 @@ async def _briefs(tx: Tx, cases: Iterable[Case]) -> list[Brief]:
     if not cases:
         return []
     lines = await list_lines(tx, [case.id for case in cases])
-    products = await catalog.find_products(tx, list({line.product_id for found in lines.values() for line in found}))
+    cards = await catalog.find_cards(tx, [line.product_id for found in lines.values() for line in found])
     shops = await catalog.find_shops(tx, list({case.shop_id for case in cases}))
     buyers = await identity.find_profiles(tx, {case.buyer_id for case in cases})
     return [
@@ -245,9 +245,9 @@ async def _briefs(tx: Tx, cases: Iterable[Case]) -> list[Brief]:
             case=case,
             lines=lines[case.id],
             images={
-                line.no: catalog.picture_of(
-                    line.product_id, products[line.product_id].images if line.product_id in products else []
-                )
+                line.no: cards[line.product_id].image
+                if line.product_id in cards
+                else catalog.picture_of(line.product_id, [])
                 for line in lines[case.id]
             },
             shop_name=shops[case.shop_id].name if case.shop_id in shops else "",

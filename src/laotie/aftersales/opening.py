@@ -128,8 +128,8 @@ async def open_case(tx: Tx, actor: Actor, claim: Claim, *, data: Path) -> Case:
 async def list_claimable(tx: Tx, order: orders.Order) -> list[Claimable]:
     """What may still be claimed of each line of an order."""
     claimed = await count_claimed(tx, order.id)
-    products = await catalog.find_products(tx, list({line.product_id for line in order.lines}))
-    categories = {product.id: product.category for product in products.values()}
+    cards = await catalog.find_cards(tx, [line.product_id for line in order.lines])
+    categories = {card.id: card.category for card in cards.values()}
     categories |= await orders.find_categories(tx, order.id)
     pledges = await trust.find_pledges(tx, list({line.pledge_id for line in order.lines if line.pledge_id is not None}))
     country = (order.address or {}).get("country")

@@ -24,6 +24,7 @@ from laotie.catalog.dispatch import (
 from laotie.catalog.evidence import list_facts, sum_facts
 from laotie.catalog.intake import Outcome, Row, take_in
 from laotie.catalog.listing import (
+    find_cards,
     find_products,
     find_skus,
     get_product,
@@ -36,6 +37,7 @@ from laotie.catalog.listing import (
 )
 from laotie.catalog.model import (
     AsideShort,
+    Card,
     ChangedMeanwhile,
     CodeTaken,
     ImageRefused,
@@ -115,7 +117,7 @@ from laotie.catalog.stock import (
 )
 
 __all__ = [
-    "COLUMNS", "Aside", "AsideShort", "BatchId", "BrandId", "BrandNotNamed", "ChangedMeanwhile", "CodeTaken",
+    "COLUMNS", "Aside", "AsideShort", "BatchId", "BrandId", "BrandNotNamed", "Card", "ChangedMeanwhile", "CodeTaken",
     "Dispatch", "DispatchRefused", "ImageRefused", "Line", "ListPriceGap", "Measure", "Movement", "MovementKind",
     "MovementRefused",
     "NotAuthorised", "NotDelivered", "NothingToSell", "OptionsTaken", "Outcome", "Page", "Place", "Portion",
@@ -126,7 +128,7 @@ __all__ = [
     "Tally", "TextRefused", "add_product", "add_sku", "aside_changed", "authorisations", "batches", "brand_model",
     "brands", "bring_history", "check_may_list", "check_price", "clean_images", "clean_text", "covering",
     "delete_template", "digest_of", "draw_picture", "edit_product", "edit_shop", "edit_sku", "export_sheet",
-    "find_asides", "find_dispatch", "find_pledge_ids", "find_products", "find_reference_prices", "find_shelves",
+    "find_asides", "find_cards", "find_dispatch", "find_pledge_ids", "find_products", "find_reference_prices", "find_shelves",
     "find_shop_pledge", "find_shops", "find_shops_named", "find_skus", "get_dispatch", "get_product",
     "get_product_dispatch", "get_shop", "guard", "import_sheet", "limit_shop", "list_categories", "list_codes",
     "list_facts", "list_movements", "list_own_products", "list_pledge_ids", "list_products", "list_templates",

@@ -4,6 +4,7 @@ The search is a plain one: every word must occur in the folded title or category
 and unhurried; a shelf of a million products needs the index that a later search brings.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from laotie.catalog.model import (
     DRAWN_PATH,
     LENGTH_MAX,
     PAGE_SIZE_MAX,
+    Card,
     Movement,
     Page,
     Product,
@@ -146,6 +148,17 @@ async def find_products(tx: Tx, product_ids: list[ProductId]) -> dict[ProductId,
         ids=product_ids,
     )
     return {product.id: product for product in await _with_skus(tx, rows)}
+
+
+async def find_cards(tx: Tx, product_ids: Iterable[ProductId]) -> dict[ProductId, Card]:
+    """The same as lists show them: one statement, no SKUs and no price history."""
+    rows = await tx.tuples(
+        "SELECT id, title, category, images FROM catalog.product WHERE id = ANY(%(ids)s)", ids=list(set(product_ids))
+    )
+    return {
+        id_: Card(id=id_, title=title, category=category, image=picture_of(id_, images))
+        for id_, title, category, images in rows
+    }
 
 
 async def find_skus(tx: Tx, sku_ids: list[SkuId]) -> dict[SkuId, Sku]:

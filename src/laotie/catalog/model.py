@@ -203,6 +203,16 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     skus: list[Sku] = []
 
 
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """A product as lists show it."""
+
+    id: ProductId
+    title: str
+    category: str
+    image: str
+    """Its first, or the picture that is drawn for it."""
+
+
 class Movement(msgspec.Struct, frozen=True, kw_only=True):
     """A line of a SKU's stock ledger."""
 

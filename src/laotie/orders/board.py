@@ -215,7 +215,7 @@ async def _list_products(
         spent = _ms((mark.ends_at or tx.now) - mark.begins_at)
         explained[mark.product_id] = explained.get(mark.product_id, 0) + spent
     everything = list(dict.fromkeys([*sold, *explained, *clicks]))
-    known = await catalog.find_products(tx, everything)
+    known = await catalog.find_cards(tx, everything)
     return [
         Product(
             product_id=product_id,

@@ -97,7 +97,7 @@ async def begin(tx: Tx, event: OrderPaid) -> None:
     promised = [one.ship_within_h for one in dispatches]
     hours = None if None in promised or not promised else max(one for one in promised if one is not None)
     days = next((one.confirm_days for one in dispatches), None)
-    categories = {str(one.id): one.category for one in (await catalog.find_products(tx, products)).values()}
+    categories = {str(id_): card.category for id_, card in (await catalog.find_cards(tx, products)).items()}
     is_ready = bool(await may_ship(tx, [event.order_id]))
     ship_by = event.paid_at + timedelta(hours=hours) if is_ready and hours is not None else None
     await tx.run(

@@ -171,6 +171,24 @@ async def give_back(
     return given
 
 
+async def give_back_whole(tx: Tx, order: Held, *, refund_id: UUID, reason: str) -> GivenBack:
+    """Give everything back that is left of a held order of which nothing was sent; its pieces go to the shelf."""
+    rows = [row for _, row in sorted((await _read_lines(tx, order)).items())]
+    left = [(row, row.quantity - row.refunded_quantity) for row in rows if row.quantity > row.refunded_quantity]
+    shipping_amount = await tx.one(
+        int, 'SELECT shipping_amount - refunded_shipping_amount FROM orders."order" WHERE id = %(id)s', id=order.id
+    )
+    return await give_back(
+        tx,
+        order.id,
+        refund_id=refund_id,
+        lines=[Back(row.no, pieces, refundable(row, pieces)) for row, pieces in left],
+        shipping_amount=shipping_amount,
+        reason=reason,
+        restock=[(row.no, row.quantity - row.restocked_quantity) for row, _ in left if row.quantity > row.restocked_quantity],
+    )
+
+
 async def list_given_back(tx: Tx, order_id: OrderId) -> list[GivenBack]:
     """Everything that was given back of an order, oldest first."""
     return await tx.all(

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
-import msgspec
 from psycopg.types.json import Jsonb
 
 from laotie import catalog, identity, ledger, payments
@@ -16,7 +15,7 @@ from laotie.base.settings import Settings
 from laotie.identity import Actor
 from laotie.orders.changes import Held, change_many, hold_many
 from laotie.orders.delivery import CompletionPaused, is_completion_paused
-from laotie.orders.giving_back import Back, give_back, refundable
+from laotie.orders.giving_back import give_back_whole
 from laotie.orders.model import (
     AddressMissing,
     EndReason,
@@ -147,41 +146,16 @@ async def cancel(tx: Tx, actor: Actor, order_id: OrderId) -> None:
         raise OrderNotOpen(state=order.state)
 
 
-class _Unsent(msgspec.Struct, frozen=True):
-    no: int
-    quantity: int
-    unit_price_amount: int
-    discount_amount: int
-    shipped_quantity: int
-    refunded_quantity: int
-    refunded_amount: int
-
-
 async def _give_all_back(tx: Tx, order: Held) -> None:
-    lines = await tx.all(
-        _Unsent,
-        """
-        SELECT no, quantity, unit_price_amount, discount_amount, shipped_quantity, refunded_quantity, refunded_amount
-        FROM orders.line WHERE order_id = %(id)s ORDER BY no
-        """,
+    if await tx.one(
+        bool,
+        "SELECT EXISTS (SELECT FROM orders.line WHERE order_id = %(id)s AND shipped_quantity > 0)",
         id=order.id,
-    )
-    if any(line.shipped_quantity for line in lines):
+    ):
         raise OrderNotOpen(state=order.state)
     if await is_completion_paused(tx, order.id):  # a case has its hands on these pieces
         raise CompletionPaused()
-    left = [(line, line.quantity - line.refunded_quantity) for line in lines]
-    await give_back(
-        tx,
-        order.id,
-        refund_id=_calling_off(order.id),
-        lines=[Back(line.no, pieces, refundable(line, pieces)) for line, pieces in left if pieces],
-        shipping_amount=await tx.one(
-            int, 'SELECT shipping_amount - refunded_shipping_amount FROM orders."order" WHERE id = %(id)s', id=order.id
-        ),
-        reason=CALLED_OFF,
-        restock=[(line.no, pieces) for line, pieces in left if pieces],
-    )
+    await give_back_whole(tx, order, refund_id=_calling_off(order.id), reason=CALLED_OFF)
 
 
 def _calling_off(order_id: OrderId) -> UUID:

@@ -331,10 +331,10 @@ async def get_sales(tx: Tx, actor: Actor, show_id: ShowId) -> Sales:
     if actor.account_id is None or actor.account_id != show.streamer.id:
         await identity.require_seat(tx, actor, show.shop_id, identity.Scope.orders)
     sales = await feed.sum_show(tx, show_id)
-    products = await catalog.find_products(tx, [item.product_id for item in sales.items])
+    cards = await catalog.find_cards(tx, [item.product_id for item in sales.items])
     return Sales(
         sales,
-        {product.id: product.title for product in products.values()},
+        {card.id: card.title for card in cards.values()},
         {item.product_id: item.id for item in await live.list_cart(tx, show_id)},
         sales.currency or (await catalog.get_shop(tx, show.shop_id)).currency,
     )
@@ -370,15 +370,15 @@ async def _read_many(tx: Tx, order_ids: list[OrderId]) -> list[Order]:
         """,
         ids=order_ids,
     )
-    products = await catalog.find_products(tx, list({line.product_id for line in line_rows}))
+    cards = await catalog.find_cards(tx, [line.product_id for line in line_rows])
     promises = await live.find_promises(tx, list({line.promise_id for line in line_rows if line.promise_id is not None}))
     shops = await catalog.find_shops(tx, list({row.shop_id for row in rows}))
     purchases = await _find_purchases(tx, rows)
     payments_of = await payments.list_of_orders(tx, list({purchases[row.id].id for row in rows}))
     lines: dict[OrderId, list[Line]] = {}
     for line in line_rows:
-        product = products.get(line.product_id)
-        image = catalog.picture_of(line.product_id, product.images if product is not None else [])
+        card = cards.get(line.product_id)
+        image = card.image if card is not None else catalog.picture_of(line.product_id, [])
         promise = promises[line.promise_id] if line.promise_id is not None else None
         fields = {name: getattr(line, name) for name in Line.__struct_fields__ if name not in ("image", "promise")}
         lines.setdefault(line.order_id, []).append(Line(image=image, promise=promise, **fields))

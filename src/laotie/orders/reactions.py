@@ -81,7 +81,7 @@ async def _credit_invoice(tx: Tx, event: OrderRefundAsked) -> None:
 
 async def _tell_team(tx: Tx, event: TeamCompleted | TeamFailed) -> None:
     """Everybody who has paid hears how it ended."""
-    product = (await catalog.find_products(tx, [event.product_id]))[event.product_id]
+    product = (await catalog.find_cards(tx, [event.product_id]))[event.product_id]
     await messages.notify_many(
         tx,
         [ViewerId(buyer_id) for buyer_id in event.buyer_ids],

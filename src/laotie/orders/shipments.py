@@ -298,10 +298,10 @@ async def _read_lines(tx: Tx, order_ids: list[OrderId]) -> dict[OrderId, list[Sh
         """,
         ids=order_ids,
     )
-    products = await catalog.find_products(tx, list({row[3] for row in rows}))
+    cards = await catalog.find_cards(tx, [row[3] for row in rows])
     found: dict[OrderId, list[ShipmentLine]] = {}
     for order_id, no, sku_id, product_id, title, options, quantity, shipped, left in rows:
-        product = products.get(product_id)
+        card = cards.get(product_id)
         found.setdefault(order_id, []).append(
             ShipmentLine(
                 no=no,
@@ -309,7 +309,7 @@ async def _read_lines(tx: Tx, order_ids: list[OrderId]) -> dict[OrderId, list[Sh
                 product_id=product_id,
                 title=title,
                 options=options,
-                image=catalog.picture_of(product_id, product.images if product is not None else []),
+                image=card.image if card is not None else catalog.picture_of(product_id, []),
                 quantity=quantity,
                 shipped=shipped,
                 left=left,

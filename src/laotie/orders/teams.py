@@ -18,26 +18,14 @@ from laotie.base.ids import OrderId, SkuId
 from laotie.base.logs import log
 from laotie.base.refusals import Unavailable
 from laotie.offers import TeamId
-from laotie.orders.changes import Held, change_many, hold_many
-from laotie.orders.giving_back import Back, give_back, refundable
+from laotie.orders.changes import change_many, hold_many
+from laotie.orders.giving_back import give_back_whole
 from laotie.orders.model import EndReason, OrderState
 
 TEAMS_A_TURN_MAX = 50
 REASON = "team-failed"
 _REFUND_OF = UUID("5d2cf1a2-4d2a-4c63-9a53-0f6b2a7f1c11")
 """Namespace of the refunds of failed teams: one an order, whoever makes it."""
-
-
-class _Line(msgspec.Struct, frozen=True):
-    order_id: OrderId
-    no: int
-    sku_id: SkuId
-    quantity: int
-    unit_price_amount: int
-    discount_amount: int
-    refunded_quantity: int
-    refunded_amount: int
-    restocked_quantity: int
 
 
 class _Seat(msgspec.Struct, frozen=True):
@@ -88,48 +76,14 @@ async def work_teams(db: Database) -> int:
 async def _dissolve(tx: Tx, team_id: TeamId) -> None:
     """Everything of a failed team: the unpaid orders end, the paid ones go back whole, pieces return to the shelf."""
     held = await hold_many(tx, [seat.order_id for seat in await offers.list_seats(tx, [team_id])])
-    lines = await _read_lines(tx, list(held))
+    skus = await tx.all(
+        SkuId, "SELECT DISTINCT sku_id FROM orders.line WHERE order_id = ANY(%(ids)s) ORDER BY sku_id", ids=list(held)
+    )
     await offers.hold_team(tx, team_id)
-    await catalog.lock_many(tx, sorted({line.sku_id for line in lines}))
+    await catalog.lock_many(tx, skus)
     unpaid = [order for order in held.values() if order.state is OrderState.placed]
     await change_many(tx, paid=[], cancelled=[(order, EndReason.team_failed) for order in unpaid])
     for order in held.values():
         if order.state in (OrderState.paid, OrderState.shipped, OrderState.completed):
-            await _give_whole(tx, order, [line for line in lines if line.order_id == order.id])
+            await give_back_whole(tx, order, refund_id=uuid5(_REFUND_OF, str(order.id)), reason=REASON)
     await offers.settle_team(tx, team_id)
-
-
-async def _give_whole(tx: Tx, order: Held, lines: list[_Line]) -> None:
-    """What is left of an order that aftersales may have given parts of back already."""
-    left = [line for line in lines if line.quantity > line.refunded_quantity]
-    shipping_amount = await tx.one(
-        int,
-        'SELECT shipping_amount - refunded_shipping_amount FROM orders."order" WHERE id = %(id)s',
-        id=order.id,
-    )
-    await give_back(
-        tx,
-        order.id,
-        refund_id=uuid5(_REFUND_OF, str(order.id)),
-        lines=[
-            Back(line.no, line.quantity - line.refunded_quantity, refundable(line, line.quantity - line.refunded_quantity))
-            for line in left
-        ],
-        shipping_amount=shipping_amount,
-        reason=REASON,
-        restock=[
-            (line.no, line.quantity - line.restocked_quantity) for line in left if line.quantity > line.restocked_quantity
-        ],
-    )
-
-
-async def _read_lines(tx: Tx, order_ids: list[OrderId]) -> list[_Line]:
-    return await tx.all(
-        _Line,
-        """
-        SELECT order_id, no, sku_id, quantity, unit_price_amount, discount_amount, refunded_quantity, refunded_amount,
-               restocked_quantity
-        FROM orders.line WHERE order_id = ANY(%(ids)s) ORDER BY order_id, no
-        """,
-        ids=order_ids,
-    )
