@@ -28,7 +28,7 @@ from laotie.aftersales.rows import list_lines, save_case
 from laotie.base.db import Tx
 from laotie.base.ids import OrderId, SkuId, TransferId
 from laotie.base.money import apportion
-from laotie.events.aftersales import CaseClosed
+from laotie.events.aftersales import CaseClosed, ReturnFreightPaid
 
 REFUND_REASON = "aftersales"
 FREIGHT_REASON = "wallet.freight"
@@ -316,6 +316,17 @@ async def _pay_freight(tx: Tx, case: Case, lines: list[Line]) -> Case:
                 subject_id=case.id,
             )
         ],
+    )
+    tx.tell(
+        ReturnFreightPaid(
+            case_id=case.id,
+            order_id=case.order_id,
+            shop_id=case.shop_id,
+            buyer_id=case.buyer_id,
+            currency=case.currency,
+            amount=amount,
+            paid_at=tx.now,
+        )
     )
     return msgspec.structs.replace(case, freight_paid_amount=amount)
 

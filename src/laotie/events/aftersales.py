@@ -64,3 +64,15 @@ class CaseClosed(Event, tag="case.closed", frozen=True, kw_only=True):
     currency: str
     refunded_amount: int
     closed_at: datetime
+
+
+class ReturnFreightPaid(Event, tag="case.freight_paid", frozen=True, kw_only=True):
+    """The way back of a return was paid to the buyer out of what the shop's orders had brought."""
+
+    case_id: UUID
+    order_id: OrderId
+    shop_id: ShopId
+    buyer_id: AccountId
+    currency: str
+    amount: int
+    paid_at: datetime

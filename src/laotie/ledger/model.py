@@ -31,6 +31,20 @@ class AccountKind(StrEnum):
     """What a shop has put up for its guarantees (credit-normal, owner: the shop)."""
     subsidy = "subsidy"
     """What the platform has added to buyers' payments, by its own coupons (debit-normal)."""
+    payable = "payable"
+    """What is settled and owed to a shop or a streamer; may be below zero (credit-normal, owner: either)."""
+    commission = "commission"
+    """What the platform has earned by settled orders (credit-normal)."""
+    payment_fee = "payment_fee"
+    """What shops were charged for the payments of settled orders (credit-normal)."""
+    provider_cost = "provider_cost"
+    """What providers took for their services (debit-normal)."""
+    payout = "payout"
+    """Money on its way to the one it is owed to (credit-normal, owner: a shop or a streamer)."""
+    released = "released"
+    """Money that lies in sellers' own accounts at a provider (debit-normal)."""
+    correction = "correction"
+    """The platform's side of what was corrected by hand (debit-normal)."""
 
 
 class Account(msgspec.Struct, frozen=True):

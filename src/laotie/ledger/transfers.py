@@ -1,5 +1,6 @@
 """Moving money: hold, post, void, transfer; set-based, append-only, each held amount settled once."""
 
+from typing import Any, LiteralString
 from uuid import UUID
 
 import msgspec
@@ -72,6 +73,38 @@ async def _insert(tx: Tx, transfers: list[Transfer], phase: Phase) -> None:
             (debit, credit, one.amount, column, one.debit.currency)
             for debit, credit, one in zip(debit_ids, credit_ids, transfers, strict=True)
         ],
+    )
+
+
+async def transfer_from(tx: Tx, legs: LiteralString, answer: LiteralString, **params: Any) -> list[tuple[Any, ...]]:
+    """Move amounts that a statement of the caller's own reckons, in that statement, however many they are.
+
+    `legs` is the beginning of a statement, `WITH ..., leg AS (...)`; each row of `leg` is a transfer: (id, debit_id,
+    credit_id, amount, currency, reason, subject_id). `answer` ends it, a `SELECT` from the caller's own parts, and is
+    what is returned. The accounts exist (`open_many`), each of the currency that its transfers have; the database
+    refuses others.
+    """
+    return await tx.tuples(
+        legs
+        + """
+        , moved AS (
+            INSERT INTO ledger.transfer
+                (id, debit_id, credit_id, amount, currency, phase, reason, subject_id, made_at)
+            SELECT id, debit_id, credit_id, amount, currency, 'posted', reason, subject_id, %(made_at)s FROM leg
+        ), side AS (
+            SELECT debit_id AS account_id, currency, sum(amount) AS debit, 0 AS credit FROM leg GROUP BY 1, 2
+            UNION ALL
+            SELECT credit_id, currency, 0, sum(amount) FROM leg GROUP BY 1, 2
+        ), added AS (
+            INSERT INTO ledger.delta
+                (id, account_id, currency, debits_pending, credits_pending, debits_posted, credits_posted)
+            SELECT gen_random_uuid(), account_id, currency, 0, 0, sum(debit)::bigint, sum(credit)::bigint
+            FROM side GROUP BY account_id, currency
+        )
+        """
+        + answer,
+        made_at=tx.now,
+        **params,
     )
 
 

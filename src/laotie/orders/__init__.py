@@ -12,6 +12,8 @@ from laotie import identity, trust
 from laotie.orders import (
     carriers,
     delivery,
+    evidence,
+    exporting,
     history,
     invoices,
     parcels,
@@ -32,7 +34,7 @@ from laotie.orders.delivery import (
     resume_completion,
     work_deliveries,
 )
-from laotie.orders.evidence import Tally, find_in_flight, list_facts, sum_discounts, sum_facts, tally
+from laotie.orders.evidence import find_in_flight, list_facts, sum_discounts, sum_facts
 from laotie.orders.feed import ItemSales, ShowSales, fold_orders
 from laotie.orders.giving_back import Back, GivenBack, give_back, list_given_back, refundable
 from laotie.orders.life import attach_address, cancel, price_delivery, start_payment
@@ -74,6 +76,7 @@ from laotie.orders.standing import claim_coupon, find_buyer, find_buyers
 from laotie.orders.surfaces import ReplaySales, SurfaceSales, get_replay_sales, sum_surfaces
 from laotie.orders.teams import find_teams_of, may_ship, work_teams
 from laotie.orders.till import Till
+from laotie.orders.worth import LineWorth, Worth, find_worth
 
 __all__ = [
     "AddressMissing",
@@ -88,6 +91,7 @@ __all__ = [
     "Held",
     "ItemSales",
     "Line",
+    "LineWorth",
     "MixedCurrencies",
     "NothingPaid",
     "Order",
@@ -109,18 +113,20 @@ __all__ = [
     "Sales",
     "ShowSales",
     "SurfaceSales",
-    "Tally",
     "Till",
     "TooManyPayments",
     "TotalChanged",
     "Trouble",
     "WantedLine",
+    "Worth",
     "attach_address",
     "cancel",
     "carriers",
     "claim_coupon",
     "complete_order",
     "delivery",
+    "evidence",
+    "exporting",
     "export",
     "export_basket",
     "find_buyer",
@@ -129,6 +135,7 @@ __all__ = [
     "find_in_flight",
     "find_orders",
     "find_teams_of",
+    "find_worth",
     "fold_orders",
     "get_board",
     "get_of_shop",
@@ -164,7 +171,6 @@ __all__ = [
     "sum_surfaces",
     "sweep_unpaid",
     "take_out",
-    "tally",
     "tracking",
     "work_agenda",
     "work_deliveries",

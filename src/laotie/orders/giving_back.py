@@ -79,10 +79,12 @@ class _Row(msgspec.Struct, frozen=True):
         return self.quantity * self.unit_price_amount - self.discount_amount
 
     def subsidy_taken(self, quantity: int, amount: int) -> int:
-        """How much of the platform's part has gone back once so much of the line has."""
-        if self.paid_amount:
-            return self.subsidy_amount * amount // self.paid_amount
-        return self.subsidy_amount * quantity // self.quantity
+        return subsidy_taken(self.subsidy_amount, self.paid_amount, self.quantity, quantity, amount)
+
+
+def subsidy_taken(subsidy_amount: int, paid_amount: int, quantity: int, back_quantity: int, back_amount: int) -> int:
+    """How much of the platform's part of a line has gone back once so many pieces and so much money of it have."""
+    return subsidy_amount * back_amount // paid_amount if paid_amount else subsidy_amount * back_quantity // quantity
 
 
 def refundable(line: Refundable, quantity: int) -> int:

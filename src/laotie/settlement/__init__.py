@@ -1,0 +1,49 @@
+"""Settlement: what completed orders are worth goes to those it belongs to, and everybody can follow it to the cent.
+
+Owns rates and terms, what is due of completed orders, and the lines of statements. Composes orders (what an order is
+still worth), live (whose show it was) and ledger. Promises: what was settled of an order is always what it is worth at
+the rates of the instant it was paid, whatever comes later and however often; each line has its transfers; an owner's
+lines add up to the ledger's `payable`; lines are never changed, so a past month stays as it was.
+Lock order: orders, claims (`due`); the settler alone takes claims without their orders (an advisory lock).
+"""
+
+from laotie.settlement.claims import Rules, note, rules_of, work_looks
+from laotie.settlement.evidence import Tally, find_in_flight, list_facts, sum_facts, tally
+from laotie.settlement.lines import book_owner, find_payable, list_lines, payable, sum_due
+from laotie.settlement.model import Line, LineId, LineKind, Parts, RateKind, Rates, Split, day_of, split
+from laotie.settlement.rating import Asked, Rate, choose, find_delays, read_rates
+from laotie.settlement.settling import Progress, settle_batch, settle_due
+
+__all__ = [
+    "Asked",
+    "Line",
+    "LineId",
+    "LineKind",
+    "Parts",
+    "Progress",
+    "Rate",
+    "RateKind",
+    "Rates",
+    "Rules",
+    "Split",
+    "Tally",
+    "book_owner",
+    "choose",
+    "day_of",
+    "find_delays",
+    "find_in_flight",
+    "find_payable",
+    "list_facts",
+    "list_lines",
+    "note",
+    "payable",
+    "read_rates",
+    "rules_of",
+    "settle_batch",
+    "settle_due",
+    "split",
+    "sum_due",
+    "sum_facts",
+    "tally",
+    "work_looks",
+]
