@@ -167,22 +167,24 @@ async def test_the_books_agree_whatever_is_settled_and_comes_back(roll: Roll) ->
 
 async def test_batches_of_any_size_settle_the_same(roll: Roll) -> None:
     item = await roll.market.add_item(price=100, stock=50)
-    for _ in range(5):
+    for _ in range(6):
         await roll.completed(item)
     roll.market.db.clock.advance(seconds=168 * 3600)
-    assert await settlement.settle_due(roll.market.db, RULES, size=2) == 5
-    assert await roll.owed(roll.market.shop_id) == 500
+    assert await settlement.settle_due(roll.market.db, RULES, size=1) == 6
+    assert await roll.owed(roll.market.shop_id) == 600
     told = await roll.market.told("settlement.booked")
-    assert [one["order_count"] for one in told] == [2, 2, 1]
+    assert [(one["order_count"], one["net_amount"]) for one in told] == [(1, 100)] * 6
 
 
-async def test_only_one_settler_works_at_a_time(roll: Roll) -> None:
-    await roll.completed(await roll.market.add_item(price=100))
+async def test_only_one_settler_works_in_a_lane(roll: Roll) -> None:
+    item = await roll.market.add_item(price=100, stock=50)
+    for _ in range(4):
+        await roll.completed(item)
     roll.market.db.clock.advance(seconds=168 * 3600)
     async with roll.market.db.tx() as tx:
-        assert (await settlement.settle_batch(tx, RULES, settlement.Progress())).claims == 1
-        assert await settlement.settle_due(roll.market.db, RULES) == 0
-    assert await roll.owed(roll.market.shop_id) == 100
+        first = await settlement.settle_batch(tx, RULES, settlement.Progress(lane=0))
+        assert first.claims + await settlement.settle_due(roll.market.db, RULES) == 4
+    assert await roll.owed(roll.market.shop_id) == 400
 
 
 @pytest.mark.parametrize("amount", [999_999_999_999_999, 1, 10_001])
@@ -193,7 +195,8 @@ async def test_the_database_divides_as_the_house_does(roll: Roll, amount: int) -
         await tx.run(
             """
             UPDATE settlement.due SET goods_amount = %(a)s, shipping_amount = 7, subsidy_amount = 11,
-                platform_bps = 3333, payment_bps = 61, streamer_bps = 777, streamer_id = shop_id
+                platform_bps = 3333, payment_bps = 61, streamer_bps = 777, streamer_id = shop_id,
+                streamer_payable_id = payable_id
             """,
             a=amount,
         )

@@ -219,15 +219,28 @@ async def _put_due(tx: Tx, rules: Rules, wanted: list[tuple[Worth, list[Claim]]]
     rows = [(worth, claim) for worth, claims in wanted for claim in claims if claim.parts.total]
     if not rows:
         return
-    await _open_parties(tx, {(owner, worth.currency) for worth, claim in rows for owner in (worth.shop_id, claim.streamer_id)})
+    held = [Account(AccountKind.shop_held, worth.currency, worth.shop_id) for worth, _ in rows]
+    own = [payable(worth.shop_id, worth.currency) for worth, _ in rows]
+    theirs = [payable(claim.streamer_id, worth.currency) if claim.streamer_id else None for worth, claim in rows]
+    house = (AccountKind.commission, AccountKind.payment_fee)
+    await ledger.open_many(
+        tx,
+        [
+            *held,
+            *own,
+            *(account for account in theirs if account is not None),
+            *(Account(kind, currency) for currency in {worth.currency for worth, _ in rows} for kind in house),
+        ],
+    )
     await tx.run(
         """
         INSERT INTO settlement.due (order_id, no, shop_id, streamer_id, currency, goods_amount, shipping_amount,
-            subsidy_amount, platform_bps, payment_bps, streamer_bps, completed_at, due_at, paused)
+            subsidy_amount, platform_bps, payment_bps, streamer_bps, completed_at, due_at, paused, held_id, payable_id,
+            streamer_payable_id)
         SELECT * FROM unnest(%(orders)s::uuid[], %(numbers)s::smallint[], %(shops)s::uuid[], %(streamers)s::uuid[],
             %(currencies)s::text[], %(goods)s::bigint[], %(shippings)s::bigint[], %(subsidies)s::bigint[],
             %(platforms)s::integer[], %(payments)s::integer[], %(shares)s::integer[], %(completed)s::timestamptz[],
-            %(due)s::timestamptz[], %(paused)s::boolean[])
+            %(due)s::timestamptz[], %(paused)s::boolean[], %(held)s::uuid[], %(own)s::uuid[], %(theirs)s::uuid[])
         """,
         orders=[worth.order_id for worth, _ in rows],
         numbers=[claim.no for _, claim in rows],
@@ -243,30 +256,9 @@ async def _put_due(tx: Tx, rules: Rules, wanted: list[tuple[Worth, list[Claim]]]
         completed=[worth.completed_at for worth, _ in rows],
         due=[known.get(worth.order_id) or worth.completed_at + delays[worth.shop_id] for worth, _ in rows],
         paused=[worth.paused for worth, _ in rows],
-    )
-
-
-async def _open_parties(tx: Tx, owners: set[tuple[ShopId | AccountId | None, str]]) -> None:
-    """Write down the ledger accounts of whoever something is due to, and see that they exist."""
-    parties = sorted((owner_id, currency) for owner_id, currency in owners if owner_id is not None)
-    payables = [payable(owner_id, currency) for owner_id, currency in parties]
-    held = [Account(AccountKind.shop_held, currency, owner_id) for owner_id, currency in parties]
-    shared = [
-        Account(kind, currency)
-        for currency in {currency for _, currency in parties}
-        for kind in (AccountKind.commission, AccountKind.payment_fee)
-    ]
-    await ledger.open_many(tx, [*payables, *held, *shared])
-    await tx.run(
-        """
-        INSERT INTO settlement.party (owner_id, currency, payable_id, held_id)
-        SELECT * FROM unnest(%(owners)s::uuid[], %(currencies)s::text[], %(payables)s::uuid[], %(held)s::uuid[])
-        ON CONFLICT DO NOTHING
-        """,
-        owners=[owner_id for owner_id, _ in parties],
-        currencies=[currency for _, currency in parties],
-        payables=[account.id for account in payables],
         held=[account.id for account in held],
+        own=[account.id for account in own],
+        theirs=[account.id if account is not None else None for account in theirs],
     )
 
 

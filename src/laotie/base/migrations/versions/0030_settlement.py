@@ -58,7 +58,12 @@ def upgrade() -> None:
             completed_at timestamptz NOT NULL,
             due_at timestamptz NOT NULL,
             paused boolean NOT NULL DEFAULT false,
+            -- The ledger's accounts: what buyers paid, what is owed to the shop, and to the streamer.
+            held_id uuid NOT NULL,
+            payable_id uuid NOT NULL,
+            streamer_payable_id uuid,
             PRIMARY KEY (order_id, no),
+            CHECK ((streamer_id IS NULL) = (streamer_payable_id IS NULL)),
             CHECK (platform_bps + payment_bps + streamer_bps <= 10000)
         );
         CREATE INDEX due_next ON settlement.due (due_at, order_id) WHERE NOT paused;
@@ -72,15 +77,6 @@ def upgrade() -> None:
             freight_amount bigint NOT NULL DEFAULT 0 CHECK (freight_amount >= 0),
             attempts integer NOT NULL DEFAULT 0,
             due_at timestamptz NOT NULL DEFAULT '-infinity'
-        );
-
-        -- The accounts in the ledger of whoever something is due to.
-        CREATE TABLE settlement.party (
-            owner_id uuid NOT NULL,
-            currency text NOT NULL,
-            payable_id uuid NOT NULL,
-            held_id uuid NOT NULL,
-            PRIMARY KEY (owner_id, currency)
         );
 
         -- Every movement of what is owed to a shop or a streamer: to the shop goes `net`, to the streamer `streamer`.
