@@ -5,8 +5,8 @@ import structlog
 from laotie.base.bus import LocalBus
 from laotie.base.clock import Clock
 from laotie.base.db import Database, Tx
-from laotie.base.events import Event
-from laotie.base.outbox import Relay, list_waiting, measure_backlog, on
+from laotie.base.events import Event, Told
+from laotie.base.outbox import Relay, list_waiting, measure_backlog, on, together
 
 
 class Rang(Event, tag="test.rang", frozen=True, kw_only=True):
@@ -99,3 +99,32 @@ async def test_two_relays_carry_each_fact_once(db: Database) -> None:
 
     await asyncio.gather(*(relay.drain() for relay in relays))
     assert sorted(seen) == list(range(500))
+
+
+async def test_who_hears_together_is_called_once_a_turn_and_holds_up_only_what_it_cannot_take(
+    db: Database, clock: Clock
+) -> None:
+    calls: list[list[int]] = []
+    single: list[int] = []
+    broken = True
+
+    async def hear(tx: Tx, told: list[Told]) -> None:
+        numbers = [one.event.n for one in told if isinstance(one.event, Rang)]
+        if broken and 2 in numbers:
+            raise RuntimeError("not this one")
+        assert all(one.at <= tx.now for one in told)
+        calls.append(numbers)
+
+    async def react(tx: Tx, event: Rang) -> None:
+        single.append(event.n)
+
+    await tell(db, 1, 2, 3)
+    relay = Relay(db, LocalBus(), [together([Rang], hear), on(Rang, react)])
+    with structlog.testing.capture_logs():
+        await relay.drain()
+    assert calls == [[1], [3]], "the turn broke off; then each alone"
+    broken = False
+    clock.advance(seconds=5)
+    await tell(db, 4)
+    await relay.drain()
+    assert calls == [[1], [3], [2, 4]] and single[-2:] == [2, 4]

@@ -11,12 +11,12 @@ from laotie.base import jobs
 from laotie.base.clock import Clock
 from laotie.base.db import Database
 from laotie.base.ids import ViewerId, new_id
+from laotie.base.post import AddressForbidden, CallFailed, Post, is_public
 from laotie.base.settings import SettingRefused, Settings
 from laotie.base.signer import Signer
 from laotie.events.identity import SessionsEnded
 from laotie.messages.devices import check_endpoint
 from laotie.messages.model import is_quiet
-from laotie.messages.post import AddressForbidden, CallFailed, Post, is_public
 from laotie.messages.push import PushUnfinished
 from laotie.messages.reactions import sign_out
 from pushes import PushService, run_jobs, viewer_with

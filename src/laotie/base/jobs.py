@@ -83,6 +83,37 @@ async def rescue(app: App) -> int:
     return len(stalled)
 
 
+class Failed(msgspec.Struct, frozen=True):
+    """A job that was tried as often as it may be, or has waited for its turn for too long."""
+
+    id: int
+    name: str
+    state: str
+
+
+async def list_failed(tx: Tx, *, late_s: float, limit: int = 100) -> list[Failed]:
+    """Jobs that have failed for good, and those that are late by more than so many seconds (of the database's clock)."""
+    return await tx.all(
+        Failed,
+        """
+        SELECT id, task_name AS name, status::text AS state FROM procrastinate_jobs
+        WHERE status = 'failed' OR (status = 'todo' AND coalesce(scheduled_at, (
+            SELECT max(at) FROM procrastinate_events AS e WHERE e.job_id = procrastinate_jobs.id
+        )) < now() - make_interval(secs => %(late_s)s))
+        ORDER BY id LIMIT %(limit)s
+        """,
+        late_s=late_s,
+        limit=limit,
+    )
+
+
+async def count_waiting(tx: Tx) -> int:
+    """Jobs that are not done."""
+    return await tx.one(
+        int, "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing', 'failed')"
+    )
+
+
 def _bound(run: Run, context: Context) -> Run:
     async def start(**arguments: Any) -> None:
         await run(context, **arguments)

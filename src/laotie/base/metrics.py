@@ -47,8 +47,21 @@ CHAT_REFUSED = Counter(
 FRAMES_SENT = Counter("laotie_frames_sent_total", "Frames written to room sockets.", registry=REGISTRY)
 FRAMES_READ = Counter("laotie_frames_read_total", "Frames read from room sockets.", ["kind"], registry=REGISTRY)
 PUSHES = Counter("laotie_pushes_total", "Web pushes sent, by what came of them.", ["outcome"], registry=REGISTRY)
+WEBHOOKS = Counter("laotie_webhooks_total", "Webhook messages sent, by what came of them.", ["outcome"], registry=REGISTRY)
 OUTBOX_WAITING = Gauge("laotie_outbox_waiting", "Facts not carried yet.", registry=REGISTRY)
 OUTBOX_PARKED = Gauge("laotie_outbox_parked", "Facts whose reactions keep failing.", registry=REGISTRY)
+PROMISE_BROKEN = Gauge(
+    "laotie_promise_broken", "What breaks a promise of the books; anything but 0 is an incident.", ["promise"], registry=REGISTRY
+)
+WATCH_AT = Gauge("laotie_watch_at_seconds", "When the books were checked last.", ["kind"], registry=REGISTRY)
+WATCH_ROWS = Counter("laotie_watch_rows_total", "Rows looked at by the watch over the books.", ["kind"], registry=REGISTRY)
+WATCH_SECONDS = Histogram(
+    "laotie_watch_seconds",
+    "Time of one run of the watch over the books.",
+    ["kind"],
+    registry=REGISTRY,
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900),
+)
 
 
 def render() -> bytes:

@@ -8,6 +8,7 @@ growing pauses, alone, and is parked after `attempts_max`; it is never dropped.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -25,6 +26,16 @@ from laotie.base.refusals import Unavailable
 E = TypeVar("E", bound=Event)
 
 Reaction = tuple[str, Callable[[Tx, Any], Awaitable[None]]]
+
+
+@dataclass(frozen=True)
+class Together:
+    """A room's answer to all facts of some kinds that one turn carries: one call a turn, in order, not one a fact."""
+
+    tags: frozenset[str]
+    handler: Callable[[Tx, list[Told]], Awaitable[None]]
+
+
 
 TURN_SIZE_MAX = 500
 TURN_SIZE_URGENT = 50
@@ -47,6 +58,11 @@ def on(kind: type[E], handler: Callable[[Tx, E], Awaitable[None]]) -> Reaction:
     return tag_of(kind), handler
 
 
+def together(kinds: Iterable[type[Event]], handler: Callable[[Tx, list[Told]], Awaitable[None]]) -> Together:
+    """For a room that hears of much and does little: it pays a statement a turn. Never told of nothing."""
+    return Together(frozenset(tag_of(kind) for kind in kinds), handler)
+
+
 class Relay:
     """Carries facts from the outbox to reactions and bus until stopped. Any number may run on one database."""
 
@@ -54,7 +70,7 @@ class Relay:
         self,
         db: Database,
         bus: Bus,
-        reactions: Iterable[Reaction],
+        reactions: Iterable[Reaction | Together],
         *,
         idle_s: float = 1.0,
         stand_back: Callable[[], bool] = lambda: False,
@@ -65,8 +81,13 @@ class Relay:
         self._bus = bus
         self._idle_s = idle_s
         self._reactions: dict[str, list[Callable[[Tx, Any], Awaitable[None]]]] = {}
-        for tag, handler in reactions:
-            self._reactions.setdefault(tag, []).append(handler)
+        self._together: list[Together] = []
+        for reaction in reactions:
+            if isinstance(reaction, Together):
+                self._together.append(reaction)
+            else:
+                self._reactions.setdefault(reaction[0], []).append(reaction[1])
+        self._heard = frozenset(self._reactions).union(*(one.tags for one in self._together))
         self._wake = asyncio.Event()
         self.carried = 0
 
@@ -123,13 +144,14 @@ class Relay:
         return len(rows)
 
     async def _react(self, tx: Tx, rows: list[_Row]) -> list[_Row]:
-        concerned = [row for row in rows if row.tag in self._reactions]
+        concerned = [row for row in rows if row.tag in self._heard]
         if not concerned:
             return rows
         try:
             async with tx.savepoint():
                 for row in concerned:
                     await self._react_to(tx, row)
+                await self._react_together(tx, concerned)
             return rows
         except Unavailable:
             raise
@@ -141,6 +163,7 @@ class Relay:
             try:
                 async with tx.savepoint():
                     await self._react_to(tx, row)
+                    await self._react_together(tx, [row])
             except Unavailable:
                 raise
             except Exception:
@@ -155,9 +178,19 @@ class Relay:
             return
         tx.cause = row.id
         with structlog.contextvars.bound_contextvars(request_id=row.request_id):
-            for handler in self._reactions[row.tag]:
+            for handler in self._reactions.get(row.tag, ()):
                 await handler(tx, event)
         tx.cause = None
+
+    async def _react_together(self, tx: Tx, rows: list[_Row]) -> None:
+        for one in self._together:
+            told = [
+                Told(EventId(row.id), row.told_at, row.request_id, event)
+                for row in rows
+                if row.tag in one.tags and (event := decode(row.tag, row.body)) is not None
+            ]
+            if told:
+                await one.handler(tx, told)
 
     async def _postpone(self, tx: Tx, row: _Row) -> None:
         pause = timedelta(seconds=min(PAUSE_MAX_S, 2 ** min(row.attempts, 12)))

@@ -75,6 +75,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     payment_authorise_first: Annotated[
         bool, about("Have money kept ready first and taken right afterwards, where the provider can do so.")
     ] = False
+    pooling: Annotated[
+        bool,
+        about(
+            "Take money for other people's sales by providers that cannot split it. In most places that needs a licence."
+        ),
+    ] = False
+    payment_poll_after_s: Annotated[
+        int,
+        about("Of what no provider has told anything for so long (seconds), it is asked; then ever less often.", ge=10),
+    ] = 120
     stripe_api_key: Annotated[
         str | None, about("Stripe's secret or restricted API key (`sk_…`, `rk_…`). Never logged, nor any key below.")
     ] = None
@@ -122,6 +132,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             le=10_000,
         ),
     ] = 0
+    sandbox_fee_bps: Annotated[
+        int, about("What the sandbox says that it took of a payment (ten-thousandths).", ge=0, le=1_000)
+    ] = 60
     payment_timeout_s: Annotated[
         int, about("How long stock is kept for an unpaid order (seconds).", ge=10, le=86_400)
     ] = 900
@@ -134,6 +147,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     confirm_extension_days: Annotated[
         int, about("How much longer a buyer may take, asked for once an order (days).", ge=1, le=30)
     ] = 3
+    settlement_delay_h: Annotated[
+        int, about("How long after its completion an order is settled, unless a rule says otherwise (hours).", ge=0, le=8_784)
+    ] = 168
+    books_zone: Annotated[
+        str, about("Whose calendar the books follow: the IANA time zone in which a statement's day and month begin.")
+    ] = "Asia/Shanghai"
     carrier_secrets: Annotated[
         str | None,
         about("Webhook secrets of carriers, comma-separated `carrier=secret`, oldest first; e.g. `sf=…,zto=…`."),
@@ -141,6 +160,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sandbox_carrier_step_s: Annotated[
         int, about("How often the sandbox carrier moves its parcels a step (seconds); 0 switches it off.", ge=0)
     ] = 0
+    bank_account_cooling_h: Annotated[
+        int, about("How long nothing is paid to a bank account that was just written down (hours).", ge=0, le=720)
+    ] = 72
+    payout_minimum: Annotated[
+        int, about("Below this (minor units of the currency) nothing is paid out; it waits for more.", ge=1)
+    ] = 1_000
+    payout_draft_hour: Annotated[
+        int, about("From what hour of the day, in `books_zone`, payouts are drafted by themselves; -1: by hand only.", ge=-1, le=23)
+    ] = 6
+    payout_payer_name: Annotated[str | None, about("Holder of the account that payouts are made from, for pain.001.")] = None
+    payout_payer_iban: Annotated[str | None, about("IBAN of that account.")] = None
+    payout_payer_bic: Annotated[str | None, about("BIC of that account's bank, if the bank wants it.")] = None
     fun_spend_per_day_max: Annotated[
         int,
         about("Most money one streamer's activities may give away in 24 hours (minor units of the currency).", ge=0),
@@ -165,6 +196,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     registrations_per_hour: Annotated[
         int, about("How many accounts one network address may open in an hour, per process.", ge=1)
     ] = 60
+    api_requests_per_minute: Annotated[
+        int, about("How many requests one API key may make in a minute, per process; 0: as many as it likes.", ge=0)
+    ] = 600
     vapid_subject: Annotated[
         str | None,
         about("Whom a push service may write to about our web pushes (`mailto:…` or `https://…`); unset: `public_url`."),
@@ -175,6 +209,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
     push_private: Annotated[
         bool, about("Let web push call private addresses and plain HTTP: for tests and push services of your own network.")
+    ] = False
+    webhook_private: Annotated[
+        bool,
+        about("Let webhooks call private addresses, plain HTTP and any port: for developing, and receivers of your own network."),
     ] = False
     log_level: Annotated[str, about("`debug`, `info`, `warning` or `error`.")] = "info"
     log_form: Annotated[str, about("`json`, `text`, or `auto`: text on a terminal, JSON otherwise.")] = "auto"
@@ -212,6 +250,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     media_external_rtmp_url: Annotated[
         str | None, about("The RTMP address shown to streamers instead of the built-in listener's, e.g. nginx's.")
     ] = None
+    watch_every_s: Annotated[
+        int, about("How often the books are checked for what has changed (seconds).", ge=5, le=86_400)
+    ] = 60
+    watch_whole_every_s: Annotated[
+        int,
+        about(
+            "How often all of the books are checked (seconds); never more than a twentieth of the time is spent on it.",
+            ge=60,
+            le=604_800,
+        ),
+    ] = 3_600
+    watch_limit_s: Annotated[
+        int, about("How long one check of the books may take; what it did not get to is left out (seconds).", ge=10, le=86_400)
+    ] = 1_800
     ffmpeg: Annotated[str | None, about("Path of an ffmpeg to use instead of the one in the wheel.")] = None
 
     @property

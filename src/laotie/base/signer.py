@@ -1,14 +1,21 @@
 """Signed tokens: tickets, entry tokens, visits, guest cookies. Rights to act, never secrets to read.
 
 Built on itsdangerous (HMAC-SHA256 here); a purpose is part of the key, so that a token of one kind never passes for
-another. The newest key signs; older ones still open, so keys can be rotated.
+another. The newest key signs; older ones still open, so keys can be rotated. What the database must keep but nobody may
+read there (a bank account's number) is sealed under keys derived from the same ones.
 """
 
 import hashlib
 import hmac
+import secrets
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from itsdangerous import BadSignature, SignatureExpired, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
 
@@ -16,6 +23,8 @@ from laotie.base.clock import Clock
 from laotie.base.refusals import Refusal
 
 T = TypeVar("T")
+
+NONCE_BYTES = 12
 
 __all__ = ["Signer", "TokenExpired", "TokenInvalid"]
 
@@ -72,6 +81,21 @@ class Signer:
         except (BadSignature, msgspec.MsgspecError, UnicodeError, ValueError):
             raise TokenInvalid(purpose=purpose) from None
 
+    def seal(self, purpose: str, text: str, *, about: UUID) -> bytes:
+        """A text that only this service reads again, for this purpose and this row (AES-256-GCM, keys by HKDF)."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + AESGCM(_sealing_key(self._keys[-1], purpose)).encrypt(nonce, text.encode(), about.bytes)
+
+    def unseal(self, purpose: str, sealed: bytes, *, about: UUID) -> str:
+        """The text that was sealed under the newest key or an older one. Another row's, or a lost key: a bug, so it fails."""
+        for key in reversed(self._keys):
+            try:
+                opened = AESGCM(_sealing_key(key, purpose)).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], about.bytes)
+            except InvalidTag:
+                continue
+            return opened.decode()
+        raise RuntimeError(f"no signing key opens what was sealed for {purpose}; was one removed from the settings?")
+
     def fingerprint(self, purpose: str, secret: str) -> bytes:
         """A keyed hash of a secret, to be kept in the secret's place."""
         return _fingerprint(self._keys[-1], purpose, secret)
@@ -80,6 +104,10 @@ class Signer:
         """Whether this secret left that fingerprint, under the newest key or an older one; in constant time."""
         found = [hmac.compare_digest(_fingerprint(key, purpose, secret), fingerprint) for key in self._keys]
         return any(found)
+
+
+def _sealing_key(key: str, purpose: str) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"laotie.{purpose}".encode()).derive(key.encode())
 
 
 def _fingerprint(key: str, purpose: str, secret: str) -> bytes:

@@ -24,6 +24,8 @@ LOCALES = ("zh-CN", "en")
 ADDRESSES_MAX = 20
 TOKENS_MAX = 20
 TOKEN_DAYS_MAX = 366
+TOKEN_SHOPS_MAX = 20
+OVERLAP_H_MAX = 168
 SESSIONS_MAX = 50
 SEATS_MAX = 200
 ZERO_WIDTH_JOINER = "\u200d"
@@ -50,7 +52,10 @@ class Scope(StrEnum):
 
 
 class TokenScope(StrEnum):
-    """What an API token may be used for: the seats' scopes, the holder's own matters, the operator's."""
+    """What an API token may be used for: the seats' scopes, the holder's own matters, the operator's.
+
+    A scope that ends in `:read` is worth its namesake wherever nothing is changed.
+    """
 
     account = "account"
     catalog = "catalog"
@@ -59,6 +64,16 @@ class TokenScope(StrEnum):
     staff = "staff"
     money = "money"
     operator = "operator"
+    catalog_read = "catalog:read"
+    show_read = "show:read"
+    orders_read = "orders:read"
+    staff_read = "staff:read"
+    money_read = "money:read"
+
+    @property
+    def whole(self) -> "TokenScope":
+        """The scope that may also change things."""
+        return TokenScope(self.value.removesuffix(":read"))
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +82,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     A known guest has been here before; anybody else without an account has an id that lasts for this request alone.
 
     An API token without the scope `account` has no `account_id`: it is a stranger everywhere but in the shops where
-    its holder has a seat.
+    its holder has a seat, and of these only in `token_shops` when the token is bound to shops.
     """
 
     viewer_id: ViewerId
@@ -77,10 +92,17 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     session_id: SessionId | None = None
     token_id: TokenId | None = None
     token_scopes: frozenset[TokenScope] | None = None
+    token_shops: frozenset[ShopId] | None = None
     seat_holder_id: AccountId | None = None
     address: str | None = None
     user_agent: str = ""
     device_id: UUID | None = None
+
+    def reading(self) -> "Actor":
+        """The same, asking something that changes nothing: a token's scopes to read count as whole ones."""
+        if self.token_scopes is None:
+            return self
+        return msgspec.structs.replace(self, token_scopes=frozenset(scope.whole for scope in self.token_scopes))
 
     def signed_in(self) -> AccountId:
         """The account, or a refusal: `Unauthenticated` for a guest, `ScopeLacking` for a token that may not."""
@@ -174,9 +196,22 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     id: TokenId
     name: str
     scopes: list[TokenScope]
+    shop_ids: list[ShopId] | None
+    """The shops it reaches; `null`: every shop where its holder has a seat."""
+    hint: str
+    """How the secret ends, to tell keys apart."""
     created_at: datetime
     expires_at: datetime
     last_used_at: datetime | None
+    replaced_by: TokenId | None
+    """The key that takes over from this one, which works on until `expires_at`."""
+
+
+class ShopKey(Token, frozen=True, kw_only=True):
+    """A key that reaches a shop, and whose it is."""
+
+    holder_id: AccountId
+    holder_name: str
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,6 +283,14 @@ class AddressRefused(Invalid, code="address-refused"):
 
 class TokenTermRefused(Invalid, code="token-term-refused"):
     """A token expires in the future, at most 366 days from now."""
+
+
+class ShopsRefused(Invalid, code="shops-refused"):
+    """A key reaches 1 to 20 shops, and you need a seat at each of them."""
+
+
+class KeyReplaced(Conflict, code="key-replaced"):
+    """Another key has taken over from this one already."""
 
 
 class ScopesRefused(Invalid, code="scopes-refused"):

@@ -37,10 +37,20 @@ async def require_seat(tx: Tx, actor: Actor, shop_id: ShopId, scope: Scope) -> S
     return seat
 
 
+async def may(tx: Tx, actor: Actor | None, shop_id: ShopId, scope: Scope) -> bool:
+    """Whether `require_seat` would let the actor through; its key, if it came with one, counts too."""
+    if actor is None or actor.seat_holder_id is None:
+        return False
+    seat = await find_seat(tx, actor, shop_id)
+    return seat is not None and _reaches(actor, seat, [scope])
+
+
 async def find_seat(tx: Tx, actor: Actor, shop_id: ShopId) -> Seat | None:
     """The actor's seat at a shop, if there is one; a guest is refused."""
     if actor.seat_holder_id is None:
         raise Unauthenticated()
+    if actor.token_shops is not None and shop_id not in actor.token_shops:
+        return None
     return await tx.maybe(
         Seat,
         """
@@ -53,16 +63,18 @@ async def find_seat(tx: Tx, actor: Actor, shop_id: ShopId) -> Seat | None:
 
 
 async def list_seats(tx: Tx, actor: Actor) -> list[Seat]:
-    """Every shop the actor may act for; none for a guest."""
+    """Every shop the actor may act for; none for a guest, and for a key those that it is bound to."""
     if actor.seat_holder_id is None:
         return []
     return await tx.all(
         Seat,
         """
         SELECT shop_id, account_id, is_owner, scopes FROM identity.seat
-        WHERE account_id = %(account_id)s ORDER BY shop_id LIMIT %(limit)s
+        WHERE account_id = %(account_id)s AND (%(bound)s::uuid[] IS NULL OR shop_id = ANY(%(bound)s))
+        ORDER BY shop_id LIMIT %(limit)s
         """,
         account_id=actor.seat_holder_id,
+        bound=None if actor.token_shops is None else list(actor.token_shops),
         limit=SEATS_MAX,
     )
 

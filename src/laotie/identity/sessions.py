@@ -8,13 +8,12 @@ from uuid import UUID
 import msgspec
 
 from laotie.base.db import Tx
-from laotie.base.ids import AccountId, ViewerId, new_id
+from laotie.base.ids import AccountId, ShopId, ViewerId, new_id
 from laotie.base.refusals import NotFound
 from laotie.events.identity import SessionsEnded
 from laotie.identity.model import SESSIONS_MAX, Actor, Role, Session, SessionId, TokenId, TokenScope
 
 SEEN_AGAIN_AFTER_S = 60
-TOKEN_PREFIX = "lt_"  # noqa: S105 (marks our tokens for secret scanners)
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -73,6 +72,7 @@ class _Found(msgspec.Struct, frozen=True):
     has_seats: bool
     seen_at: datetime | None
     scopes: list[TokenScope] | None = None
+    shop_ids: list[ShopId] | None = None
 
 
 async def find_by_session(tx: Tx, secret: str, *, lasts: timedelta) -> Actor | None:
@@ -112,6 +112,7 @@ async def find_by_token(tx: Tx, secret: str) -> Actor | None:
         _Found,
         """
         SELECT token.id, account.id AS account_id, account.roles, token.last_used_at AS seen_at, token.scopes,
+               token.shop_ids,
                EXISTS (SELECT FROM identity.seat WHERE seat.account_id = account.id) AS has_seats
         FROM identity.token JOIN identity.account ON account.id = token.account_id
         WHERE token.secret_hash = %(secret_hash)s AND token.expires_at > %(now)s AND account.erased_at IS NULL
@@ -132,6 +133,7 @@ async def find_by_token(tx: Tx, secret: str) -> Actor | None:
         roles=_roles(found, operator=TokenScope.operator in scopes),
         token_id=TokenId(found.id),
         token_scopes=scopes,
+        token_shops=None if found.shop_ids is None else frozenset(found.shop_ids),
     )
 
 

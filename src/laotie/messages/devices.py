@@ -1,19 +1,19 @@
 """Devices: browsers that take web push, one row a subscription, until they say goodbye or fall silent.
 
 The endpoint is an address that a client names and this house will call, so it is judged here (its form) and again at
-the moment of calling (where its name leads, see `post`).
+the moment of calling (where its name leads, see `base.post`).
 """
 
 import base64
 import binascii
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from laotie.base.db import Tx
 from laotie.base.ids import ViewerId, new_id
-from laotie.messages.model import DEVICES_MAX, ENDPOINT_LENGTH_MAX, Device, DeviceId, DeviceRefused, NewDevice
+from laotie.base.post import HTTPS_PORT, flaw_of
+from laotie.messages.model import DEVICES_MAX, Device, DeviceId, DeviceRefused, NewDevice
 
 POINT_BYTES = 65
 AUTH_BYTES = 16
@@ -80,19 +80,9 @@ async def add_device(
 
 def check_endpoint(endpoint: str, *, private: bool) -> None:
     """Whether an endpoint has the form of a push service's address, or `DeviceRefused`."""
-    if len(endpoint) > ENDPOINT_LENGTH_MAX or not endpoint.isascii() or not endpoint.isprintable() or " " in endpoint:
-        raise DeviceRefused(reason="the endpoint is no address")
-    try:
-        parts = urlsplit(endpoint)
-        port = parts.port
-    except ValueError:
-        raise DeviceRefused(reason="the endpoint is no address") from None
-    if parts.scheme not in (("https", "http") if private else ("https",)):
-        raise DeviceRefused(reason="the endpoint must be https")
-    if not parts.hostname or "@" in parts.netloc or parts.fragment or "\\" in endpoint:
-        raise DeviceRefused(reason="the endpoint names no host, or more than one")
-    if not private and port not in (None, 443):
-        raise DeviceRefused(reason="the endpoint's port must be 443")
+    flaw = flaw_of(endpoint, private=private, ports=(HTTPS_PORT,))
+    if flaw is not None:
+        raise DeviceRefused(reason=f"the endpoint's {flaw} is not one of a push service")
 
 
 async def list_devices(tx: Tx, viewer_id: ViewerId) -> list[Device]:

@@ -20,7 +20,6 @@ DEVICES_MAX = 10
 OFF_KINDS_MAX = 50
 FACTS_BYTES_MAX = 2_000
 LINK_LENGTH_MAX = 300
-ENDPOINT_LENGTH_MAX = 1_000
 PUSH_USEFUL = timedelta(hours=1)
 """What could not be pushed by then is old news; it waits in the inbox."""
 

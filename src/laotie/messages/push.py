@@ -17,8 +17,8 @@ from py_vapid import VapidException
 
 from laotie.base import jobs, metrics
 from laotie.base.logs import log
+from laotie.base.post import AddressForbidden, CallFailed, Post
 from laotie.messages.model import PUSH_USEFUL, DeviceId, MessageId, is_quiet
-from laotie.messages.post import AddressForbidden, CallFailed, Post
 from laotie.messages.vapid import sign_push
 
 PUSH_TASK = "messages.push"
@@ -134,7 +134,7 @@ async def _send(context: jobs.Context, post: Post, one: _Delivery) -> int:
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
         }
-        return await post.send(one.endpoint, headers, body)
+        return (await post.send(one.endpoint, headers, body)).status
     except (AddressForbidden, VapidException):
         return 410
     except CallFailed:
