@@ -115,6 +115,7 @@ async def test_a_planted_difference_is_found(db: Database) -> None:
 )
 async def test_whatever_happens_everything_adds_up_to_zero(db: Database, steps: list[tuple[str, int]]) -> None:
     async with db.tx() as tx:
+        await tx.run("SET LOCAL session_replication_role = replica")  # past the trigger that keeps it
         await tx.run("TRUNCATE ledger.transfer, ledger.delta")
         await tx.run(
             "UPDATE ledger.balance SET (debits_pending, credits_pending, debits_posted, credits_posted) = (0, 0, 0, 0)"

@@ -9,11 +9,21 @@ Takes no lock on any account when money moves (but `spend`, on the wallet it emp
 
 from laotie.ledger.accounts import fold, get_balance, open_many, tally
 from laotie.ledger.evidence import list_facts, sum_facts
-from laotie.ledger.model import Account, AccountKind, Balance, HoldNotOpen, InsufficientFunds, Tally, Transfer
-from laotie.ledger.transfers import hold_many, open_for, post_many, transfer_many, void_many
+from laotie.ledger.model import (
+    BATCH_SIZE_MAX,
+    Account,
+    AccountKind,
+    Balance,
+    HoldNotOpen,
+    InsufficientFunds,
+    Tally,
+    Transfer,
+)
+from laotie.ledger.transfers import hold_many, open_for, post_many, transfer_from, transfer_many, void_many
 from laotie.ledger.wallets import Movement, list_balances, list_movements, spend
 
 __all__ = [
+    "BATCH_SIZE_MAX",
     "Account",
     "AccountKind",
     "Balance",
@@ -34,6 +44,7 @@ __all__ = [
     "spend",
     "sum_facts",
     "tally",
+    "transfer_from",
     "transfer_many",
     "void_many",
 ]

@@ -3,6 +3,8 @@
 Compared between rooms as sums of hashes, and listed only where those differ.
 """
 
+from uuid import UUID
+
 from laotie.base.db import Tx
 from laotie.base.ids import OrderId
 
@@ -28,5 +30,15 @@ async def list_facts(tx: Tx, topic: str, bucket: int) -> set[tuple[OrderId, str]
         """,
         topic=topic,
         bucket=bucket,
+    )
+    return {(order_id, fact) for order_id, fact in rows}
+
+
+async def list_facts_of(tx: Tx, topic: str, order_ids: list[UUID]) -> set[tuple[OrderId, str]]:
+    """The facts of these orders, in words."""
+    rows = await tx.tuples(
+        "SELECT order_id, fact FROM ledger.order_fact WHERE topic = %(topic)s AND order_id = ANY(%(ids)s::uuid[])",
+        topic=topic,
+        ids=order_ids,
     )
     return {(order_id, fact) for order_id, fact in rows}

@@ -85,7 +85,7 @@ async def transfer_from(tx: Tx, legs: LiteralString, answer: LiteralString, **pa
     refuses others.
     """
     return await tx.tuples(
-        legs
+        legs  # noqa: S608 (LiteralString both: nothing of a row or a request)
         + """
         , moved AS (
             INSERT INTO ledger.transfer

@@ -46,8 +46,19 @@ async def spend(tx: Tx, transfer: Transfer) -> None:
     await transfer_many(tx, [transfer])
 
 
-async def list_balances(tx: Tx, kind: AccountKind, owner_id: UUID | None = None) -> dict[Account, int]:
-    """What each account of a kind (of one owner) holds, zeros left out; exact at this instant."""
+async def list_balances(
+    tx: Tx,
+    kind: AccountKind,
+    owner_id: UUID | None = None,
+    *,
+    currency: str | None = None,
+    after: UUID | None = None,
+    limit: int | None = None,
+) -> dict[Account, int]:
+    """What each account of a kind (of one owner) holds, zeros left out; exact at this instant.
+
+    By owner and currency; of one currency, a page of `limit` may be continued after an owner.
+    """
     rows = await tx.tuples(
         """
         SELECT account.owner_id, account.currency, sum(part.credits_posted - part.debits_posted)::bigint
@@ -56,12 +67,17 @@ async def list_balances(tx: Tx, kind: AccountKind, owner_id: UUID | None = None)
               UNION ALL SELECT account_id, credits_posted, debits_posted FROM ledger.delta) AS part
           ON part.account_id = account.id
         WHERE account.kind = %(kind)s AND (%(owner_id)s::uuid IS NULL OR account.owner_id = %(owner_id)s)
+          AND (%(currency)s::text IS NULL OR account.currency = %(currency)s)
+          AND (%(after)s::uuid IS NULL OR account.owner_id > %(after)s)
         GROUP BY account.owner_id, account.currency
         HAVING sum(part.credits_posted - part.debits_posted) <> 0
-        ORDER BY account.owner_id, account.currency
+        ORDER BY account.owner_id, account.currency LIMIT %(limit)s
         """,
         kind=kind,
         owner_id=owner_id,
+        currency=currency,
+        after=after,
+        limit=limit,
     )
     return {Account(kind, currency, owner): amount for owner, currency, amount in rows}
 
