@@ -45,7 +45,7 @@ from laotie.payments import (
     stripe_adapter,
     wechat_adapter,
 )
-from laotie.payments.provider import Charge, Provider, Repayment, ReportKind
+from laotie.payments.provider import Applicant, Charge, Handover, Provider, Repayment, ReportKind
 
 API_KEY = "0123456789abcdef0123456789abcdef"
 SECRET = "whsec_a_secret_of_the_tests"
@@ -140,7 +140,7 @@ def test_each_declares_what_it_can_do_and_for_which_money(db: Database, settings
     assert list(methods) == ["stripe", "alipay", "wechat"]
     assert (methods["wechat"].step, methods["wechat"].currencies) == ("qr", ["CNY"])
     assert "partial_capture" in methods["stripe"].can and "dispute" in methods["stripe"].can
-    assert methods["alipay"].can == ["authorise", "partial_refund", "refund"]
+    assert methods["alipay"].can == ["authorise", "look_up", "partial_refund", "refund"]
     assert [one.method for one in payments.list_methods(db, settings, currency="EUR")] == ["stripe"]
     with pytest.raises(payments.CurrencyNotTaken):
         payments.check_method(settings, "wechat", currency="EUR")
@@ -551,3 +551,169 @@ def test_wechat_s_notices_are_checked_opened_and_read(wechat: Provider, keys: Ke
     ):
         with pytest.raises(SignatureRefused):
             wechat.parse_webhook(headers, text.encode(), now=now)
+
+
+# Sellers' accounts, and what is asked after.
+
+
+async def test_stripe_opens_a_connected_account_and_leads_the_seller_to_its_pages(stripe: Provider, fake: Fake) -> None:
+    """https://docs.stripe.com/api/accounts/create, https://docs.stripe.com/api/account_links/create."""
+    answers = {
+        "/v1/accounts": b'{"id":"acct_1","object":"account"}',
+        "/v1/account_links": b'{"object":"account_link","url":"https://connect.stripe.com/setup/1"}',
+    }
+    fake.answer = lambda asked: Answer(answers[asked.path])
+    applicant = Applicant(
+        seller_id=payments.SellerId(new_id()), kind=payments.SellerKind.shop, name="海边人家", country="FR",
+        asked_by=AccountId(new_id()), return_url="https://shop.example/console/getting-paid",
+    )  # fmt: skip
+    assert await stripe.onboard(applicant) == await stripe.onboard(applicant) == "acct_1"
+    first, second = fake.asked
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"] == f"seller-{applicant.seller_id}"
+    form = _form(first)
+    assert form["country"] == "FR" and form["controller[stripe_dashboard][type]"] == "express"
+    assert (form["controller[fees][payer]"], form["controller[losses][payments]"]) == ("application", "application")
+    assert form["capabilities[transfers][requested]"] == "true"
+    assert form["metadata[seller]"] == str(applicant.seller_id)
+    assert await stripe.link("acct_1", return_url=applicant.return_url) == "https://connect.stripe.com/setup/1"
+    link = _form(fake.asked[-1])
+    assert (link["account"], link["type"], link["return_url"]) == ("acct_1", "account_onboarding", applicant.return_url)
+    assert link["refresh_url"].startswith(applicant.return_url)
+
+
+@pytest.mark.parametrize(
+    ("account", "state", "reason"),
+    [
+        ({"details_submitted": True, "capabilities": {"transfers": "active"}}, "ready", ""),
+        ({"capabilities": {"transfers": "inactive"}, "requirements": {"currently_due": ["tos"]}}, "pending", "tos"),
+        (
+            {"details_submitted": True, "requirements": {"disabled_reason": "requirements.pending_verification"}},
+            "pending",
+            "",
+        ),
+        (
+            {"details_submitted": True, "requirements": {"disabled_reason": "requirements.past_due"}},
+            "limited",
+            "requirements.past_due",
+        ),
+        ({"requirements": {"disabled_reason": "rejected.fraud"}}, "refused", "rejected.fraud"),
+    ],
+)
+async def test_stripe_s_word_on_an_account_is_read(
+    stripe: Provider, fake: Fake, account: dict[str, Any], state: str, reason: str
+) -> None:
+    fake.answer = lambda asked: Answer(json.dumps({"id": "acct_1", "object": "account"} | account).encode())
+    standing = await stripe.find_seller("acct_1")
+    assert (standing.state, standing.reason) == (state, reason)
+
+
+async def test_stripe_lets_money_go_once_though_its_memory_is_a_day_long(stripe: Provider, fake: Fake) -> None:
+    """https://docs.stripe.com/api/transfers/create; what is tried again is looked for first, by its group."""
+    known: list[dict[str, Any]] = []
+
+    def answer(asked: Asked) -> Answer:
+        if asked.method == "GET":
+            return Answer(json.dumps({"object": "list", "data": known, "has_more": False, "url": "/v1/transfers"}).encode())
+        return Answer(b'{"id":"tr_1","object":"transfer"}')
+
+    fake.answer = answer
+    handover = Handover(release_id=payments.ReleaseId(new_id()), seller_ref="acct_1", money=Money(1500, "EUR"))
+    handed = await stripe.release(handover)
+    assert (handed.provider_ref, handed.done) == ("tr_1", True)
+    asked = fake.asked[-1]
+    assert (asked.path, asked.headers["idempotency-key"]) == ("/v1/transfers", f"release-{handover.release_id}")
+    form = _form(asked)
+    assert (form["amount"], form["currency"], form["destination"]) == ("1500", "eur", "acct_1")
+    assert form["transfer_group"] == f"release-{handover.release_id}"
+    assert await stripe.find_release(handover) is None
+    known.append({"id": "tr_1", "object": "transfer"})
+    again = await stripe.release(msgspec.structs.replace(handover, attempt=1))
+    query = parse_qs(urlsplit(fake.asked[-1].path).query)
+    assert (again.provider_ref, query["transfer_group"]) == ("tr_1", [f"release-{handover.release_id}"])
+    assert [one.method for one in fake.asked] == ["POST", "GET", "GET"]
+    report = await stripe.find_release(handover)
+    assert report is not None and (report.kind, report.money) == (ReportKind.released, Money(1500, "EUR"))
+
+
+async def test_stripe_is_asked_how_payments_and_refunds_stand(stripe: Provider, fake: Fake, db: Database) -> None:
+    payment_id, refund = PaymentId(new_id()), _repayment()
+    session: dict[str, Any] = {"id": "cs_1", "object": "checkout.session", "amount_total": 1999, "currency": "cny"}
+    intent = {"id": "pi_1", "object": "payment_intent", "amount": 1999, "amount_received": 1200, "currency": "cny"}
+    cases: list[tuple[dict[str, Any], tuple[ReportKind, int] | None]] = [
+        ({"status": "complete", "payment_intent": intent | {"status": "succeeded"}}, (ReportKind.captured, 1200)),
+        ({"status": "complete", "payment_intent": intent | {"status": "requires_capture"}}, (ReportKind.authorised, 1999)),
+        ({"status": "open", "payment_intent": intent | {"status": "canceled"}}, (ReportKind.failed, 1999)),
+        ({"status": "open", "payment_intent": intent | {"status": "requires_payment_method"}}, None),
+        ({"status": "expired", "payment_intent": None}, (ReportKind.failed, 1999)),
+        ({"status": "open", "payment_intent": None}, None),
+    ]
+    for changes, expected in cases:
+        fake.answer = _always(Answer(json.dumps(session | changes).encode()))
+        report = await stripe.find_payment(payment_id, "cs_1")
+        assert (report and report.money and (report.kind, report.money.amount)) == expected, changes
+    assert fake.asked[-1].path.startswith("/v1/checkout/sessions/cs_1?expand")
+    metadata = {"payment": str(refund.payment_id), "refund": str(refund.refund_id), "attempt": "0"}
+    for status, kind in (("succeeded", ReportKind.refunded), ("failed", ReportKind.refund_failed), ("pending", None)):
+        thing = {"id": "re_1", "object": "refund", "amount": 500, "currency": "cny", "metadata": metadata, "status": status}
+        fake.answer = _always(Answer(json.dumps(thing).encode()))
+        found = await stripe.find_refund(refund, "re_1")
+        assert (found and found.kind) == kind
+    assert fake.asked[-1].path == "/v1/refunds/re_1"
+    body = _stripe_event("account.updated", {"id": "acct_1", "object": "account"})
+    told = stripe.parse_webhook(_stripe_headers(body, db.clock.now()), body, now=db.clock.now())
+    assert (told.kind, told.seller_ref) == (ReportKind.seller, "acct_1")
+
+
+async def test_alipay_is_asked_how_payments_and_refunds_stand(alipay: Provider, keys: Keys, fake: Fake) -> None:
+    """`alipay.trade.query` (https://opendocs.alipay.com/open/82ea786a) and `alipay.trade.fastpay.refund.query`."""
+    payment_id, refund = PaymentId(new_id()), _repayment()
+    for content, expected in (
+        ({"code": "10000", "trade_status": "TRADE_SUCCESS", "total_amount": "19.99", "trade_no": "t1"}, ReportKind.captured),
+        ({"code": "10000", "trade_status": "TRADE_CLOSED", "total_amount": "19.99"}, ReportKind.failed),
+        ({"code": "10000", "trade_status": "WAIT_BUYER_PAY", "total_amount": "19.99"}, None),
+        ({"code": "40004", "sub_code": "ACQ.TRADE_NOT_EXIST"}, None),
+    ):
+        fake.answer = _always(Answer(_alipay_answer(keys, "query", content)))
+        report = await alipay.find_payment(payment_id, payment_id.hex)
+        assert (report and report.kind) == expected
+    query = parse_qs(urlsplit(fake.asked[0].path).query)
+    assert query["method"] == ["alipay.trade.query"]
+    assert json.loads(query["biz_content"][0]) == {"out_trade_no": payment_id.hex}
+    fake.answer = _always(Answer(_alipay_answer(keys, "query", {"code": "40004", "sub_code": "ACQ.INVALID_PARAMETER"})))
+    with pytest.raises(ProviderRefused):
+        await alipay.find_payment(payment_id, payment_id.hex)
+    done = {"code": "10000", "refund_status": "REFUND_SUCCESS", "refund_amount": "5.00"}
+    fake.answer = _always(Answer(_alipay_answer(keys, "fastpay_refund_query", done)))
+    found = await alipay.find_refund(refund, "r-0")
+    assert found is not None and (found.kind, found.money) == (ReportKind.refunded, Money(500, "CNY"))
+    fake.answer = _always(Answer(_alipay_answer(keys, "fastpay_refund_query", {"code": "10000"})))
+    assert await alipay.find_refund(refund, "r-0") is None
+
+
+async def test_wechat_is_asked_how_payments_and_refunds_stand(
+    wechat: Provider, keys: Keys, fake: Fake, db: Database
+) -> None:
+    """Orders and refunds by our number: https://pay.weixin.qq.com/doc/v3/merchant/4012791900, …/4012791904."""
+    payment_id, refund = PaymentId(new_id()), _repayment()
+
+    def answer(content: dict[str, Any], status: int = 200) -> None:
+        text = json.dumps(content)
+        at = int(db.clock.now().timestamp())
+        fake.answer = _always(Answer(text.encode(), status, _wechat_headers(keys, text, at)))
+
+    amount = {"total": 1999, "currency": "CNY"}
+    for state, kind in (
+        ("SUCCESS", ReportKind.captured), ("REFUND", ReportKind.captured), ("CLOSED", ReportKind.failed),
+        ("NOTPAY", None), ("USERPAYING", None),
+    ):  # fmt: skip
+        answer({"trade_state": state, "out_trade_no": payment_id.hex, "transaction_id": "42", "amount": amount})
+        report = await wechat.find_payment(payment_id, payment_id.hex)
+        assert (report and report.kind) == kind, state
+    assert fake.asked[-1].path == f"/v3/pay/transactions/out-trade-no/{payment_id.hex}?mchid=1900007291"
+    answer({"code": "ORDER_NOT_EXIST", "message": "no"}, 404)
+    assert await wechat.find_payment(payment_id, payment_id.hex) is None
+    for status, kind in (("SUCCESS", ReportKind.refunded), ("ABNORMAL", ReportKind.refund_failed), ("PROCESSING", None)):
+        answer({"status": status, "amount": {"refund": 500, "total": 1999}})
+        found = await wechat.find_refund(refund, "r-0")
+        assert (found and found.kind) == kind
+    assert fake.asked[-1].path == "/v3/refund/domestic/refunds/r-0"

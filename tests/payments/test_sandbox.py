@@ -14,8 +14,8 @@ from laotie.base.money import Money
 from laotie.base.refusals import IdReused, NotFound
 from laotie.orders import OrderState
 from laotie.payments import PaymentState, sandbox
-from laotie.payments.model import CALL_ATTEMPTS_MAX, CannotDo, ProviderDown
-from laotie.payments.provider import Charge
+from laotie.payments.model import CALL_ATTEMPTS_MAX, CannotDo, ProviderDown, ReleaseId
+from laotie.payments.provider import Charge, Handover, Unable
 from laotie.payments.sandbox import DELIVERIES_MAX, Outcome, Trouble
 from market import Market
 
@@ -154,15 +154,17 @@ async def test_everything_survives_a_restart(market: Market, database_url: str) 
 async def test_what_an_adapter_cannot_do_it_refuses(market: Market) -> None:
     provider = payments.open_provider("sandbox", db=market.db, settings=market.settings)
     assert {one.value for one in provider.can} == {
-        "authorise", "capture", "partial_capture", "refund", "partial_refund", "dispute"
+        "authorise", "capture", "partial_capture", "refund", "partial_refund", "dispute", "onboard", "split", "release",
+        "look_up",
     }  # fmt: skip
-    money = Money(1, "CNY")
-    payment_id, shop_id = PaymentId(new_id()), market.shop_id
+    handover = Handover(release_id=ReleaseId(new_id()), seller_ref="x", money=Money(1, "CNY"))
+    unable = Unable()
     for call in (
-        provider.onboard(shop_id, country="CN"),
-        provider.split(payment_id, "x", parts=[]),
-        provider.release(payment_id, "x", parts=[]),
-        provider.payout(new_id(), shop_id, money=money),
+        unable.release(handover),
+        unable.find_release(handover),
+        unable.find_seller("x"),
+        unable.link("x", return_url="/"),
+        unable.find_payment(PaymentId(new_id()), "x"),
     ):
         with pytest.raises(CannotDo):
             await call

@@ -123,7 +123,7 @@ def test_stripe_s_file_is_read_in_each_currency_s_own_digits() -> None:
         (LineKind.reversal, "du_1", -700, 15, "JPY"),
         (LineKind.restoration, "du_1", 700, 0, "JPY"),
         (LineKind.fee, "txn_5", -200, 0, "CNY"),
-        (LineKind.other, "po_1", -1200, 0, "CNY"),
+        (LineKind.own, "po_1", -1200, 0, "CNY"),
     ]
 
 
@@ -198,7 +198,6 @@ async def test_every_kind_of_difference_is_listed_and_the_same_file_is_matched_a
     content = _wechat(*rows).replace(b"2026-11-21 16:14:24", f"{today} 00:30:00".encode())
     statement = await audit.reconcile(db, "wechat", content, name="bill.csv")
     expected = [
-        (DifferenceKind.fee, 2, "0", "payment 0.12 CNY"),
         (DifferenceKind.amount_differs, 3, "payment 19.99 CNY", "payment 18.99 CNY"),
         (DifferenceKind.currency_differs, 4, "payment 19.99 CNY", "payment 19.99 USD"),
         (DifferenceKind.twice, 5, "payment 19.99 CNY", "payment 19.99 CNY"),

@@ -55,6 +55,8 @@ class PaymentReversed(Event, tag="payment.reversed", frozen=True, kw_only=True):
     reason: str
     reversed_at: datetime
     purpose: str = "order"
+    wallet_id: UUID | None = None
+    """Of a `topup`: the wallet that it had filled."""
 
 
 class PaymentRestored(Event, tag="payment.restored", frozen=True, kw_only=True):
@@ -67,3 +69,39 @@ class PaymentRestored(Event, tag="payment.restored", frozen=True, kw_only=True):
     currency: str
     restored_at: datetime
     purpose: str = "order"
+    wallet_id: UUID | None = None
+
+
+class SellerChanged(Event, tag="payment.seller_changed", frozen=True, kw_only=True):
+    """A shop's or streamer's account at a provider stands otherwise: `pending`, `ready`, `limited` or `refused`."""
+
+    provider: str
+    owner_id: UUID
+    kind: str
+    """`shop` or `streamer`."""
+    state: str
+    reason: str
+    changed_at: datetime
+
+
+class ReleaseDone(Event, tag="payment.release_done", frozen=True, kw_only=True):
+    """The provider has let money go into the seller's own account there."""
+
+    release_id: UUID
+    provider: str
+    owner_id: UUID
+    amount: int
+    currency: str
+    released_at: datetime
+
+
+class ReleaseFailed(Event, tag="payment.release_failed", frozen=True, kw_only=True):
+    """The provider will not let the money go, for good; it is where it was."""
+
+    release_id: UUID
+    provider: str
+    owner_id: UUID
+    amount: int
+    currency: str
+    reason: str
+    failed_at: datetime

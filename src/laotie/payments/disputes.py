@@ -108,6 +108,7 @@ async def _reverse(tx: Tx, payment: Payment, report: Report) -> Verdict:
             reason=report.reason[:200],
             reversed_at=tx.now,
             purpose=payment.purpose,
+            wallet_id=payment.wallet_id,
         )
     )
     return Verdict.applied
@@ -131,6 +132,7 @@ async def _restore(tx: Tx, payment: Payment, known: _Known) -> Verdict:
             currency=payment.currency,
             restored_at=tx.now,
             purpose=payment.purpose,
+            wallet_id=payment.wallet_id,
         )
     )
     return Verdict.applied

@@ -19,7 +19,7 @@ from laotie.base.logs import log
 from laotie.base.money import Money
 from laotie.base.settings import Settings
 from laotie.events.payments import PaymentCaptured, PaymentFailed, PaymentRefunded
-from laotie.payments import disputes
+from laotie.payments import disputes, releases, sellers
 from laotie.payments.model import (
     REFUND_FAILURES_MAX,
     Payment,
@@ -88,7 +88,7 @@ async def take_in(tx: Tx, provider: str, report: Report, body: bytes) -> Verdict
     verdict = await _apply(tx, provider, report)
     if verdict is not Verdict.applied:
         await _note(tx, provider, report, verdict)
-    else:
+    elif report.payment_id is not None or report.charge_ref is not None:
         await _catch_up(tx, provider, report)
     return verdict
 
@@ -133,6 +133,14 @@ async def _catch_up(tx: Tx, provider: str, heard: Report) -> None:
 async def _apply(tx: Tx, provider: str, report: Report) -> Verdict:
     if report.kind is ReportKind.other:
         return Verdict.not_understood
+    if report.kind is ReportKind.seller:
+        known = report.seller_ref is not None and await sellers.hear(tx, provider, report.seller_ref)
+        return Verdict.applied if known else Verdict.not_understood
+    if report.kind in (ReportKind.released, ReportKind.release_failed):
+        verdict = await releases.take_in(tx, provider, report)
+        if verdict is Verdict.discrepancy:
+            return await _differ(tx, provider, report, expected="a release of ours", found=str(report.money))
+        return verdict
     payment = await _lock(tx, provider, report)
     if payment is None and report.payment_id is None and report.charge_ref is not None:
         return Verdict.early
@@ -154,7 +162,7 @@ async def _apply(tx: Tx, provider: str, report: Report) -> Verdict:
     if report.kind in (ReportKind.captured, ReportKind.authorised) and not whole:
         return await _differ(tx, provider, report, expected=str(asked), found=str(report.money))
     state = PaymentState(report.kind)
-    if not may_move(payment.state, state):
+    if payment.captured_at is not None or not may_move(payment.state, state):  # told anew, also after it was taken back
         return Verdict.stale
     await _move(tx, payment, state, report)
     return Verdict.applied

@@ -1,5 +1,7 @@
 """Reads: one payment, the payments of orders, and the tally for the audit."""
 
+from uuid import UUID
+
 from laotie.base.db import Tx
 from laotie.base.ids import AccountId, OrderId, PaymentId
 from laotie.base.refusals import NotFound
@@ -67,7 +69,12 @@ async def tally(tx: Tx) -> Tally:
                 WHEN refunded_amount + reversed_amount < coalesce(captured_amount, amount) THEN 'captured'
                 WHEN reversed_amount > 0 THEN 'reversed'
                 ELSE 'refunded' END) AS states_off,
-            (SELECT count(*) FROM payments.discrepancy) AS discrepancies,
+            (SELECT count(*) FROM payments.discrepancy AS d WHERE NOT EXISTS (
+                SELECT FROM payments.resolution WHERE discrepancy_id = d.id AND state = 'settled')) AS discrepancies,
+            (SELECT count(*) FROM payments.statement_difference AS d WHERE NOT EXISTS (
+                SELECT FROM payments.resolution AS r
+                WHERE r.statement_id = d.statement_id AND r.mark = d.mark AND r.state = 'settled')) AS differences,
+            (SELECT count(*) FROM payments.resolution WHERE state = 'settled') AS resolutions,
             (SELECT count(*) FROM payments.dispute WHERE state IN ('open', 'answered')) AS disputes_open,
             (SELECT count(*) FROM payments.webhook_inbox WHERE verdict = 'early') AS early
         """,
@@ -75,11 +82,22 @@ async def tally(tx: Tx) -> Tally:
 
 
 async def sum_topups(tx: Tx) -> dict[str, int]:
-    """What was paid into wallets, by currency. A chargeback does not empty the wallet: the platform bears it."""
+    """What was paid into wallets less what went back out of them, by currency."""
     rows = await tx.tuples(
         """
-        SELECT currency, sum(coalesce(captured_amount, amount) - refunded_amount)::bigint FROM payments.payment
-        WHERE purpose = 'topup' AND captured_at IS NOT NULL GROUP BY currency
+        SELECT currency, sum(coalesce(captured_amount, amount) - refunded_amount - reversed_amount)::bigint
+        FROM payments.payment WHERE purpose = 'topup' AND captured_at IS NOT NULL GROUP BY currency
         """
     )
     return dict(rows)
+
+
+async def sum_reversed_of_wallets(tx: Tx) -> dict[tuple[UUID, str], int]:
+    """By wallet's owner and currency, what chargebacks have taken of the payments into it: it may be that far below zero."""
+    rows = await tx.tuples(
+        """
+        SELECT wallet_id, currency, sum(reversed_amount)::bigint FROM payments.payment
+        WHERE purpose = 'topup' AND reversed_amount > 0 GROUP BY wallet_id, currency
+        """
+    )
+    return {(wallet_id, currency): amount for wallet_id, currency, amount in rows}

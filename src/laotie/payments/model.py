@@ -7,17 +7,21 @@ from uuid import UUID
 
 import msgspec
 
-from laotie.base.ids import AccountId, OrderId, PaymentId
+from laotie.base.ids import AccountId, OrderId, PaymentId, ShopId
 from laotie.base.money import Money
 from laotie.base.refusals import Conflict, Invalid, NotFound, Refusal, TooBusy, Unauthenticated
 
 RefundId = NewType("RefundId", UUID)
 DisputeId = NewType("DisputeId", UUID)
 StatementId = NewType("StatementId", UUID)
+SellerId = NewType("SellerId", UUID)
+ReleaseId = NewType("ReleaseId", UUID)
+ResolutionId = NewType("ResolutionId", UUID)
 
 CALL_ATTEMPTS_MAX = 10
 REFUND_FAILURES_MAX = 5
 EVIDENCE_LENGTH_MAX = 10_000
+REASON_LENGTH_MAX = 500
 STATEMENT_BYTES_MAX = 32 * 1024**2
 STATEMENT_LINES_MAX = 500_000
 PAUSE_MAX_S = 3_600
@@ -153,6 +157,136 @@ class Dispute(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime
 
 
+class SellerKind(StrEnum):
+    """Whose account at a provider it is."""
+
+    shop = "shop"
+    streamer = "streamer"
+
+
+class SellerState(StrEnum):
+    """Where a seller's account at a provider stands."""
+
+    asked = "asked"
+    """Written down; the provider has not answered yet."""
+    pending = "pending"
+    """The provider waits for the seller, or looks at what it was given."""
+    ready = "ready"
+    """Money can be let go into it."""
+    limited = "limited"
+    """It exists, but the provider wants something before more may go into it."""
+    refused = "refused"
+    """The provider does not want this seller."""
+
+
+class Seller(msgspec.Struct, frozen=True, kw_only=True):
+    """The account of a shop or streamer (`owner_id`) at a provider, in whose books it is `provider_ref`."""
+
+    id: SellerId
+    provider: str
+    owner_id: UUID
+    kind: SellerKind
+    name: str
+    country: str
+    provider_ref: str | None
+    state: SellerState
+    reason: str
+    asked_by: AccountId
+    asked_at: datetime
+    changed_at: datetime
+
+
+class ReleaseState(StrEnum):
+    """Where money for a seller's own account stands."""
+
+    asked = "asked"
+    sent = "sent"
+    """The provider knows of it and has not said yet whether it does it."""
+    done = "done"
+    failed = "failed"
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that a provider is to let go into a seller's own account there."""
+
+    id: ReleaseId
+    provider: str
+    owner_id: UUID
+    amount: int
+    currency: str
+    state: ReleaseState
+    provider_ref: str | None
+    reason: str
+    attempts: int
+    asked_at: datetime
+    settled_at: datetime | None
+
+
+class Discrepancy(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of a provider that does not fit our books; nothing moved by it."""
+
+    id: UUID
+    provider: str
+    event_id: str
+    kind: str
+    payment_id: PaymentId | None
+    expected: str
+    found: str
+    found_at: datetime
+
+
+class ResolutionState(StrEnum):
+    """Where the settling of a difference stands."""
+
+    proposed = "proposed"
+    settled = "settled"
+    dropped = "dropped"
+
+
+class Resolution(msgspec.Struct, frozen=True, kw_only=True):
+    """What operators say of a difference: the one proposes, another settles or drops it.
+
+    `amount`: by how much our books of the provider's money are corrected with it (minor units).
+    """
+
+    id: ResolutionId
+    discrepancy_id: UUID | None
+    statement_id: StatementId | None
+    mark: str | None
+    provider: str
+    kind: str
+    reference: str
+    expected: str
+    found: str
+    reason: str
+    amount: int | None
+    currency: str | None
+    state: ResolutionState
+    proposed_by: AccountId
+    proposed_at: datetime
+    decided_by: AccountId | None
+    decided_at: datetime | None
+
+
+class Fee(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider took for one service, or gave back of it (negative)."""
+
+    id: UUID
+    statement_id: StatementId
+    amount: int
+    currency: str
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider took for its services, and of how much that came in through it."""
+
+    provider: str
+    currency: str
+    line_count: int
+    fee_amount: int
+    captured_amount: int
+
+
 class PaymentMethod(msgspec.Struct, frozen=True, kw_only=True):
     """A way to pay that a buyer may choose."""
 
@@ -171,7 +305,11 @@ class LineKind(StrEnum):
     refund = "refund"
     reversal = "reversal"
     restoration = "restoration"
+    release = "release"
+    """Money let go into a seller's own account."""
     fee = "fee"
+    own = "own"
+    """The house's own money on its way between its accounts, such as to its bank: no change to the books."""
     other = "other"
 
 
@@ -221,6 +359,9 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
     expected: str
     found: str
+    resolution_id: ResolutionId | None = None
+    """What operators say of it: proposed, or settled."""
+    settled: bool = False
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,6 +374,8 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     line_count: int
     difference_count: int
+    open_count: int
+    """Differences that nobody has settled."""
     brought_at: datetime
     matched_at: datetime
 
@@ -260,6 +403,10 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     states_off: int
     """Payments whose state does not follow from their amounts."""
     discrepancies: int
+    """Messages that differ from our books and that nobody has settled."""
+    differences: int
+    """Differences from providers' statements that nobody has settled."""
+    resolutions: int
     disputes_open: int
     early: int
     """Messages that still wait for the one before them."""
@@ -307,6 +454,34 @@ class CurrencyNotTaken(Conflict, code="currency-not-taken"):
 
     provider: str
     currencies: list[str]
+
+
+class PoolingOff(Conflict, code="pooling-off"):
+    """This provider cannot split payments, so the money of other people's sales would lie with the house.
+
+    Holding other people's money is a regulated business in most places, so it is off. Use a provider that splits, mark a
+    shop that is the house's own as such, or, having the licence, set `LAOTIE_POOLING`.
+    """
+
+    provider: str
+    shop_ids: list[ShopId]
+    """Whose money it would be; empty: people's wallets."""
+    why: str
+    instead: list[str]
+    """The ways to pay that can be used."""
+
+
+class SellerNotOpen(Conflict, code="seller-not-open"):
+    """The provider has refused this seller, or does not know it yet."""
+
+    state: SellerState
+    reason: str
+
+
+class AlreadyResolved(Conflict, code="already-resolved"):
+    """Somebody has proposed or decided this already."""
+
+    state: ResolutionState
 
 
 class DisputeClosed(Conflict, code="dispute-closed"):

@@ -1,7 +1,7 @@
 """The port: what the house asks of whoever takes the money, and how each adapter says what it can do.
 
 No method is called while a transaction is open, and each may be called again with the same id: the id of payment,
-refund or payout is the provider's idempotency key. What cannot be reached raises `ProviderDown`; what the provider says
+refund or release is the provider's idempotency key. What cannot be reached raises `ProviderDown`; what the provider says
 no to for good raises `ProviderRefused`; what an adapter cannot do at all, `CannotDo`.
 """
 
@@ -9,25 +9,28 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Protocol
-from uuid import UUID
 
 import msgspec
 
-from laotie.base.ids import AccountId, OrderId, PaymentId, ShopId
+from laotie.base.ids import AccountId, OrderId, PaymentId
 from laotie.base.money import Money
-from laotie.payments.model import CannotDo, RefundId
+from laotie.payments.model import CannotDo, RefundId, ReleaseId, SellerId, SellerKind, SellerState
 
 
 class Capability(Enum):
     """The services of a payment provider (no `StrEnum`: a string already has a `split`)."""
 
     onboard = "onboard"
+    """Sellers get accounts of their own with it."""
     authorise = "authorise"
     capture = "capture"
     refund = "refund"
     split = "split"
+    """What buyers pay stays with it until it goes to each seller; it need not pass through the house's hands."""
     release = "release"
-    payout = "payout"
+    """It lets money go into sellers' own accounts."""
+    look_up = "look_up"
+    """It says how a payment, a refund or a release stands when it is asked."""
     partial_capture = "partial_capture"
     partial_refund = "partial_refund"
     dispute = "dispute"
@@ -78,11 +81,40 @@ class Repaid(msgspec.Struct, frozen=True):
     done: bool = False
 
 
-class Part(msgspec.Struct, frozen=True):
-    """A shop's part of a payment."""
+class Applicant(msgspec.Struct, frozen=True, kw_only=True):
+    """Who wants an account of their own with the provider."""
 
-    shop_id: ShopId
+    seller_id: SellerId
+    kind: SellerKind
+    name: str
+    country: str
+    asked_by: AccountId
+    return_url: str
+    """Where the provider's page leads back to."""
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How a seller's account stands. `reason`: what the provider wants, or why it says no."""
+
+    state: SellerState
+    reason: str = ""
+
+
+class Handover(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to go into a seller's own account."""
+
+    release_id: ReleaseId
+    seller_ref: str
     money: Money
+    attempt: int = 0
+    """How often it was tried before without a certain answer."""
+
+
+class Handed(msgspec.Struct, frozen=True):
+    """The provider knows of the release. `done`: the answer says so already, and no message will."""
+
+    provider_ref: str
+    done: bool = False
 
 
 class ReportKind(StrEnum):
@@ -100,6 +132,10 @@ class ReportKind(StrEnum):
     """A chargeback was won: the money is back."""
     lost = "lost"
     """A chargeback was lost for good."""
+    seller = "seller"
+    """A seller's account stands otherwise: ask how."""
+    released = "released"
+    release_failed = "release_failed"
     other = "other"
 
 
@@ -121,6 +157,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     refund_attempt: int | None = None
     dispute_ref: str | None = None
     evidence_until: datetime | None = None
+    seller_ref: str | None = None
+    release_id: ReleaseId | None = None
 
 
 class Provider(Protocol):
@@ -135,8 +173,14 @@ class Provider(Protocol):
     answer: str | None
     """What its messages must be answered with, word by word; `None`: a 2xx is enough."""
 
-    async def onboard(self, shop_id: ShopId, *, country: str) -> str:
-        """Open a shop's own account with the provider; returns its reference."""
+    async def onboard(self, applicant: Applicant) -> str:
+        """Open a seller's own account with the provider; returns its reference."""
+
+    async def link(self, seller_ref: str, *, return_url: str) -> str | None:
+        """The provider's page on which the seller says who they are; `None`: nothing is left to say."""
+
+    async def find_seller(self, seller_ref: str) -> Standing:
+        """How a seller's account stands."""
 
     async def authorise(self, charge: Charge) -> Started:
         """Ask for a payment. Without the capability `capture`, approval captures at once."""
@@ -150,14 +194,17 @@ class Provider(Protocol):
     async def defend(self, dispute_ref: str, *, evidence: str) -> None:
         """Answer a chargeback with evidence."""
 
-    async def split(self, payment_id: PaymentId, provider_ref: str, *, parts: list[Part]) -> None:
-        """Say which shops the captured money belongs to."""
+    async def release(self, handover: Handover) -> Handed:
+        """Let money go into a seller's own account. Done when the answer or a message says so."""
 
-    async def release(self, payment_id: PaymentId, provider_ref: str, *, parts: list[Part]) -> None:
-        """Let held parts go to their shops."""
+    async def find_payment(self, payment_id: PaymentId, provider_ref: str) -> Report | None:
+        """How a payment stands, as its message would say it; `None`: there is no news of it."""
 
-    async def payout(self, payout_id: UUID, shop_id: ShopId, *, money: Money) -> str:
-        """Send a shop's money to its bank; returns the provider's reference."""
+    async def find_refund(self, repayment: Repayment, provider_ref: str) -> Report | None:
+        """How a refund stands that the provider knows by that name."""
+
+    async def find_release(self, handover: Handover) -> Report | None:
+        """How a release stands."""
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Report:
         """Check and read a message; refuses with `SignatureRefused`. Header names are in lower case."""
@@ -176,7 +223,13 @@ class Unable:
         assert capability not in self.can, f"{self.name} says that it can {capability.value}"
         return CannotDo(provider=self.name, capability=capability.value)
 
-    async def onboard(self, shop_id: ShopId, *, country: str) -> str:
+    async def onboard(self, applicant: Applicant) -> str:
+        raise self._cannot(Capability.onboard)
+
+    async def link(self, seller_ref: str, *, return_url: str) -> str | None:
+        raise self._cannot(Capability.onboard)
+
+    async def find_seller(self, seller_ref: str) -> Standing:
         raise self._cannot(Capability.onboard)
 
     async def authorise(self, charge: Charge) -> Started:
@@ -191,11 +244,14 @@ class Unable:
     async def defend(self, dispute_ref: str, *, evidence: str) -> None:
         raise self._cannot(Capability.dispute)
 
-    async def split(self, payment_id: PaymentId, provider_ref: str, *, parts: list[Part]) -> None:
-        raise self._cannot(Capability.split)
-
-    async def release(self, payment_id: PaymentId, provider_ref: str, *, parts: list[Part]) -> None:
+    async def release(self, handover: Handover) -> Handed:
         raise self._cannot(Capability.release)
 
-    async def payout(self, payout_id: UUID, shop_id: ShopId, *, money: Money) -> str:
-        raise self._cannot(Capability.payout)
+    async def find_payment(self, payment_id: PaymentId, provider_ref: str) -> Report | None:
+        raise self._cannot(Capability.look_up)
+
+    async def find_refund(self, repayment: Repayment, provider_ref: str) -> Report | None:
+        raise self._cannot(Capability.look_up)
+
+    async def find_release(self, handover: Handover) -> Report | None:
+        raise self._cannot(Capability.look_up)

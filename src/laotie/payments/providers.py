@@ -12,9 +12,11 @@ from laotie.payments.model import (
     ProviderNotInstalled,
     ProviderNotReady,
 )
-from laotie.payments.provider import Provider
+from laotie.payments.provider import Capability, Provider
 
 Open = Callable[[Database, Settings], Provider]
+
+SANDBOX = "sandbox"
 
 ADAPTERS: dict[str, str] = {
     "sandbox": "laotie.payments.sandbox:Sandbox",
@@ -33,10 +35,11 @@ def names(settings: Settings) -> list[str]:
 def open_provider(name: str, *, db: Database, settings: Settings) -> Provider:
     """The adapter, ready for use.
 
-    Refuses `NoSuchProvider` when the settings do not name it, `ProviderNotInstalled` when its library is missing,
-    `ProviderNotReady` when its keys are.
+    Refuses `NoSuchProvider` when the settings do not name it (the sandbox is always there), `ProviderNotInstalled`
+    when its library is missing, `ProviderNotReady` when its keys are.
     """
-    if name not in ADAPTERS or name not in names(settings):
+    # Developers pay in their sandbox shops with it, also where buyers cannot choose it (`check_method`).
+    if name not in ADAPTERS or name not in (*names(settings), SANDBOX):
         raise NoSuchProvider()
     return _adapter(name)(db, settings)
 
@@ -53,7 +56,10 @@ def _adapter(name: str) -> Open:
 
 
 def list_methods(db: Database, settings: Settings, *, currency: str | None = None) -> list[PaymentMethod]:
-    """The ways to pay that are set and ready, with what each can do; with a currency, those that take it."""
+    """The ways to pay that are set and ready, with what each can do; with a currency, those that take it.
+
+    For whose money each may be used is `pooling`'s.
+    """
     methods = []
     for name in names(settings):
         try:
@@ -82,9 +88,32 @@ def check_method(settings: Settings, name: str, *, currency: str) -> None:
     """Whether buyers may pay that way in that currency. Refuses `NoSuchProvider`, `CurrencyNotTaken`."""
     if name not in ADAPTERS or name not in names(settings):
         raise NoSuchProvider()
-    currencies: tuple[str, ...] = getattr(_adapter(name), "currencies", ())
-    if currencies and currency not in currencies:
-        raise CurrencyNotTaken(provider=name, currencies=list(currencies))
+    taken = currencies(name)
+    if taken and currency not in taken:
+        raise CurrencyNotTaken(provider=name, currencies=list(taken))
+
+
+def currencies(name: str) -> tuple[str, ...]:
+    """Those that provider takes; empty: any."""
+    found: tuple[str, ...] = getattr(_adapter(name), "currencies", ())
+    return found
+
+
+def takes(settings: Settings, name: str, currency: str) -> bool:
+    """Whether that provider takes that currency."""
+    try:
+        check_method(settings, name, currency=currency)
+    except CurrencyNotTaken:
+        return False
+    return True
+
+
+def can(settings: Settings, name: str) -> frozenset[Capability]:
+    """What that provider can do, whether or not its keys are set. Refuses `NoSuchProvider`, `ProviderNotInstalled`."""
+    if name not in ADAPTERS or name not in names(settings):
+        raise NoSuchProvider()
+    found: frozenset[Capability] = getattr(_adapter(name), "can", frozenset())
+    return found
 
 
 def notify_url(settings: Settings, name: str) -> str:

@@ -28,15 +28,14 @@ from laotie.payments.model import (
 )
 from laotie.payments.statements import ZONES, read_statement
 
-BOOKED = (LineKind.payment, LineKind.refund, LineKind.reversal, LineKind.restoration)
-
 
 class _Entry(msgspec.Struct, frozen=True):
     """Something in our books that a statement's line may be of. `amount` as a statement has it: out is negative."""
 
     kind: LineKind
     id: UUID
-    order_id: OrderId
+    order_id: OrderId | None
+    """Missing: a release, which is of many orders."""
     reference: str | None
     amount: int
     currency: str
@@ -102,7 +101,8 @@ async def _match(tx: Tx, statement_id: StatementId, sheet: Sheet) -> Statement:
     subjects = _subjects(sheet.lines, entries)
     await _keep_lines(tx, statement_id, sheet.lines, subjects)
     elsewhere = await _find_elsewhere(tx, statement_id, [entry.id for entry in subjects.values()])
-    differences = compare(sheet.lines, subjects, elsewhere)
+    fees = await _find_fees(tx, statement, [line.reference for line in sheet.lines])
+    differences = compare(sheet.lines, subjects, elsewhere, fees)
     named = {(entry.kind, entry.id) for entry in subjects.values()}
     for entry in await _list_of_day(tx, statement):
         if (entry.kind, entry.id) not in named:
@@ -112,17 +112,30 @@ async def _match(tx: Tx, statement_id: StatementId, sheet: Sheet) -> Statement:
 
 
 def compare(
-    lines: list[Line], subjects: dict[int, _Entry], elsewhere: set[tuple[LineKind, UUID]]
+    lines: list[Line],
+    subjects: dict[int, _Entry],
+    elsewhere: set[tuple[LineKind, UUID]],
+    fees: dict[tuple[LineKind, str], Money],
 ) -> list[Difference]:
-    """What each line differs in from what it is of (`subjects`, by line); `elsewhere`: on other statements. Pure."""
+    """What each line differs in from what it is of (`subjects`, by line). Pure.
+
+    `elsewhere`: what stands on other statements; `fees`: what others say was taken for the same.
+    """
     differences: list[Difference] = []
     seen = set(elsewhere)
+    stated: set[str] = set()
     for line in lines:
         entry = subjects.get(line.no)
-        if line.fee or line.kind is LineKind.fee:
-            fee = line.fee if line.kind is not LineKind.fee else -line.amount
-            differences.append(_difference(DifferenceKind.fee, line, entry, expected="0", found=_words(fee, line)))
+        fee = line.fee if line.kind is not LineKind.fee else -line.amount
+        booked = fees.get((line.kind, line.reference))
+        if fee and booked is not None and booked != Money(fee, line.currency):
+            words = f"{line.kind} {booked}"
+            differences.append(_difference(DifferenceKind.fee, line, entry, expected=words, found=_words(fee, line)))
         if line.kind is LineKind.fee:
+            if line.reference and line.reference in stated:
+                differences.append(_difference(DifferenceKind.twice, line, None, expected=_words(line.amount, line)))
+            stated.add(line.reference)
+        if line.kind in (LineKind.fee, LineKind.own):
             continue
         if entry is None:
             differences.append(_difference(DifferenceKind.missing_here, line, None, expected="nothing"))
@@ -198,6 +211,9 @@ async def _find_entries(tx: Tx, provider: str, lines: list[Line]) -> list[_Entry
         CROSS JOIN (VALUES ('reversal', -1), ('restoration', 1)) AS side (kind, sign)
         WHERE d.provider = %(provider)s AND d.provider_ref = ANY(%(references)s)
           AND (side.kind = 'reversal' OR d.money = 'returned')
+        UNION ALL
+        SELECT 'release', id, NULL, provider_ref, -amount, currency FROM payments.release
+        WHERE provider = %(provider)s AND state = 'done' AND (id = ANY(%(ids)s) OR provider_ref = ANY(%(references)s))
         """,
         provider=provider,
         ids=ids,
@@ -227,6 +243,9 @@ async def _list_of_day(tx: Tx, statement: Statement) -> list[_Entry]:
             SELECT 'restoration', d.id, p.order_id, d.provider_ref, d.amount, d.currency, d.changed_at
             FROM payments.dispute AS d JOIN payments.payment AS p ON p.id = d.payment_id
             WHERE d.provider = %(provider)s AND d.money = 'returned'
+            UNION ALL
+            SELECT 'release', id, NULL, provider_ref, -amount, currency, settled_at FROM payments.release
+            WHERE provider = %(provider)s AND state = 'done'
         )
         SELECT kind, id, order_id, reference, amount, currency FROM booked
         WHERE at >= %(since)s AND at < %(until)s AND NOT EXISTS (
@@ -274,6 +293,22 @@ async def _find_elsewhere(tx: Tx, statement_id: StatementId, ids: list[UUID]) ->
         id=statement_id,
     )
     return {(LineKind(kind), subject_id) for kind, subject_id in rows}
+
+
+async def _find_fees(
+    tx: Tx, statement: Statement, references: list[str]
+) -> dict[tuple[LineKind, str], Money]:
+    """What was written down as taken for these when another statement had them."""
+    rows = await tx.tuples(
+        """
+        SELECT kind, reference, amount, currency FROM payments.fee
+        WHERE provider = %(provider)s AND reference = ANY(%(references)s) AND statement_id <> %(id)s
+        """,
+        provider=statement.provider,
+        references=references,
+        id=statement.id,
+    )
+    return {(LineKind(kind), reference): Money(amount, currency) for kind, reference, amount, currency in rows}
 
 
 async def _write(tx: Tx, statement_id: StatementId, differences: list[Difference], *, first: int) -> None:
@@ -349,7 +384,10 @@ async def list_statements(tx: Tx, *, after: StatementId | None = None, limit: in
         Statement,
         """
         SELECT id, provider, stated_on, encode(digest, 'hex') AS digest, name, line_count, brought_at, matched_at,
-               (SELECT count(*) FROM payments.statement_difference WHERE statement_id = s.id) AS difference_count
+               (SELECT count(*) FROM payments.statement_difference WHERE statement_id = s.id) AS difference_count,
+               (SELECT count(*) FROM payments.statement_difference AS d WHERE statement_id = s.id AND NOT EXISTS (
+                   SELECT FROM payments.resolution AS r
+                   WHERE r.statement_id = s.id AND r.mark = d.mark AND r.state = 'settled')) AS open_count
         FROM payments.statement AS s
         WHERE %(after)s::uuid IS NULL OR id < %(after)s ORDER BY id DESC LIMIT %(limit)s
         """,
@@ -364,7 +402,10 @@ async def get_statement(tx: Tx, statement_id: StatementId) -> Statement:
         Statement,
         """
         SELECT id, provider, stated_on, encode(digest, 'hex') AS digest, name, line_count, brought_at, matched_at,
-               (SELECT count(*) FROM payments.statement_difference WHERE statement_id = s.id) AS difference_count
+               (SELECT count(*) FROM payments.statement_difference WHERE statement_id = s.id) AS difference_count,
+               (SELECT count(*) FROM payments.statement_difference AS d WHERE statement_id = s.id AND NOT EXISTS (
+                   SELECT FROM payments.resolution AS r
+                   WHERE r.statement_id = s.id AND r.mark = d.mark AND r.state = 'settled')) AS open_count
         FROM payments.statement AS s WHERE id = %(id)s
         """,
         id=statement_id,
@@ -381,8 +422,12 @@ async def list_differences(
     rows = await tx.all(
         _Numbered,
         """
-        SELECT no, kind, line_no, subject_id, order_id, reference, expected, found FROM payments.statement_difference
-        WHERE statement_id = %(id)s AND no > %(after)s ORDER BY no LIMIT %(limit)s
+        SELECT d.no, d.kind, d.line_no, d.subject_id, d.order_id, d.reference, d.expected, d.found,
+               r.id AS resolution_id, coalesce(r.state = 'settled', false) AS settled
+        FROM payments.statement_difference AS d
+        LEFT JOIN payments.resolution AS r
+          ON r.statement_id = d.statement_id AND r.mark = d.mark AND r.state <> 'dropped'
+        WHERE d.statement_id = %(id)s AND d.no > %(after)s ORDER BY d.no LIMIT %(limit)s
         """,
         id=statement_id,
         after=after,

@@ -192,12 +192,13 @@ async def _send(context: jobs.Context, refund_id: str) -> None:
     async with context.db.tx() as tx:
         await tx.run(
             """
-            UPDATE payments.refund SET provider_ref = %(provider_ref)s,
+            UPDATE payments.refund SET provider_ref = %(provider_ref)s, polls = 0, poll_at = %(poll_at)s,
                 state = CASE WHEN state = 'asked' THEN 'sent' ELSE state END
             WHERE id = %(id)s
             """,
             id=id_,
             provider_ref=repaid.provider_ref,
+            poll_at=tx.now + timedelta(seconds=context.settings.payment_poll_after_s),
         )
         if repaid.done:
             report = Report(

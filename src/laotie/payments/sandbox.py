@@ -7,31 +7,34 @@ survives a restart. Trouble can be asked for by name, or left to chance with the
 
 import hashlib
 import hmac
-import ssl
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
-from uuid import UUID
 
-import httpx
 import msgspec
 
-from laotie.base import jobs
 from laotie.base.db import Database, Tx
 from laotie.base.ids import AccountId, OrderId, PaymentId, new_id
-from laotie.base.logs import log
 from laotie.base.money import Money
 from laotie.base.refusals import Conflict, IdReused, NotFound
 from laotie.base.settings import Settings
-from laotie.payments import signature
-from laotie.payments.model import ProviderDown, ProviderRefused, RefundId, pause_s
-from laotie.payments.provider import Capability, Charge, Repaid, Repayment, Report, ReportKind, Started, Unable
-
-DELIVERIES_MAX = 14
-DELIVERY_TIMEOUT_S = 10
-TROUBLE_S = 5
-LOSSES = 2
+from laotie.payments import sandbox_sellers, signature
+from laotie.payments.model import ProviderDown, ProviderRefused
+from laotie.payments.provider import (
+    Applicant,
+    Capability,
+    Charge,
+    Handed,
+    Handover,
+    Repaid,
+    Repayment,
+    Report,
+    ReportKind,
+    Standing,
+    Started,
+    Unable,
+)
+from laotie.payments.sandbox_post import DELIVERIES_MAX, TROUBLE_S, Message, Trouble, Word, secrets, tell
 
 
 class Outcome(StrEnum):
@@ -50,20 +53,6 @@ class Decline(StrEnum):
     suspected_fraud = "suspected-fraud"
     authentication_failed = "authentication-failed"
     timed_out = "timed-out"
-
-
-class Trouble(StrEnum):
-    """How the provider misbehaves in telling of a payment."""
-
-    none = "none"
-    delay = "delay"
-    """Messages come some seconds late."""
-    duplicate = "duplicate"
-    """Each message comes three times."""
-    reorder = "reorder"
-    """The last message comes first."""
-    lost = "lost"
-    """Each message is lost twice on its way before it comes."""
 
 
 class SandboxPayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,21 +87,6 @@ class AlreadyDecided(Conflict, code="already-decided"):
     state: str
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sandbox message says."""
-
-    type: str
-    payment: PaymentId
-    number: str
-    amount: int
-    currency: str
-    refund: RefundId | None = None
-    attempt: int | None = None
-    dispute: str | None = None
-    evidence_until: datetime | None = None
-    reason: str = ""
-
-
 KINDS = {
     "payment.processing": ReportKind.pending,
     "payment.authorised": ReportKind.authorised,
@@ -124,7 +98,14 @@ KINDS = {
     "dispute.won": ReportKind.restored,
     "dispute.lost": ReportKind.lost,
 }
+WORDS = {
+    "account.updated": ReportKind.seller,
+    "transfer.succeeded": ReportKind.released,
+    "transfer.failed": ReportKind.release_failed,
+}
 
+STANDS = {"authorised": "payment.authorised", "approved": "payment.captured", "declined": "payment.declined"}
+"""Which message tells of a payment that stands so."""
 CODE_TRIES_MAX = 3
 REFUND_FAILURE = "card-closed"
 
@@ -141,6 +122,10 @@ class Sandbox(Unable):
             Capability.refund,
             Capability.partial_refund,
             Capability.dispute,
+            Capability.onboard,
+            Capability.split,
+            Capability.release,
+            Capability.look_up,
         }
     )
 
@@ -151,7 +136,7 @@ class Sandbox(Unable):
     async def authorise(self, charge: Charge) -> Started:
         async with self._db.tx() as tx:
             await _check_up(tx)
-            number = await _open(tx, charge)
+            number = await _open(tx, charge, fee_bps=self._settings.sandbox_fee_bps)
         return Started(number, f"/sandbox-pay/{charge.payment_id}")
 
     async def capture(self, payment_id: PaymentId, provider_ref: str, *, money: Money) -> None:
@@ -179,28 +164,107 @@ class Sandbox(Unable):
         if not answered:
             raise ProviderRefused(reason="the time for evidence is over")
 
+    async def onboard(self, applicant: Applicant) -> str:
+        async with self._db.tx() as tx:
+            await _check_up(tx)
+            return await sandbox_sellers.open_account(tx, applicant)
+
+    async def link(self, seller_ref: str, *, return_url: str) -> str | None:
+        async with self._db.read() as tx:
+            account = await sandbox_sellers.find_by_number(tx, seller_ref)
+        return f"/sandbox-account/{account.id}" if account is not None else None
+
+    async def find_seller(self, seller_ref: str) -> Standing:
+        async with self._db.read() as tx:
+            await _check_up(tx)
+            account = await sandbox_sellers.find_by_number(tx, seller_ref)
+        if account is None:
+            raise ProviderRefused(reason="there is no such account")
+        return Standing(account.state, account.reason)
+
+    async def release(self, handover: Handover) -> Handed:
+        async with self._db.tx() as tx:
+            await _check_up(tx)
+            return Handed(await sandbox_sellers.transfer(tx, handover))
+
+    async def find_payment(self, payment_id: PaymentId, provider_ref: str) -> Report | None:
+        """As the message would have said it that tells how the payment stands."""
+        async with self._db.read() as tx:
+            await _check_up(tx)
+            row = await tx.maybe(
+                _Stand,
+                """
+                SELECT reference, number, amount, currency, state, captured_amount, trouble, delay_s, decline_reason
+                FROM payments.sandbox_payment WHERE reference = %(id)s AND number = %(number)s
+                """,
+                id=payment_id,
+                number=provider_ref,
+            )
+        if row is None or row.state not in STANDS:
+            return None
+        name = STANDS[row.state]
+        return _report(f"asked:{payment_id}:{row.state}", _message(name, row, reason=row.decline_reason or ""))
+
+    async def find_refund(self, repayment: Repayment, provider_ref: str) -> Report | None:
+        async with self._db.read() as tx:
+            await _check_up(tx)
+            failed = await tx.maybe(
+                bool,
+                "SELECT failed FROM payments.sandbox_refund WHERE reference = %(id)s AND attempt = %(attempt)s",
+                id=repayment.refund_id,
+                attempt=repayment.attempt,
+            )
+        if failed is None:
+            return None
+        return _report(f"asked:{repayment.refund_id}:{repayment.attempt}", _refund_message(repayment, failed=failed))
+
+    async def find_release(self, handover: Handover) -> Report | None:
+        async with self._db.read() as tx:
+            await _check_up(tx)
+            word = await sandbox_sellers.find_word(tx, handover.release_id)
+        return _report_word(f"asked:{handover.release_id}", word.type, word) if word is not None else None
+
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Report:
-        event_id = signature.verify(_secrets(self._settings), headers, body, now=now)
+        event_id = signature.verify(secrets(self._settings), headers, body, now=now)
         try:
             name = msgspec.json.decode(body, type=_Named).type
+            if name in WORDS:
+                return _report_word(event_id, name, msgspec.json.decode(body, type=Word))
             if name not in KINDS:
                 return Report(event_id=event_id, kind=ReportKind.other, name=name)
             message = msgspec.json.decode(body, type=Message)
         except msgspec.MsgspecError:
             return Report(event_id=event_id, kind=ReportKind.other, name="unreadable")
-        return Report(
-            event_id=event_id,
-            kind=KINDS[name],
-            name=name,
-            payment_id=message.payment,
-            provider_ref=message.number,
-            refund_id=message.refund,
-            refund_attempt=message.attempt,
-            dispute_ref=message.dispute,
-            evidence_until=message.evidence_until,
-            money=Money(message.amount, message.currency),
-            reason=message.reason,
-        )
+        return _report(event_id, message)
+
+
+def _report(event_id: str, message: Message) -> Report:
+    return Report(
+        event_id=event_id,
+        kind=KINDS[message.type],
+        name=message.type,
+        payment_id=message.payment,
+        provider_ref=message.number,
+        refund_id=message.refund,
+        refund_attempt=message.attempt,
+        dispute_ref=message.dispute,
+        evidence_until=message.evidence_until,
+        money=Money(message.amount, message.currency),
+        reason=message.reason,
+    )
+
+
+def _report_word(event_id: str, name: str, word: Word) -> Report:
+    return Report(
+        event_id=event_id,
+        kind=WORDS[name],
+        name=name,
+        seller_ref=word.account,
+        release_id=word.release,
+        provider_ref=word.number or None,
+        money=Money(word.amount, word.currency) if word.currency else None,
+        reason=word.reason,
+    )
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -317,6 +381,10 @@ class _Row(msgspec.Struct, frozen=True):
     delay_s: int
 
 
+class _Stand(_Row, frozen=True):
+    decline_reason: str | None
+
+
 async def _decline(tx: Tx, payment_id: PaymentId, reason: Decline) -> None:
     row = await tx.one(
         _Row,
@@ -388,7 +456,7 @@ def _message(name: str, row: _Row, *, reason: str = "") -> Message:
 
 
 def _code(payment_id: PaymentId, settings: Settings) -> str:
-    digest = hmac.new(_secrets(settings)[0], b"code" + payment_id.bytes, hashlib.sha256).digest()
+    digest = hmac.new(secrets(settings)[0], b"code" + payment_id.bytes, hashlib.sha256).digest()
     return f"{int.from_bytes(digest[:8], 'big') % 1_000_000:06d}"
 
 
@@ -408,15 +476,15 @@ async def _check_up(tx: Tx) -> None:
         raise ProviderDown(provider="sandbox")
 
 
-async def _open(tx: Tx, charge: Charge) -> str:
+async def _open(tx: Tx, charge: Charge, *, fee_bps: int) -> str:
     """A payment in the sandbox's books; the merchant's id is the idempotency key."""
     await tx.run(
         """
         INSERT INTO payments.sandbox_payment
             (reference, number, customer_id, order_id, amount, currency, description, return_url, state, made_at,
-             captures_later)
+             captures_later, fee_bps)
         VALUES (%(reference)s, %(number)s, %(customer_id)s, %(order_id)s, %(amount)s, %(currency)s, %(description)s,
-                %(return_url)s, 'open', %(now)s, %(captures_later)s)
+                %(return_url)s, 'open', %(now)s, %(captures_later)s, %(fee_bps)s)
         ON CONFLICT (reference) DO NOTHING
         """,
         reference=charge.payment_id,
@@ -428,6 +496,7 @@ async def _open(tx: Tx, charge: Charge) -> str:
         description=f"Order {charge.order_id}",
         return_url=charge.return_url,
         captures_later=not charge.capture,
+        fee_bps=fee_bps,
         now=tx.now,
     )
     payment = await get_payment(tx, charge.buyer_id, charge.payment_id)
@@ -486,110 +555,21 @@ async def _give_back(tx: Tx, repayment: Repayment, settings: Settings) -> str:
         failed=fails,
         now=tx.now,
     )
-    message = Message(
-        type="refund.failed" if fails else "refund.succeeded",
+    message = _refund_message(repayment, failed=fails)
+    await tell(tx, [message], _chance(repayment.payment_id, settings.sandbox_trouble_bps))
+    return number
+
+
+def _refund_message(repayment: Repayment, *, failed: bool) -> Message:
+    return Message(
+        type="refund.failed" if failed else "refund.succeeded",
         payment=repayment.payment_id,
         number=repayment.provider_ref,
         amount=repayment.money.amount,
         currency=repayment.money.currency,
         refund=repayment.refund_id,
         attempt=repayment.attempt,
-        reason=REFUND_FAILURE if fails else "",
-    )
-    await tell(tx, [message], _chance(repayment.payment_id, settings.sandbox_trouble_bps))
-    return number
-
-
-async def tell(tx: Tx, messages: list[Message], trouble: Trouble, *, delay_s: int = 0) -> None:
-    """Put messages on their way to the merchant, with that trouble."""
-    for index, message in enumerate(messages):
-        event_id = new_id()
-        await tx.run(
-            """
-            INSERT INTO payments.sandbox_event (id, payment_reference, body, losses, made_at)
-            VALUES (%(id)s, %(payment_id)s, %(body)s, %(losses)s, %(now)s)
-            """,
-            id=event_id,
-            payment_id=message.payment,
-            body=msgspec.json.encode(message),
-            losses=LOSSES if trouble is Trouble.lost else 0,
-            now=tx.now,
-        )
-        late = trouble is Trouble.delay or (trouble is Trouble.reorder and index < len(messages) - 1)
-        wait_s = delay_s + (TROUBLE_S if late else 0)
-        at = tx.now + timedelta(seconds=wait_s) if wait_s else None
-        for copy in range(3 if trouble is Trouble.duplicate else 1):
-            await jobs.defer(tx, "payments.sandbox_deliver", {"event_id": event_id, "again": copy > 0}, at=at)
-
-
-@jobs.task("payments.sandbox_deliver")
-async def _deliver(context: jobs.Context, event_id: str, again: bool) -> None:
-    """Send one message; one that is not answered with 2xx is sent again, `DELIVERIES_MAX` times at most."""
-    id_ = UUID(event_id)
-    async with context.db.tx() as tx:
-        event = await tx.one(
-            _Event,
-            """
-            UPDATE payments.sandbox_event SET attempts = attempts + 1 WHERE id = %(id)s
-            RETURNING body, losses, attempts, delivered_at
-            """,
-            id=id_,
-        )
-    if event.delivered_at is not None and not again:
-        return
-    delivered = event.attempts > event.losses and await _post(context.settings, id_, event.body, context.db.clock.now())
-    async with context.db.tx() as tx:
-        if delivered:
-            await tx.run(
-                "UPDATE payments.sandbox_event SET delivered_at = %(now)s WHERE id = %(id)s", id=id_, now=tx.now
-            )
-        elif event.attempts < DELIVERIES_MAX:
-            later = tx.now + timedelta(seconds=pause_s(event.attempts - 1))
-            await jobs.defer(tx, "payments.sandbox_deliver", {"event_id": id_, "again": again}, at=later)
-        else:
-            log.error("the sandbox gives up telling", event_id=event_id)
-            await tx.run(
-                "UPDATE payments.sandbox_event SET given_up_at = %(now)s WHERE id = %(id)s", id=id_, now=tx.now
-            )
-
-
-class _Event(msgspec.Struct, frozen=True):
-    body: bytes
-    losses: int
-    attempts: int
-    delivered_at: datetime | None
-
-
-async def _post(settings: Settings, event_id: UUID, body: bytes, now: datetime) -> bool:
-    headers = signature.sign(_secrets(settings), str(event_id), at=now, body=body)
-    url = f"{settings.base_url}/webhooks/sandbox"
-    try:
-        async with httpx.AsyncClient(
-            verify=_tls(settings.tls_certificate), timeout=DELIVERY_TIMEOUT_S, trust_env=False
-        ) as client:
-            answer = await client.post(url, content=body, headers={**headers, "content-type": "application/json"})
-    except httpx.HTTPError as error:
-        log.info("a sandbox message did not arrive", event_id=str(event_id), url=url, error=repr(error)[:200])
-        return False
-    return answer.is_success
-
-
-@lru_cache(maxsize=8)
-def _tls(certificate: str | None) -> ssl.SSLContext:
-    """Reading the authorities costs 20 ms, so it is done once; our own certificate is believed too."""
-    context = ssl.create_default_context()
-    if certificate is not None:
-        context.load_verify_locations(certificate)
-    return context
-
-
-@lru_cache(maxsize=8)
-def _secrets(settings: Settings) -> tuple[bytes, ...]:
-    """Every secret in use: messages carry a signature by each, and one that fits is enough."""
-    if settings.sandbox_secret:
-        return tuple(secret.strip().encode() for secret in settings.sandbox_secret.split(",") if secret.strip())
-    return tuple(
-        hmac.new(key.encode(), b"laotie.sandbox-webhook", hashlib.sha256).digest() for key in settings.signing_keys()
+        reason=REFUND_FAILURE if failed else "",
     )
 
 
@@ -603,6 +583,8 @@ def _chance(payment_id: PaymentId, trouble_bps: int) -> Trouble:
 
 
 __all__ = [
+    "DELIVERIES_MAX",
+    "TROUBLE_S",
     "AlreadyDecided",
     "CodeWrong",
     "Decline",

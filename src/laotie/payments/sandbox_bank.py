@@ -14,7 +14,7 @@ import msgspec
 from laotie.base import jobs
 from laotie.base.db import Tx
 from laotie.base.ids import AccountId, PaymentId, new_id
-from laotie.base.money import Money
+from laotie.base.money import Money, share
 from laotie.base.refusals import Conflict, NotFound
 from laotie.payments.sandbox import Message, Trouble, tell
 
@@ -237,21 +237,24 @@ async def write_statement(tx: Tx, day: date) -> str:
     since = datetime.combine(day, time.min, UTC)
     rows = await tx.tuples(
         """
-        SELECT kind, number, merchant_id, amount, currency, moved_at FROM (
-            SELECT 'payment' AS kind, number, reference::text AS merchant_id, captured_amount AS amount, currency,
-                   captured_at AS moved_at
+        SELECT kind, number, merchant_id, amount, fee_bps, currency, moved_at FROM (
+            SELECT 'payment' AS kind, number, reference::text AS merchant_id, captured_amount AS amount, fee_bps,
+                   currency, captured_at AS moved_at
             FROM payments.sandbox_payment WHERE captured_at IS NOT NULL
             UNION ALL
-            SELECT 'refund', r.number, r.reference::text, -r.amount, p.currency, r.made_at
+            SELECT 'refund', r.number, r.reference::text, -r.amount, 0, p.currency, r.made_at
             FROM payments.sandbox_refund AS r JOIN payments.sandbox_payment AS p ON p.reference = r.payment_reference
             WHERE NOT r.failed
             UNION ALL
-            SELECT 'reversal', d.number, p.reference::text, -d.amount, p.currency, d.opened_at
+            SELECT 'reversal', d.number, p.reference::text, -d.amount, 0, p.currency, d.opened_at
             FROM payments.sandbox_dispute AS d JOIN payments.sandbox_payment AS p ON p.reference = d.payment_reference
             UNION ALL
-            SELECT 'restoration', d.number, p.reference::text, d.amount, p.currency, d.decided_at
+            SELECT 'restoration', d.number, p.reference::text, d.amount, 0, p.currency, d.decided_at
             FROM payments.sandbox_dispute AS d JOIN payments.sandbox_payment AS p ON p.reference = d.payment_reference
             WHERE d.state = 'won'
+            UNION ALL
+            SELECT 'release', number, reference::text, -amount, 0, currency, decided_at
+            FROM payments.sandbox_transfer WHERE state = 'done'
         ) AS moved
         WHERE moved_at >= %(since)s AND moved_at < %(until)s ORDER BY moved_at, number
         """,
@@ -262,10 +265,10 @@ async def write_statement(tx: Tx, day: date) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([STATEMENT_NAME, day.isoformat()])
     writer.writerow(STATEMENT_COLUMNS)
-    for kind, number, merchant_id, amount, currency, moved_at in rows:
+    for kind, number, merchant_id, amount, fee_bps, currency, moved_at in rows:
         plain = str(Money(amount, currency)).removesuffix(f" {currency}")
-        zero = str(Money(0, currency)).removesuffix(f" {currency}")
+        fee = str(Money(share(amount, bps=fee_bps), currency)).removesuffix(f" {currency}")
         at = moved_at.astimezone(UTC).isoformat(timespec="seconds")
-        writer.writerow([kind, number, merchant_id, plain, zero, currency, at])
+        writer.writerow([kind, number, merchant_id, plain, fee, currency, at])
     writer.writerow(["lines", len(rows)])
     return file.getvalue()

@@ -62,6 +62,9 @@ STRIPE_KINDS = {
     "refund": LineKind.refund,
     "dispute": LineKind.reversal,
     "dispute_reversal": LineKind.restoration,
+    "transfer": LineKind.release,
+    "payout": LineKind.own,
+    "payout_reversal": LineKind.own,
     "fee": LineKind.fee,
 }
 STRIPE_NEEDED = (

@@ -2,7 +2,8 @@
 
 The buyer is sent to Stripe's page and comes back; the PaymentIntent under it captures at once or when we say so. Its id
 is the money's name (`charge_ref`), by which refunds, disputes and statements call it; our ids travel in its metadata.
-https://docs.stripe.com/api, webhooks: https://docs.stripe.com/webhooks/signature.
+Sellers have connected accounts, into which money goes by transfers ("separate charges and transfers").
+https://docs.stripe.com/api, https://docs.stripe.com/webhooks/signature, https://docs.stripe.com/connect/separate-charges-and-transfers.
 """
 
 import asyncio
@@ -18,12 +19,33 @@ from laotie.base.db import Database
 from laotie.base.ids import PaymentId
 from laotie.base.money import EXPONENTS, Money
 from laotie.base.settings import Settings
-from laotie.payments.model import ProviderDown, ProviderNotReady, ProviderRefused, RefundId, SignatureRefused
-from laotie.payments.provider import Capability, Charge, Repaid, Repayment, Report, ReportKind, Started, Unable
+from laotie.payments.model import (
+    ProviderDown,
+    ProviderNotReady,
+    ProviderRefused,
+    RefundId,
+    SellerState,
+    SignatureRefused,
+)
+from laotie.payments.provider import (
+    Applicant,
+    Capability,
+    Charge,
+    Handed,
+    Handover,
+    Repaid,
+    Repayment,
+    Report,
+    ReportKind,
+    Standing,
+    Started,
+    Unable,
+)
 
 TIMEOUT_S = 15
 TOLERANCE_S = 300
 RETRIES = 1
+REQUIREMENTS_SHOWN = 5
 
 
 class _Object(msgspec.Struct, frozen=True):
@@ -44,6 +66,40 @@ class _Object(msgspec.Struct, frozen=True):
     cancellation_reason: str | None = None
     last_payment_error: dict[str, Any] | None = None
     evidence_details: dict[str, Any] | None = None
+
+
+class _Session(msgspec.Struct, frozen=True):
+    """A Checkout Session with its PaymentIntent in it."""
+
+    status: str | None = None
+    amount_total: int | None = None
+    currency: str | None = None
+    payment_intent: _Object | None = None
+
+
+class _Requirements(msgspec.Struct, frozen=True):
+    disabled_reason: str | None = None
+    currently_due: list[str] = []
+
+
+class _Granted(msgspec.Struct, frozen=True):
+    transfers: str | None = None
+
+
+class _Account(msgspec.Struct, frozen=True):
+    """What we read of a connected account."""
+
+    details_submitted: bool = False
+    capabilities: _Granted = _Granted()
+    requirements: _Requirements = _Requirements()
+
+
+INTENTS: dict[str, tuple[ReportKind, str]] = {
+    "succeeded": (ReportKind.captured, "amount_received"),
+    "requires_capture": (ReportKind.authorised, "amount"),
+    "canceled": (ReportKind.failed, "amount"),
+}
+"""What a PaymentIntent's state is to us, and which of its amounts counts; in any other there is no news."""
 
 
 class _Data(msgspec.Struct, frozen=True):
@@ -68,6 +124,10 @@ class Stripe(Unable):
             Capability.refund,
             Capability.partial_refund,
             Capability.dispute,
+            Capability.onboard,
+            Capability.split,
+            Capability.release,
+            Capability.look_up,
         }
     )
     currencies = tuple(EXPONENTS)
@@ -144,6 +204,126 @@ class Stripe(Unable):
             dispute_ref,
             {"evidence": {"uncategorized_text": evidence}, "submit": True},
         )
+
+    async def onboard(self, applicant: Applicant) -> str:
+        """A connected account with Stripe's own pages; Stripe asks the seller for what the law wants, not we."""
+        account = await _ask(
+            self._client.accounts.create,
+            {
+                "country": applicant.country,
+                "controller": {
+                    "stripe_dashboard": {"type": "express"},
+                    "fees": {"payer": "application"},
+                    "losses": {"payments": "application"},
+                },
+                "capabilities": {"transfers": {"requested": True}},
+                "business_profile": {"name": applicant.name},
+                "metadata": {"seller": str(applicant.seller_id)},
+            },
+            {"idempotency_key": f"seller-{applicant.seller_id}"},
+        )
+        return str(account.id)
+
+    async def link(self, seller_ref: str, *, return_url: str) -> str | None:
+        """Good once and for some minutes, so it is never kept."""
+        link = await _ask(
+            self._client.account_links.create,
+            {
+                "account": seller_ref,
+                "type": "account_onboarding",
+                "return_url": return_url,
+                "refresh_url": f"{return_url}?again=stripe",
+            },
+        )
+        return str(link.url)
+
+    async def find_seller(self, seller_ref: str) -> Standing:
+        """https://docs.stripe.com/api/accounts/object: `capabilities.transfers` and `requirements`."""
+        found = await _ask(self._client.accounts.retrieve, seller_ref)
+        account = msgspec.convert(found.to_dict(), _Account)
+        disabled = account.requirements.disabled_reason or ""
+        if disabled.startswith("rejected."):
+            return Standing(SellerState.refused, disabled)
+        if account.capabilities.transfers == "active":
+            return Standing(SellerState.ready)
+        missing = ", ".join(account.requirements.currently_due[:REQUIREMENTS_SHOWN])
+        if not account.details_submitted or disabled == "requirements.pending_verification":
+            return Standing(SellerState.pending, missing)
+        return Standing(SellerState.limited, disabled or missing)
+
+    async def release(self, handover: Handover) -> Handed:
+        """A transfer. Stripe forgets idempotency keys after a day, so one that is tried again is looked for first."""
+        known = await self._transfer(handover) if handover.attempt else None
+        if known is not None:
+            return Handed(known, done=True)
+        made = await _ask(
+            self._client.transfers.create,
+            {
+                "amount": handover.money.amount,
+                "currency": handover.money.currency.lower(),
+                "destination": handover.seller_ref,
+                "transfer_group": f"release-{handover.release_id}",
+                "metadata": {"release": str(handover.release_id)},
+            },
+            {"idempotency_key": f"release-{handover.release_id}"},
+        )
+        return Handed(str(made.id), done=True)
+
+    async def find_payment(self, payment_id: PaymentId, provider_ref: str) -> Report | None:
+        session = await _ask(
+            self._client.checkout.sessions.retrieve, provider_ref, {"expand": ["payment_intent"]}
+        )
+        found = msgspec.convert(session.to_dict(), _Session)
+        name = f"asked:{payment_id}"
+        if found.payment_intent is not None:
+            thing = found.payment_intent
+            kind, amount = INTENTS.get(thing.status or "", (None, ""))
+            if kind is not None:
+                return Report(
+                    event_id=f"{name}:{thing.status}",
+                    kind=kind,
+                    name=f"asked {thing.status}",
+                    payment_id=payment_id,
+                    charge_ref=thing.id,
+                    money=_money(getattr(thing, amount), thing.currency),
+                    reason=(thing.cancellation_reason or "canceled") if kind is ReportKind.failed else "",
+                )
+        if found.status == "expired":
+            return Report(
+                event_id=f"{name}:expired",
+                kind=ReportKind.failed,
+                name="asked expired",
+                payment_id=payment_id,
+                money=_money(found.amount_total, found.currency),
+                reason="timed-out",
+            )
+        return None
+
+    async def find_refund(self, repayment: Repayment, provider_ref: str) -> Report | None:
+        refund = await _ask(self._client.refunds.retrieve, provider_ref)
+        thing = msgspec.convert(refund.to_dict(), _Object)
+        found = _of_refund(_Event(f"asked:{provider_ref}:{thing.status}", f"asked {thing.status}", _Data(thing)))
+        return None if found.kind is ReportKind.other else found
+
+    async def find_release(self, handover: Handover) -> Report | None:
+        known = await self._transfer(handover)
+        if known is None:
+            return None
+        return Report(
+            event_id=f"asked:{handover.release_id}",
+            kind=ReportKind.released,
+            name="asked transfer",
+            release_id=handover.release_id,
+            provider_ref=known,
+            money=handover.money,
+        )
+
+    async def _transfer(self, handover: Handover) -> str | None:
+        found = await _ask(
+            self._client.transfers.list,
+            {"transfer_group": f"release-{handover.release_id}", "destination": handover.seller_ref, "limit": 1},
+        )
+        return str(found.data[0].id) if found.data else None
 
     async def _intent(self, session_id: str) -> str:
         session = await _ask(self._client.checkout.sessions.retrieve, session_id)
@@ -233,6 +413,8 @@ def _report(event: _Event) -> Report:
             return _of_dispute(event, ReportKind.restored)
         case "charge.dispute.closed" if thing.status == "lost":
             return _of_dispute(event, ReportKind.lost)
+        case "account.updated":
+            return Report(event_id=event.id, kind=ReportKind.seller, name=event.type, seller_ref=thing.id)
     return Report(event_id=event.id, kind=ReportKind.other, name=event.type)
 
 

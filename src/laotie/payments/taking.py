@@ -116,7 +116,7 @@ async def authorise(db: Database, settings: Settings, payment_id: PaymentId) -> 
         return payment
     except ProviderRefused as refusal:
         return await _record_failure(db, payment_id, reason=refusal.reason)
-    return await _record_start(db, payment_id, started)
+    return await _record_start(db, payment_id, started, poll_after_s=settings.payment_poll_after_s)
 
 
 def _return_path(payment: Payment) -> str:
@@ -171,7 +171,7 @@ async def _authorise_again(context: jobs.Context, payment_id: str) -> None:
         await _record_failure(context.db, payment.id, reason="provider-down")
 
 
-async def _record_start(db: Database, payment_id: PaymentId, started: Started) -> Payment:
+async def _record_start(db: Database, payment_id: PaymentId, started: Started, *, poll_after_s: int) -> Payment:
     """The provider's message may have been quicker than its answer: then only the reference is new."""
     async with db.tx() as tx:
         await tx.run(
@@ -179,13 +179,15 @@ async def _record_start(db: Database, payment_id: PaymentId, started: Started) -
             UPDATE payments.payment
             SET provider_ref = coalesce(provider_ref, %(provider_ref)s), next_url = %(next_url)s,
                 next_kind = %(next_kind)s,
-                state = CASE WHEN state = 'created' THEN 'pending' ELSE state END, changed_at = %(now)s
+                state = CASE WHEN state = 'created' THEN 'pending' ELSE state END, changed_at = %(now)s,
+                poll_at = %(poll_at)s
             WHERE id = %(id)s
             """,
             id=payment_id,
             provider_ref=started.provider_ref,
             next_url=started.next_url,
             next_kind=started.next_kind,
+            poll_at=tx.now + timedelta(seconds=poll_after_s),
             now=tx.now,
         )
         return await get(tx, payment_id)

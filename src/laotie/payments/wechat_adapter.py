@@ -38,6 +38,22 @@ PASSING = {"SYSTEM_ERROR", "FREQUENCY_LIMITED", "BANK_ERROR", "FREQUENCY_LIMIT",
 """Answers that may be another one next time, or after an operator has put the keys right; money owed waits for that."""
 
 
+UNKNOWN = {"ORDER_NOT_EXIST", "ORDERNOTEXIST", "RESOURCE_NOT_EXISTS"}
+STATES = {
+    "SUCCESS": ReportKind.captured,
+    "REFUND": ReportKind.captured,
+    "CLOSED": ReportKind.failed,
+    "REVOKED": ReportKind.failed,
+    "PAYERROR": ReportKind.failed,
+}
+"""How an order stands, where that is news. `REFUND`: it was paid, and some of it went back."""
+REFUND_STATES = {
+    "SUCCESS": ReportKind.refunded,
+    "ABNORMAL": ReportKind.refund_failed,
+    "CLOSED": ReportKind.refund_failed,
+}
+
+
 class _Resource(msgspec.Struct, frozen=True):
     """What a notice holds once it is opened: a transaction or a refund."""
 
@@ -56,10 +72,13 @@ class _Notice(msgspec.Struct, frozen=True):
 
 
 class Wechat(Unable):
-    """The adapter. Yuan alone; a payment is captured when the buyer approves."""
+    """The adapter. Yuan alone; a payment is captured when the buyer approves.
+
+    It cannot split: WeChat Pay does so for merchants who have agreed on it (分账), by requests that are not written here.
+    """
 
     name = "wechat"
-    can = frozenset({Capability.authorise, Capability.refund, Capability.partial_refund})
+    can = frozenset({Capability.authorise, Capability.refund, Capability.partial_refund, Capability.look_up})
     currencies = ("CNY",)
     step = "qr"
 
@@ -111,6 +130,50 @@ class Wechat(Unable):
             notify_url=repayment.notify_url,
         )
         return Repaid(number, done=answer.get("status") == "SUCCESS")
+
+    async def find_payment(self, payment_id: PaymentId, provider_ref: str) -> Report | None:
+        """The order by our number: https://pay.weixin.qq.com/doc/v3/merchant/4012791900."""
+        answer = await self._find(self._client.query, out_trade_no=provider_ref)
+        state = str(answer.get("trade_state", ""))
+        if state not in STATES:
+            return None
+        amount = answer.get("amount") or {}
+        return Report(
+            event_id=f"asked:{payment_id}:{state}",
+            kind=STATES[state],
+            name=f"asked {state}",
+            payment_id=payment_id,
+            provider_ref=payment_id.hex,
+            charge_ref=answer.get("transaction_id") or None,
+            money=Money(int(amount["total"]), str(amount.get("currency", "CNY"))) if "total" in amount else None,
+            reason=state.lower() if STATES[state] is ReportKind.failed else "",
+        )
+
+    async def find_refund(self, repayment: Repayment, provider_ref: str) -> Report | None:
+        """The refund by our number: https://pay.weixin.qq.com/doc/v3/merchant/4012791904."""
+        answer = await self._find(self._client.query_refund, out_refund_no=provider_ref)
+        status = str(answer.get("status", ""))
+        if status not in REFUND_STATES:
+            return None
+        return Report(
+            event_id=f"asked:{provider_ref}:{status}",
+            kind=REFUND_STATES[status],
+            name=f"asked {status}",
+            payment_id=repayment.payment_id,
+            refund_id=repayment.refund_id,
+            refund_attempt=repayment.attempt,
+            money=Money(int(answer["amount"]["refund"]), "CNY"),
+            reason=status.lower(),
+        )
+
+    async def _find(self, call: Any, **given: Any) -> dict[str, Any]:
+        """Empty: WeChat Pay knows nothing of it."""
+        try:
+            return await self._ask(call, **given)
+        except ProviderRefused as refusal:
+            if refusal.reason in UNKNOWN:
+                return {}
+            raise
 
     async def _ask(self, call: Any, **given: Any) -> dict[str, Any]:
         """One call, its answer's signature checked by the library; in a thread, since the library waits."""
