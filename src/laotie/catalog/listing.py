@@ -29,6 +29,7 @@ from laotie.catalog.model import (
     fold,
 )
 from laotie.catalog.prices import find_references
+from laotie.catalog.sandboxes import find_sandboxes
 
 
 class _Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +74,8 @@ async def list_products(
                (SELECT created_at, id FROM catalog.product WHERE id = %(after)s))
           AND search_text LIKE ALL (%(patterns)s::text[])
           AND EXISTS (SELECT FROM catalog.sku WHERE sku.product_id = product.id AND sku.state = 'active')
-          AND EXISTS (SELECT FROM catalog.shop WHERE shop.id = product.shop_id AND shop.state = 'open')
+          AND EXISTS (SELECT FROM catalog.shop WHERE shop.id = product.shop_id AND shop.state = 'open'
+                      AND NOT shop.is_sandbox)
         ORDER BY created_at DESC, id DESC LIMIT %(limit)s
         """,
         shop_id=shop_id,
@@ -127,11 +129,13 @@ async def get_product(tx: Tx, actor: identity.Actor | None, product_id: ProductI
     product = (await find_products(tx, [product_id])).get(product_id)
     if product is None:
         raise NotFound()
+    if await identity.may(tx, actor, product.shop_id, identity.Scope.catalog):
+        return product
     if actor is not None and actor.seat_holder_id is not None:
         seat = await identity.find_seat(tx, actor, product.shop_id)
-        if seat is not None and identity.Scope.catalog in seat.scopes:
-            return product
-    if product.state is ProductState.draft:
+        if seat is not None and product.state is not ProductState.draft:
+            return _without_retired(product)
+    if product.state is ProductState.draft or await find_sandboxes(tx, [product.shop_id]):
         raise NotFound()
     return _without_retired(product)
 
@@ -195,6 +199,7 @@ async def list_categories(tx: Tx, shop_id: ShopId | None = None) -> list[str]:
         """
         SELECT category FROM catalog.product
         WHERE state = 'listed' AND category <> '' AND (%(shop_id)s::uuid IS NULL OR shop_id = %(shop_id)s)
+          AND shop_id NOT IN (SELECT id FROM catalog.shop WHERE is_sandbox)
         GROUP BY category ORDER BY count(*) DESC, category LIMIT %(limit)s
         """,
         shop_id=shop_id,

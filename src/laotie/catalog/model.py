@@ -18,6 +18,7 @@ from laotie.base.refusals import Conflict, Invalid
 T = TypeVar("T")
 
 SHOPS_PER_OWNER_MAX = 20
+SANDBOXES_PER_OWNER_MAX = 3
 STORES_MAX = 100
 SKUS_PER_PRODUCT_MAX = 200
 IMAGES_MAX = 9
@@ -112,6 +113,8 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     stores: list[Store] = []
     price_protection_days: int = 0
     """For so many days after a purchase, a buyer gets the difference when the shelf price fell."""
+    is_sandbox: bool = False
+    """A developer's own, to try things in: only its people see it, and only the sandbox provider pays in it."""
 
 
 class Sku(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,6 +244,7 @@ class Shelf(NamedTuple):
     """Ten-thousandths of the price without tax that the price contains."""
     pledge_id: UUID | None = None
     batch_id: UUID | None = None
+    is_sandbox: bool = False
 
 
 class ShopDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -338,6 +342,14 @@ class StateRefused(Conflict, code="state-refused"):
     """A product that was listed once does not become a draft again; delist it."""
 
     state: str
+
+
+class SandboxShop(Conflict, code="sandbox-shop"):
+    """A sandbox shop has no public side: no room, no videos, no group offers, no real payments."""
+
+
+class NoSandboxShop(Conflict, code="no-sandbox-shop"):
+    """Only in a sandbox shop can orders be simulated."""
 
 
 class StockShort(Conflict, code="stock-short"):

@@ -5,9 +5,11 @@ Pledges themselves are `trust`'s, which decides and calls; here are the pointers
 
 from uuid import UUID
 
+from laotie import search
 from laotie.base.db import Tx
 from laotie.base.ids import ProductId, ShopId
 from laotie.base.refusals import NotFound
+from laotie.catalog.finding import note_shop
 
 
 async def set_pledge(tx: Tx, shop_id: ShopId, pledge_id: UUID | None, *, product_id: ProductId | None = None) -> None:
@@ -25,6 +27,10 @@ async def set_pledge(tx: Tx, shop_id: ShopId, pledge_id: UUID | None, *, product
         )
     if not changed:
         raise NotFound()
+    if product_id is None:
+        await note_shop(tx, shop_id)
+    else:
+        await search.note_changed(tx, [product_id])
 
 
 async def list_pledge_ids(tx: Tx, shop_id: ShopId) -> list[UUID]:
@@ -63,9 +69,11 @@ async def find_pledge_ids(tx: Tx, product_ids: list[ProductId]) -> dict[ProductI
 
 async def limit_shop(tx: Tx, shop_id: ShopId, *, is_limited: bool) -> None:
     """Stop a shop from selling anything new, or let it sell again; one that is closed stays closed."""
-    await tx.run(
+    changed = await tx.run(
         "UPDATE catalog.shop SET state = %(then)s WHERE id = %(id)s AND state = %(now)s",
         id=shop_id,
         now="open" if is_limited else "limited",
         then="limited" if is_limited else "open",
     )
+    if changed:
+        await note_shop(tx, shop_id)

@@ -8,7 +8,6 @@ spreadsheet would run as a formula carry an apostrophe in front, which the impor
 import codecs
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import IO, TypeVar
@@ -18,6 +17,7 @@ import msgspec
 from psycopg.errors import UniqueViolation
 
 from laotie import identity
+from laotie.base.cells import unguard, write_line
 from laotie.base.db import Database, Tx, retried
 from laotie.base.ids import ProductId, ShopId
 from laotie.base.money import Money, exponent, parse, parse_percent, percent
@@ -195,13 +195,13 @@ async def export_sheet(tx: Tx, actor: identity.Actor, shop_id: ShopId) -> AsyncI
         shop_id=shop_id,
     )
     templates: dict[UUID, str] = {id_: name for name, id_ in (await find_template_names(tx, shop_id)).items()}
-    yield "\ufeff" + _line([*COLUMNS, *(OPTION + name for name in names)])
+    yield "\ufeff" + write_line([*COLUMNS, *(OPTION + name for name in names)])
     after: ProductId | None = None
     while True:
         page = await list_own_products(tx, actor, shop_id, after=after, limit=100)
         named = {BrandId(product.brand_id) for product in page.items if product.brand_id is not None}
         brands: dict[UUID, str] = {id_: brand.name for id_, brand in (await find_brands(tx, named)).items()}
-        yield "".join(_line(_cells(product, sku, names, templates, brands)) for product in page.items for sku in product.skus)
+        yield "".join(write_line(_cells(product, sku, names, templates, brands)) for product in page.items for sku in product.skus)
         if page.next is None:
             return
         after = ProductId(page.next)
@@ -209,27 +209,7 @@ async def export_sheet(tx: Tx, actor: identity.Actor, shop_id: ShopId) -> AsyncI
 
 def template() -> str:
     """An example sheet to begin with."""
-    return "\ufeff" + "".join(_line(row) for row in TEMPLATE)
-
-
-def guard(cell: str) -> str:
-    """The cell with an apostrophe in front when a spreadsheet would take it for a formula (or when one is there)."""
-    return f"'{cell}" if _DANGEROUS.match(cell) else cell
-
-
-def unguard(cell: str) -> str:
-    """What `guard` was given."""
-    return cell[1:] if _GUARDED.match(cell) else cell
-
-
-_DANGEROUS = re.compile("'*[=+\\-@\t\r＝＋－＠]")
-_GUARDED = re.compile("'+[=+\\-@\t\r＝＋－＠]")
-
-
-def _line(cells: list[str]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\r\n").writerow([guard(cell) for cell in cells])
-    return buffer.getvalue()
+    return "\ufeff" + "".join(write_line(row) for row in TEMPLATE)
 
 
 def _cells(

@@ -7,6 +7,7 @@ from laotie.base.db import Tx
 from laotie.base.ids import AccountId, ShopId
 from laotie.base.money import exponent
 from laotie.base.refusals import IdReused, NotFound
+from laotie.catalog.finding import note_shop
 from laotie.catalog.model import (
     SHOPS_PER_OWNER_MAX,
     STORES_MAX,
@@ -18,15 +19,18 @@ from laotie.catalog.model import (
     clean_text,
     digest_of,
 )
+from laotie.catalog.sandboxes import check_count
 
 
-async def open_shop(tx: Tx, owner_id: AccountId, shop_id: ShopId, draft: ShopDraft) -> Shop:
+async def open_shop(
+    tx: Tx, owner_id: AccountId, shop_id: ShopId, draft: ShopDraft, *, is_sandbox: bool = False
+) -> Shop:
     """Open a shop and give its owner the seat that has every right. Repeating the same call changes nothing.
 
     Refuses `IdReused`, `TooMany`, `UnknownCurrency`, `TextRefused`.
     """
     exponent(draft.currency)
-    digest = digest_of(owner_id, draft)
+    digest = digest_of(owner_id, draft, True) if is_sandbox else digest_of(owner_id, draft)
     known = await tx.maybe(bytes, "SELECT digest FROM catalog.shop WHERE id = %(id)s", id=shop_id)
     if known is not None:
         if known != digest:
@@ -35,10 +39,12 @@ async def open_shop(tx: Tx, owner_id: AccountId, shop_id: ShopId, draft: ShopDra
     owned = await tx.one(int, "SELECT count(*) FROM catalog.shop WHERE owner_id = %(owner_id)s", owner_id=owner_id)
     if owned >= SHOPS_PER_OWNER_MAX:
         raise identity.TooMany(count_max=SHOPS_PER_OWNER_MAX)
+    if is_sandbox:
+        await check_count(tx, owner_id)
     fresh = await tx.run(
         """
-        INSERT INTO catalog.shop (id, owner_id, name, about, currency, created_at, digest)
-        VALUES (%(id)s, %(owner_id)s, %(name)s, %(about)s, %(currency)s, %(now)s, %(digest)s)
+        INSERT INTO catalog.shop (id, owner_id, name, about, currency, created_at, digest, is_sandbox)
+        VALUES (%(id)s, %(owner_id)s, %(name)s, %(about)s, %(currency)s, %(now)s, %(digest)s, %(is_sandbox)s)
         ON CONFLICT (id) DO NOTHING
         """,
         id=shop_id,
@@ -48,9 +54,10 @@ async def open_shop(tx: Tx, owner_id: AccountId, shop_id: ShopId, draft: ShopDra
         currency=draft.currency,
         now=tx.now,
         digest=digest,
+        is_sandbox=is_sandbox,
     )
     if not fresh:
-        return await open_shop(tx, owner_id, shop_id, draft)
+        return await open_shop(tx, owner_id, shop_id, draft, is_sandbox=is_sandbox)
     await _put_stores(tx, shop_id, draft.stores)
     await identity.seat_owner(tx, shop_id, owner_id)
     return await get_shop(tx, shop_id)
@@ -73,6 +80,8 @@ async def edit_shop(tx: Tx, actor: identity.Actor, shop_id: ShopId, change: Shop
             else check_number("price_protection_days", change.price_protection_days)
         ),
     )
+    if change.name is not UNSET and change.name != shop.name:
+        await note_shop(tx, shop_id)
     if change.stores is not UNSET:
         await _put_stores(tx, shop_id, change.stores)
     return await get_shop(tx, shop_id)
@@ -84,6 +93,36 @@ async def get_shop(tx: Tx, shop_id: ShopId) -> Shop:
     if not found:
         raise NotFound()
     return found[shop_id]
+
+
+async def find_own_shops(tx: Tx, shop_ids: list[ShopId]) -> set[ShopId]:
+    """Those of the shops that are the house's own: marked so, or an operator's."""
+    rows = await tx.tuples(
+        "SELECT id, owner_id, self_operated FROM catalog.shop WHERE id = ANY(%(ids)s)", ids=shop_ids
+    )
+    return {
+        shop_id
+        for shop_id, owner_id, marked in rows
+        if marked or await identity.has_role(tx, owner_id, identity.Role.operator)
+    }
+
+
+async def list_own_shops(tx: Tx) -> list[ShopId]:
+    """The shops that are marked as the house's own."""
+    return await tx.all(ShopId, "SELECT id FROM catalog.shop WHERE self_operated ORDER BY id")
+
+
+async def mark_own_shop(tx: Tx, actor: identity.Actor, shop_id: ShopId, *, own: bool) -> None:
+    """Say whether a shop is the house's own, for operators; goes into the audit log."""
+    actor.require_operator()
+    changed = await tx.run(
+        "UPDATE catalog.shop SET self_operated = %(own)s WHERE id = %(id)s AND self_operated <> %(own)s",
+        own=own,
+        id=shop_id,
+    )
+    await get_shop(tx, shop_id)
+    if changed:
+        await identity.record(tx, actor, "shop.marked_own" if own else "shop.unmarked_own", subject=str(shop_id))
 
 
 async def find_shops_named(tx: Tx, name: str) -> list[Shop]:
@@ -109,7 +148,7 @@ async def find_shops(tx: Tx, shop_ids: list[ShopId]) -> dict[ShopId, Shop]:
         stores.setdefault(shop_id, []).append(Store(name, city, address))
     rows = await tx.tuples(
         """
-        SELECT id, owner_id, name, about, currency, state, created_at, price_protection_days
+        SELECT id, owner_id, name, about, currency, state, created_at, price_protection_days, is_sandbox
         FROM catalog.shop WHERE id = ANY(%(ids)s)
         """,
         ids=shop_ids,
@@ -125,8 +164,9 @@ async def find_shops(tx: Tx, shop_ids: list[ShopId]) -> dict[ShopId, Shop]:
             created_at=created_at,
             stores=stores.get(id_, []),
             price_protection_days=days,
+            is_sandbox=is_sandbox,
         )
-        for id_, owner_id, name, about, currency, state, created_at, days in rows
+        for id_, owner_id, name, about, currency, state, created_at, days, is_sandbox in rows
     }
 
 

@@ -14,8 +14,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 from laotie import identity
 from laotie.base.db import Tx
 from laotie.base.ids import OrderId, ShopId, SkuId, new_id
@@ -25,8 +23,6 @@ from laotie.events.catalog import AsideChanged, StockChanged
 
 Line = tuple[SkuId, int, OrderId, UUID | None]
 """Pieces of a SKU for an order, and the aside that they were sold from, if not from the shelf."""
-
-DIFFERENCES_SHOWN_MAX = 100
 
 
 async def lock_many(tx: Tx, sku_ids: list[SkuId]) -> dict[SkuId, Shelf]:
@@ -44,7 +40,8 @@ async def send_locks(tx: Tx, sku_ids: list[SkuId]) -> Callable[[], Awaitable[dic
                sku.state = 'active' AND product.state = 'listed' AND shop.state = 'open',
                product.title, sku.options::text,
                coalesce(product.images ->> 0, '/media/pictures/' || product.id || '.svg'),
-               product.tax_bps, coalesce(product.pledge_id, shop.pledge_id), product.batch_id
+               product.tax_bps, coalesce(product.pledge_id, shop.pledge_id), product.batch_id,
+               shop.is_sandbox
         FROM catalog.sku
         JOIN catalog.product ON product.id = sku.product_id
         JOIN catalog.shop ON shop.id = sku.shop_id
@@ -69,7 +66,8 @@ async def find_shelves(tx: Tx, sku_ids: list[SkuId]) -> dict[SkuId, Shelf]:
                sku.state = 'active' AND product.state = 'listed' AND shop.state = 'open',
                product.title, sku.options::text,
                coalesce(product.images ->> 0, '/media/pictures/' || product.id || '.svg'),
-               product.tax_bps, coalesce(product.pledge_id, shop.pledge_id), product.batch_id
+               product.tax_bps, coalesce(product.pledge_id, shop.pledge_id), product.batch_id,
+               shop.is_sandbox
         FROM catalog.sku
         JOIN catalog.product ON product.id = sku.product_id
         JOIN catalog.shop ON shop.id = sku.shop_id
@@ -391,135 +389,6 @@ def aside_changed(aside_id: UUID, sku_id: SkuId, available: int, *, at: datetime
 def stock_changed_of(sku: Sku) -> StockChanged:
     """The same from a SKU as it is now."""
     return StockChanged(sku_id=sku.id, product_id=sku.product_id, shop_id=sku.shop_id, available=sku.available)
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """A SKU whose balance is not what its movements add up to. This must never be seen."""
-
-    sku_id: SkuId
-    available: int
-    aside: int
-    reserved: int
-    sold: int
-    received: int
-    available_moved: int
-    aside_moved: int
-    reserved_moved: int
-    sold_moved: int
-    received_moved: int
-
-
-class AsideDifference(msgspec.Struct, frozen=True):
-    """Pieces set aside that are not what their movements add up to, for one owner and SKU (or all of a SKU's)."""
-
-    sku_id: SkuId
-    aside_id: UUID | None
-    remaining: int
-    remaining_moved: int
-
-
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """The stock's own audit: SKUs compared with their movements, the totals, and the first of what differs."""
-
-    sku_count: int
-    movement_count: int
-    available: int
-    aside: int
-    reserved: int
-    sold: int
-    received: int
-    difference_count: int
-    differences: list[Difference]
-    aside_count: int
-    asides_off: list[AsideDifference]
-
-
-async def tally(tx: Tx) -> Tally:
-    """Compare every SKU's balance with the sums of its movements (a full read: call it in a snapshot)."""
-    totals = await tx.tuples(
-        """
-        SELECT count(*), coalesce(sum(available), 0)::bigint, coalesce(sum(aside), 0)::bigint,
-               coalesce(sum(reserved), 0)::bigint, coalesce(sum(sold), 0)::bigint,
-               coalesce(sum(received), 0)::bigint, (SELECT count(*) FROM catalog.stock_movement),
-               (SELECT count(*) FROM catalog.aside)
-        FROM catalog.sku
-        """
-    )
-    sku_count, available, aside, reserved, sold, received, movement_count, aside_count = totals[0]
-    differing = await tx.tuples(
-        """
-        SELECT id, available, aside, reserved, sold, received, available_moved, aside_moved, reserved_moved,
-               sold_moved, received_moved, count(*) OVER ()
-        FROM (
-            SELECT sku.id, sku.available, sku.aside, sku.reserved, sku.sold, sku.received,
-                   coalesce(moved.entered - moved.set_off - moved.taken + moved.given + moved.back, 0)::bigint
-                     AS available_moved,
-                   coalesce(moved.set_off - moved.taken_off + moved.given_off, 0)::bigint AS aside_moved,
-                   coalesce(moved.taken + moved.taken_off - moved.given - moved.given_off - moved.gone, 0)::bigint
-                     AS reserved_moved,
-                   coalesce(moved.gone - moved.back, 0)::bigint AS sold_moved,
-                   coalesce(moved.entered, 0)::bigint AS received_moved
-            FROM catalog.sku
-            LEFT JOIN (
-                SELECT sku_id,
-                       coalesce(sum(quantity) FILTER (WHERE kind IN ('received', 'corrected')), 0) AS entered,
-                       coalesce(sum(quantity) FILTER (WHERE kind = 'set_aside'), 0)
-                         - coalesce(sum(quantity) FILTER (WHERE kind = 'put_back'), 0) AS set_off,
-                       coalesce(sum(quantity) FILTER (WHERE kind = 'reserved' AND aside_id IS NULL), 0) AS taken,
-                       coalesce(sum(quantity) FILTER (WHERE kind = 'reserved' AND aside_id IS NOT NULL), 0) AS taken_off,
-                       coalesce(sum(quantity) FILTER (WHERE kind = 'released' AND aside_id IS NULL), 0) AS given,
-                       coalesce(sum(quantity) FILTER (WHERE kind = 'released' AND aside_id IS NOT NULL), 0) AS given_off,
-                       coalesce(sum(quantity) FILTER (WHERE kind = 'sold'), 0) AS gone,
-                       coalesce(sum(quantity) FILTER (WHERE kind = 'returned'), 0) AS back
-                FROM catalog.stock_movement GROUP BY sku_id
-            ) AS moved ON moved.sku_id = sku.id
-        ) AS compared
-        WHERE (available, aside, reserved, sold, received)
-              IS DISTINCT FROM (available_moved, aside_moved, reserved_moved, sold_moved, received_moved)
-        ORDER BY id LIMIT %(limit)s
-        """,
-        limit=DIFFERENCES_SHOWN_MAX,
-    )
-    return Tally(
-        sku_count=sku_count,
-        movement_count=movement_count,
-        available=available,
-        aside=aside,
-        reserved=reserved,
-        sold=sold,
-        received=received,
-        difference_count=differing[0][11] if differing else 0,
-        differences=[Difference(*row[:11]) for row in differing],
-        aside_count=aside_count,
-        asides_off=await _list_asides_off(tx),
-    )
-
-
-async def _list_asides_off(tx: Tx) -> list[AsideDifference]:
-    """Asides that differ from their movements, and SKUs whose asides do not add up to what they say is aside."""
-    return [
-        AsideDifference(*row)
-        for row in await tx.tuples(
-            """
-            SELECT sku_id, id, remaining, moved FROM (
-                SELECT coalesce(aside.sku_id, movement.sku_id) AS sku_id, coalesce(aside.id, movement.aside_id) AS id,
-                       coalesce(aside.remaining, 0) AS remaining, coalesce(movement.moved, 0)::bigint AS moved
-                FROM catalog.aside
-                FULL JOIN (
-                    SELECT sku_id, aside_id,
-                           sum(CASE WHEN kind IN ('set_aside', 'released') THEN quantity ELSE -quantity END) AS moved
-                    FROM catalog.stock_movement WHERE aside_id IS NOT NULL GROUP BY sku_id, aside_id
-                ) AS movement ON movement.sku_id = aside.sku_id AND movement.aside_id = aside.id
-            ) AS compared WHERE remaining <> moved
-            UNION ALL
-            SELECT sku.id, NULL, sku.aside, coalesce(sum(aside.remaining), 0)::bigint
-            FROM catalog.sku LEFT JOIN catalog.aside ON aside.sku_id = sku.id AND aside.returned IS NULL
-            GROUP BY sku.id HAVING sku.aside <> coalesce(sum(aside.remaining), 0)
-            LIMIT %(limit)s
-            """,
-            limit=DIFFERENCES_SHOWN_MAX,
-        )
-    ]
 
 
 def _arrays(lines: list[Line]) -> dict[str, list[Any]]:

@@ -10,6 +10,7 @@ be recomputed from its published formula. Not here: signing itself (`base.entry`
 from laotie.traffic.entrance import credit_notice, enter, share, trace_visit
 from laotie.traffic.feeds import DiscoverPage, get_streamer_page, list_discover, list_following
 from laotie.traffic.model import Admission, CursorRefused, Followed, ShareLink, StreamerPage
+from laotie.traffic.shelf import ShelfHit, ShelfPage, open_shelf_visit, search_shelf
 from laotie.traffic.surfaces import SURFACE, SurfaceVisit, open_surface_visit, share_surface
 from laotie.traffic.video_feed import VideoFeedPage, VideoSlot, get_video_slot, list_videos
 
@@ -20,6 +21,8 @@ __all__ = [
     "DiscoverPage",
     "Followed",
     "ShareLink",
+    "ShelfHit",
+    "ShelfPage",
     "StreamerPage",
     "SurfaceVisit",
     "VideoFeedPage",
@@ -31,7 +34,9 @@ __all__ = [
     "list_discover",
     "list_following",
     "list_videos",
+    "open_shelf_visit",
     "open_surface_visit",
+    "search_shelf",
     "share",
     "share_surface",
     "trace_visit",
