@@ -1,5 +1,8 @@
 """What settlement's books must hold, for the audit: lines against the ledger, claims and lines against the orders."""
 
+from datetime import datetime
+from uuid import UUID
+
 import msgspec
 
 from laotie.base.db import Tx
@@ -113,3 +116,67 @@ async def list_facts(tx: Tx, topic: str, bucket: int) -> set[tuple[OrderId, str]
 async def find_in_flight(tx: Tx) -> set[OrderId]:
     """Orders that something happened to which settlement has heard of and not looked at yet."""
     return set(await tx.all(OrderId, "SELECT DISTINCT order_id FROM settlement.look"))
+
+
+async def list_facts_of(tx: Tx, topic: str, order_ids: list[UUID]) -> set[tuple[OrderId, str]]:
+    """The facts of these orders, in words."""
+    rows = await tx.tuples(
+        "SELECT order_id, fact FROM settlement.order_fact WHERE topic = %(topic)s AND order_id = ANY(%(ids)s::uuid[])",
+        topic=topic,
+        ids=order_ids,
+    )
+    return {(order_id, fact) for order_id, fact in rows}
+
+
+async def sum_taken(tx: Tx) -> dict[tuple[UUID, str], int]:
+    """By shop and currency, what lines about orders took out of what buyers had paid for the shop's orders."""
+    rows = await tx.tuples(
+        """
+        SELECT shop_id, currency, sum(net_amount + platform_amount + payment_amount
+                                      + CASE WHEN streamer_id IS NULL THEN 0 ELSE streamer_amount END)::bigint
+        FROM settlement.line WHERE kind IN ('sale', 'refund', 'freight') GROUP BY shop_id, currency
+        """
+    )
+    return {(shop_id, currency): amount for shop_id, currency, amount in rows}
+
+
+async def find_changed(tx: Tx, since: datetime) -> set[UUID]:
+    """Orders of which something was due, or was settled, since."""
+    return set(
+        await tx.all(
+            UUID,
+            """
+            SELECT order_id FROM settlement.due WHERE completed_at >= %(since)s
+            UNION
+            SELECT order_id FROM settlement.line WHERE booked_at >= %(since)s AND order_id IS NOT NULL
+            """,
+            since=since,
+        )
+    )
+
+
+async def sum_payouts(tx: Tx) -> dict[tuple[UUID, str], int]:
+    """By owner and currency, what payouts have taken and not brought anywhere yet."""
+    rows = await tx.tuples(
+        """
+        SELECT owner_id, currency, sum(amount)::bigint FROM settlement.payout WHERE state IN ('drafted', 'sent')
+        GROUP BY owner_id, currency
+        """
+    )
+    return {(owner_id, currency): amount for owner_id, currency, amount in rows}
+
+
+async def count_payouts(tx: Tx) -> int:
+    """All payouts there ever were."""
+    return await tx.one(int, "SELECT count(*) FROM settlement.payout")
+
+
+async def sum_corrections(tx: Tx) -> dict[str, int]:
+    """By currency, what corrections by hand that were approved gave to owners, less what they took."""
+    return dict(
+        await tx.tuples(
+            """
+            SELECT currency, sum(amount)::bigint FROM settlement.correction WHERE state = 'approved' GROUP BY currency
+            """
+        )
+    )
