@@ -8,16 +8,21 @@ from rich.console import Console
 from rich.table import Table
 
 from laotie.audit import Report, take_tallies
+from laotie.audit import document as write_promises
 from laotie.base import settings as settings_module
 from laotie.base.db import Database
 from laotie.base.postgres import EmbeddedPostgres
 
 
-def audit(*, json: bool = False) -> None:
-    """Check stock, orders, ledger and payments against each other; ends with 1 when they disagree.
+def audit(*, json: bool = False, document: bool = False) -> None:
+    """Check every promise of the books over all rows; ends with 1 when one is broken.
 
-    Reads one snapshot and changes nothing, so it may run beside a running service.
+    Reads one snapshot and changes nothing, so it may run beside a running service, which does the same by itself (see
+    `/status`). `--document` prints docs/invariants.md instead.
     """
+    if document:
+        print(write_promises(), end="")
+        return
     settings = settings_module.load()
     embedded = None if settings.database_url else EmbeddedPostgres.of(settings)
     url = settings.database_url or (embedded.start() if embedded else "")
