@@ -9,7 +9,7 @@ Reviews (`reviews`, `reviews_listing`): of a bought line, once, by its buyer; su
 """
 
 from laotie import identity
-from laotie.aftersales import reviews, reviews_listing
+from laotie.aftersales import exporting, reviews, reviews_listing
 from laotie.aftersales.acts import pass_time, take_step
 from laotie.aftersales.deadlines import work_deadlines
 from laotie.aftersales.drawing import document
@@ -59,7 +59,7 @@ __all__ = [
     "ACCEPTED_AT_ONCE_MAX", "ENDS", "FILM_BYTES_MAX", "REASONS", "Act", "ActRefused", "AskedLine", "Brief", "Case",
     "CaseId", "CaseKind", "CaseState", "Claim", "Claimable", "Claimed", "Entry", "EntryId", "Exhibit", "ExhibitId",
     "Inspected", "Line", "Page", "Party", "Queue", "Reason", "Seen", "Step", "Tally", "Withdrawal", "acts_of", "after_time",
-    "begin_film", "claim_until", "count_queues", "document", "exhibit_place", "export", "get_case", "get_exhibit",
+    "begin_film", "claim_until", "count_queues", "document", "exhibit_place", "export", "exporting", "get_case", "get_exhibit",
     "has_open_case", "list_claimable", "list_facts", "list_for_operators", "list_of_own_order", "list_of_shop", "list_own",
     "open_case", "pass_time", "reviews", "reviews_listing", "sum_facts", "sum_freight", "take_step", "tally",
     "work_deadlines",

@@ -1,6 +1,7 @@
 """What the books must hold of cases, for the audit: stock facts beside the orders' own, and promises of this room."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import msgspec
 
@@ -59,6 +60,67 @@ async def list_facts(tx: Tx, topic: str, bucket: int) -> set[tuple[OrderId, str]
         bucket=bucket,
     )
     return {(order_id, fact) for order_id, fact in rows}
+
+
+async def list_facts_of(tx: Tx, topic: str, case_ids: list[UUID]) -> set[tuple[OrderId, str]]:
+    """The facts of these cases, in words; ids that are no cases have none."""
+    rows = await tx.tuples(
+        "SELECT order_id, fact FROM aftersales.order_fact WHERE topic = %(topic)s AND order_id = ANY(%(ids)s::uuid[])",
+        topic=topic,
+        ids=case_ids,
+    )
+    return {(order_id, fact) for order_id, fact in rows}
+
+
+async def sum_freight_by_shop(tx: Tx) -> dict[tuple[UUID, str], int]:
+    """What each shop paid for ways back out of what it is owed, by shop and currency."""
+    rows = await tx.tuples(
+        """
+        SELECT shop_id, currency, sum(freight_paid_amount)::bigint FROM aftersales.case
+        WHERE freight_paid_amount > 0 AND NOT freight_is_pledged GROUP BY shop_id, currency
+        """
+    )
+    return {(shop_id, currency): amount for shop_id, currency, amount in rows}
+
+
+class ReviewsOff(msgspec.Struct, frozen=True):
+    """A product or a shop whose sums are not those of its shown reviews; in words."""
+
+    id: UUID
+    expected: str
+    found: str
+
+
+async def list_reviews_off(tx: Tx) -> list[ReviewsOff]:
+    """Products and shops whose counts and sums are not those of the reviews that are shown."""
+    return await tx.all(
+        ReviewsOff,
+        """
+        WITH shown AS (
+            SELECT subject_id, count(*) AS reviews, count(*) FILTER (WHERE has_pictures) AS pictures, sum(goods) AS goods,
+                   sum(service) AS service, sum(shipping) AS shipping,
+                   ARRAY[count(*) FILTER (WHERE goods = 1), count(*) FILTER (WHERE goods = 2),
+                         count(*) FILTER (WHERE goods = 3), count(*) FILTER (WHERE goods = 4),
+                         count(*) FILTER (WHERE goods = 5)]::integer[] AS stars
+            FROM aftersales.review CROSS JOIN LATERAL (VALUES (product_id), (shop_id)) AS of (subject_id)
+            WHERE is_shown GROUP BY subject_id
+        )
+        SELECT subject_id AS id, concat_ws(' ', reviews, pictures, shown.goods, service, shipping, stars) AS expected,
+               concat_ws(' ', review_count, picture_count, goods_sum, service_sum, shipping_sum, star_counts) AS found
+        FROM shown FULL JOIN aftersales.review_sum USING (subject_id)
+        WHERE (coalesce(reviews, 0), coalesce(pictures, 0), coalesce(shown.goods, 0), coalesce(service, 0),
+               coalesce(shipping, 0), coalesce(stars, '{0,0,0,0,0}'))
+           <> (coalesce(review_count, 0), coalesce(picture_count, 0), coalesce(goods_sum, 0), coalesce(service_sum, 0),
+               coalesce(shipping_sum, 0), coalesce(star_counts, '{0,0,0,0,0}'))
+        ORDER BY subject_id LIMIT %(limit)s
+        """,
+        limit=SHOWN_MAX,
+    )
+
+
+async def count_reviews(tx: Tx) -> int:
+    """Reviews, shown or not."""
+    return await tx.one(int, "SELECT count(*) FROM aftersales.review")
 
 
 async def sum_freight(tx: Tx) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Reviews as people read them: a product's, a shop's, one's own, and what waits for an operator."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -235,6 +236,15 @@ async def find_summary(tx: Tx, subject_id: UUID) -> ReviewSummary:
         id=subject_id,
     )
     return found or NO_REVIEWS
+
+
+async def find_goods_sums(tx: Tx, product_ids: Iterable[UUID]) -> dict[UUID, tuple[int, int]]:
+    """Of each product that was reviewed, how many reviews there are and the sum of their stars for the goods."""
+    rows = await tx.tuples(
+        "SELECT subject_id, review_count, goods_sum FROM aftersales.review_sum WHERE subject_id = ANY(%(ids)s)",
+        ids=list(product_ids),
+    )
+    return {subject_id: (count, stars) for subject_id, count, stars in rows}
 
 
 async def export(tx: Tx, account_id: AccountId) -> list[Any]:

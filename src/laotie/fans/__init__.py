@@ -8,6 +8,7 @@ and closeness (`level_of`).
 """
 
 from laotie import identity, messages
+from laotie.fans import exporting
 from laotie.fans.following import (
     Export,
     count_followers,
@@ -72,6 +73,7 @@ __all__ = [
     "count_reminders",
     "erase",
     "export",
+    "exporting",
     "find_follow_since",
     "find_levels",
     "find_since",

@@ -6,7 +6,7 @@ from laotie.base.outbox import on
 from laotie.events.orders import OrderPaid
 from laotie.events.payments import PaymentCaptured, PaymentRestored, PaymentReversed
 from laotie.fun.duel import Cheer, cheer_many, find_running_duels
-from laotie.fun.wallet import bear_reversal, credit, end_reversal
+from laotie.fun.wallet import bring_back, credit, take_back
 
 
 async def _cheer(tx: Tx, event: OrderPaid) -> None:
@@ -19,7 +19,7 @@ async def _cheer(tx: Tx, event: OrderPaid) -> None:
 
 REACTIONS = [
     on(PaymentCaptured, credit),
-    on(PaymentReversed, bear_reversal),
-    on(PaymentRestored, end_reversal),
+    on(PaymentReversed, take_back),
+    on(PaymentRestored, bring_back),
     on(OrderPaid, _cheer),
 ]

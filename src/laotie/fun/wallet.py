@@ -40,10 +40,11 @@ async def start_topup(
 ) -> payments.Payment:
     """Write down a payment into a wallet; the door then calls `payments.authorise`. The same id again, the same payment.
 
-    Refuses `AmountRefused`, `UnknownCurrency`, `payments.NoSuchProvider`,
-    `payments.CurrencyNotTaken`.
+    Refuses `AmountRefused`, `UnknownCurrency`, `payments.NoSuchProvider`, `payments.CurrencyNotTaken`,
+    `payments.PoolingOff`.
     """
     payments.check_method(settings, provider, currency=money.currency)
+    payments.check_pooling(settings, provider, others=[], currency=money.currency)
     exponent(money.currency)
     if not 0 < money.amount <= TOPUP_MAX:
         raise AmountRefused(amount_max=Money(TOPUP_MAX, money.currency))
@@ -77,28 +78,33 @@ async def credit(tx: Tx, event: PaymentCaptured) -> None:
     )
 
 
-async def bear_reversal(tx: Tx, event: PaymentReversed) -> None:
-    """A payment into a wallet was charged back. What was in the wallet may be spent; the platform bears the loss."""
+async def take_back(tx: Tx, event: PaymentReversed) -> None:
+    """A payment into a wallet was charged back: it leaves the wallet, which may fall below zero and is shut then.
+
+    What is below zero is seen, nothing can be spent, and the next money that comes fills it first.
+    """
     if event.purpose == payments.Purpose.topup:
-        await _move_loss(tx, event, out=True)
+        await _move_back(tx, event, out=True)
 
 
-async def end_reversal(tx: Tx, event: PaymentRestored) -> None:
-    """The chargeback was won: the platform has its money back."""
+async def bring_back(tx: Tx, event: PaymentRestored) -> None:
+    """The chargeback was won: the wallet has its money again."""
     if event.purpose == payments.Purpose.topup:
-        await _move_loss(tx, event, out=False)
+        await _move_back(tx, event, out=False)
 
 
-async def _move_loss(tx: Tx, event: PaymentReversed | PaymentRestored, *, out: bool) -> None:
+async def _move_back(tx: Tx, event: PaymentReversed | PaymentRestored, *, out: bool) -> None:
+    wallet_id = event.wallet_id or (await payments.get(tx, event.payment_id)).wallet_id
+    assert wallet_id is not None
     provider = ledger.Account(ledger.AccountKind.provider, event.currency)
-    loss = ledger.Account(ledger.AccountKind.subsidy, event.currency)
+    wallet = wallet_of(wallet_id, event.currency)
     await ledger.transfer_many(
         tx,
         [
             ledger.Transfer(
                 TransferId(uuid5(event.dispute_id, "reversed" if out else "restored")),
-                debit=loss if out else provider,
-                credit=provider if out else loss,
+                debit=wallet if out else provider,
+                credit=provider if out else wallet,
                 amount=event.amount,
                 reason="wallet.reversed" if out else "wallet.restored",
                 subject_id=event.payment_id,

@@ -5,7 +5,6 @@ imports. A batch of whole invoices is one transaction that also moves the run's 
 goes on where it stopped. At the end what the file said is compared with what the database holds.
 """
 
-import csv
 import hashlib
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -16,6 +15,7 @@ from uuid import uuid5
 import msgspec
 
 from laotie import catalog, identity, orders
+from laotie.base.cells import write_line
 from laotie.base.db import Database
 from laotie.base.ids import AccountId, ProductId, ShopId, SkuId
 from laotie.base.money import Money
@@ -127,14 +127,13 @@ async def write_report(db: Database, summary: Summary, path: Path) -> int:
     """Write the refused records with line and reason as CSV; returns how many."""
     written = after = 0
     with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["line", "reason", "row"])
+        file.write(write_line(["line", "reason", "row"]))
         while True:
             async with db.read() as tx:
                 page = await orders.history.list_refused(tx, summary.run.id, after=after)
             if not page:
                 return written
-            writer.writerows((row.line, row.reason, catalog.guard(row.said)) for row in page)
+            file.writelines(write_line([row.line, row.reason, row.said]) for row in page)
             written += len(page)
             after = page[-1].line
 

@@ -12,7 +12,7 @@ Not here: stock and products (`catalog`), who follows (`fans`), where a viewer c
 (`media`), orders (`orders`).
 """
 
-from laotie.live import clips, replay
+from laotie.live import clips, evidence, exporting, replay
 from laotie.live.audience import count_audience
 from laotie.live.cart import add_item, change_item, pin_item, remove_item, say_promise
 from laotie.live.endings import end_due_waves
@@ -158,6 +158,7 @@ from laotie.live.stage import (
     cover_of,
     find_cards,
     find_hosts,
+    find_offered,
     find_people,
     find_shows,
     find_streamers,
@@ -280,10 +281,13 @@ __all__ = [
     "delete_saying",
     "end_due_waves",
     "end_show",
+    "evidence",
+    "exporting",
     "find_cards",
     "find_grants",
     "find_hosts",
     "find_marks",
+    "find_offered",
     "find_people",
     "find_promises",
     "find_quotes",

@@ -158,8 +158,7 @@ async def find_recording(tx: Tx, show_id: ShowId) -> Recording | None:
 
 async def may_see_hidden(tx: Tx, actor: Actor, shop_id: ShopId) -> bool:
     """Whether somebody has a seat with the scope `show` at the shop."""
-    seat = await identity.find_seat(tx, actor, shop_id) if actor.seat_holder_id is not None else None
-    return seat is not None and Scope.show in seat.scopes
+    return await identity.may(tx, actor, shop_id, Scope.show)
 
 
 async def publish(tx: Tx, actor: Actor, show_id: ShowId, *, published: bool) -> Recording:

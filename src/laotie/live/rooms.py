@@ -44,6 +44,7 @@ async def open_room(
     """
     streamer_id = actor.signed_in()
     await identity.require_seat(tx, actor, shop_id, Scope.show)
+    await catalog.require_public(tx, shop_id)
     opened = await tx.run(
         """
         INSERT INTO live.room (id, streamer_id, shop_id, title, cover, created_at)

@@ -43,6 +43,7 @@ from laotie.live.rooms import find_room_of
 from laotie.media import ChannelId, MediaServer
 
 PROFILES_ASKED_MAX = 500
+OFFERED_MAX = 5_000
 
 class _ShowRow(msgspec.Struct, frozen=True):
     id: ShowId
@@ -270,6 +271,23 @@ async def list_on_air(tx: Tx) -> list[OnAir]:
         fresh=tx.now - timedelta(seconds=COUNT_FRESH_S),
         limit=LIVE_SHOWS_MAX,
     )
+
+
+async def find_offered(tx: Tx, product_ids: list[ProductId] | None = None) -> dict[ProductId, ShowId]:
+    """What live shows offer at this moment, each with the latest such show: of these products, or of all."""
+    rows = await tx.tuples(
+        """
+        SELECT DISTINCT ON (item.product_id) item.product_id, show.id
+        FROM live.show JOIN live.cart_item AS item ON item.show_id = show.id
+        WHERE show.state = 'live' AND item.on_shelf AND (item.sale_ends_at IS NULL OR item.sale_ends_at > %(now)s)
+          AND (%(ids)s::uuid[] IS NULL OR item.product_id = ANY(%(ids)s))
+        ORDER BY item.product_id, show.started_at DESC, show.id DESC LIMIT %(limit)s
+        """,
+        ids=product_ids,
+        now=tx.now,
+        limit=OFFERED_MAX,
+    )
+    return {ProductId(product_id): ShowId(show_id) for product_id, show_id in rows}
 
 
 async def find_streamers(tx: Tx, streamer_ids: list[AccountId]) -> dict[AccountId, StreamerBrief]:

@@ -12,6 +12,7 @@ What becomes of the orders that seats are taken with is not here (`orders.teams`
 """
 
 from laotie import identity
+from laotie.offers import exporting
 from laotie.offers.claims import (
     Page,
     claim,
@@ -153,6 +154,7 @@ __all__ = [
     "count_claims",
     "end_coupon",
     "export",
+    "exporting",
     "fail_teams",
     "find_group_of_product",
     "find_group_offers",

@@ -135,6 +135,7 @@ async def offer_group(tx: Tx, actor: Actor, shop_id: ShopId, draft: GroupDraft) 
     Refuses `GroupPriceRefused`, `GroupTimeRefused`, `GroupOfferStands`, `IdReused`, `NotFound`.
     """
     await identity.require_seat(tx, actor, shop_id, Scope.catalog)
+    await catalog.require_public(tx, shop_id)
     digest = catalog.digest_of(shop_id, draft)
     known = await _find(tx, [draft.id])
     if known:

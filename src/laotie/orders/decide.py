@@ -206,7 +206,7 @@ def _judge(
     currency = None
     for place, line in enumerate(ask.lines):
         shelf = facts.shelves.get(line.sku_id.int)
-        if shelf is None or not shelf.sellable:
+        if shelf is None or not shelf.sellable or shelf.is_sandbox != ask.is_simulated:
             return OffShelf(sku_id=line.sku_id)
         if currency is None:
             currency = shelf.currency

@@ -17,6 +17,7 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from laotie import identity
+from laotie.base.cells import Cell
 from laotie.base.db import Tx
 from laotie.base.ids import AccountId, OrderId, ShopId, new_id
 from laotie.base.money import Money, percent, tax_in
@@ -345,10 +346,10 @@ CSV_COLUMNS = [
 ]  # fmt: skip
 
 
-async def export_invoices(tx: Tx, actor: Actor, shop_id: ShopId) -> AsyncIterator[list[str]]:
+async def export_invoices(tx: Tx, actor: Actor, shop_id: ShopId) -> AsyncIterator[list[Cell]]:
     """The shop's issued documents by number, as rows of a sheet with the columns first. Needs the scope `orders`."""
     await identity.require_seat(tx, actor, shop_id, identity.Scope.orders)
-    yield CSV_COLUMNS
+    yield [*CSV_COLUMNS]
     last = 0
     while True:
         rows = await tx.all(
@@ -375,18 +376,18 @@ async def export_invoices(tx: Tx, actor: Actor, shop_id: ShopId) -> AsyncIterato
         last = rows[-1].number
 
 
-def _cells(invoice: Invoice, numbers: dict[Any, Any]) -> list[str]:
+def _cells(invoice: Invoice, numbers: dict[Any, Any]) -> list[Cell]:
     content, recipient = invoice.content, invoice.recipient
     assert content is not None and invoice.issued_at is not None
     sign = 1 if invoice.credits_id is None else -1
 
-    def amount(minor: int) -> str:
-        return str(Money(sign * minor, content.currency)).partition(" ")[0]
+    def amount(minor: int) -> Money:
+        return Money(sign * minor, content.currency)
 
     return [
-        str(invoice.number),
+        invoice.number,
         "invoice" if invoice.credits_id is None else "credit-note",
-        str(numbers.get(invoice.credits_id, "")),
+        numbers.get(invoice.credits_id),
         invoice.issued_at.isoformat(timespec="seconds"),
         str(invoice.order_id),
         recipient.kind.value,

@@ -99,11 +99,16 @@ async def start_payment(
 
     The orders of one purchase are paid together, whichever is named. The same id again gives the same payment. Several
     attempts may be open at once: the first to be captured pays, any other is sent back by itself. Refuses
-    `AddressMissing`, `OrderNotOpen`, `PayTimeOver`, `payments.NoSuchProvider`, `payments.CurrencyNotTaken`.
+    `AddressMissing`, `OrderNotOpen`, `PayTimeOver`, `payments.NoSuchProvider`, `payments.CurrencyNotTaken`,
+    `payments.PoolingOff`, and `catalog.SandboxShop` for real money in a sandbox.
     """
     parts = await _hold_own(tx, actor, order_id)
     held = parts[0]
-    payments.check_method(settings, provider, currency=held.currency)
+    if await catalog.find_sandboxes(tx, [part.shop_id for part in parts]):
+        if provider != "sandbox":
+            raise catalog.SandboxShop()
+    else:
+        payments.check_method(settings, provider, currency=held.currency)
     purchase_id = held.purchase_id
     before = (await payments.list_of_orders(tx, [purchase_id])).get(purchase_id, [])
     if not any(payment.id == payment_id for payment in before):
@@ -119,6 +124,9 @@ async def start_payment(
             raise AddressMissing()
         if len(before) >= PAYMENTS_MAX:
             raise TooManyPayments(payments_max=PAYMENTS_MAX)
+        others = await _find_others(tx, parts)
+        if others and provider != "sandbox":  # it moves no money, and a sandbox shop is paid by it wherever
+            payments.check_pooling(settings, provider, others=others, currency=held.currency)
     return await payments.start(
         tx,
         payment_id=payment_id,
@@ -127,6 +135,13 @@ async def start_payment(
         money=Money(sum(part.total_amount for part in parts), held.currency),
         provider=provider,
     )
+
+
+async def _find_others(tx: Tx, parts: list[Held]) -> list[ShopId]:
+    """The shops of a purchase that are not the house's own."""
+    shop_ids = sorted({part.shop_id for part in parts})
+    own = await catalog.find_own_shops(tx, shop_ids)
+    return [shop_id for shop_id in shop_ids if shop_id not in own]
 
 
 async def cancel(tx: Tx, actor: Actor, order_id: OrderId) -> None:

@@ -91,6 +91,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """Claims of coupons to redeem: all of them, or nothing is bought."""
     total_amount: int | None = None
     """What the buyer saw as the total without shipping, if they did; at another total nothing is bought."""
+    is_simulated: bool = False
+    """Asked by a developer in a sandbox shop, whose goods nobody else can buy."""
 
 
 class Placed(msgspec.Struct, frozen=True):

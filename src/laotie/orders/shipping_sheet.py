@@ -17,7 +17,8 @@ from uuid import UUID
 
 import msgspec
 
-from laotie import catalog, identity
+from laotie import identity
+from laotie.base.cells import unguard, write_line
 from laotie.base.db import Database, Tx
 from laotie.base.ids import OrderId, ShopId, new_id
 from laotie.base.refusals import Invalid, NotFound, Refusal
@@ -135,11 +136,11 @@ async def export_shipping(tx: Tx, actor: Actor, shop_id: ShopId, *, language: st
     """What waits to be shipped, oldest first, with addresses: UTF-8 with a mark. After `begin_export`."""
     await identity.require_seat(tx, actor, shop_id, identity.Scope.orders)
     chinese = language.startswith("zh")
-    yield "\ufeff" + _line([names[0] if chinese else names[1] for names in COLUMNS.values()])
+    yield "\ufeff" + write_line([names[0] if chinese else names[1] for names in COLUMNS.values()])
     after: OrderId | None = None
     while True:
         page = await list_waiting(tx, shop_id, after=after, limit=PAGE_SIZE)
-        yield "".join(_line(cells) for shipment in page for cells in _cells(shipment))
+        yield "".join(write_line(cells) for shipment in page for cells in _cells(shipment))
         if len(page) < PAGE_SIZE:
             return
         after = page[-1].order_id
@@ -338,7 +339,7 @@ def _delimiter(text: str) -> str:
 def _read_header(cells: list[str]) -> dict[str, int]:
     places: dict[str, int] = {}
     for place, cell in enumerate(cells):
-        name = _BY_NAME.get(_plain(catalog.unguard(cell)))
+        name = _BY_NAME.get(_plain(unguard(cell)))
         if name is not None:
             places.setdefault(name, place)
     missing = [COLUMNS[name] for name in NEEDED if name not in places]
@@ -350,7 +351,7 @@ def _read_header(cells: list[str]) -> dict[str, int]:
 
 def _cell(cells: list[str], place: int | None) -> str:
     """A spreadsheet's `="123"` and its apostrophe keep digits as they are; neither belongs to the text."""
-    text = catalog.unguard(cells[place]).strip() if place is not None and place < len(cells) else ""
+    text = unguard(cells[place]).strip() if place is not None and place < len(cells) else ""
     return re.sub(r'^="(.*)"$', r"\1", text)
 
 
@@ -379,12 +380,6 @@ def _cells(shipment: Shipment) -> list[list[str]]:
 
 def _when(instant: datetime | None) -> str:
     return "" if instant is None else instant.astimezone(CHINA).strftime("%Y-%m-%d %H:%M")
-
-
-def _line(cells: list[str]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\r\n").writerow([catalog.guard(cell) for cell in cells])
-    return buffer.getvalue()
 
 
 def _problem(row: _Row, refusal: Refusal) -> RowProblem:

@@ -67,6 +67,7 @@ async def make_video(tx: Tx, actor: Actor, shop_id: ShopId, draft: VideoDraft, *
     that will not do. `warms_up` is the caller's to check: shows are not known here.
     """
     await identity.require_seat(tx, actor, shop_id, Scope.show)
+    await catalog.require_public(tx, shop_id)
     streamer_id = actor.signed_in()
     digest = catalog.digest_of(shop_id, streamer_id, draft)
     known = await tx.maybe(bytes, "SELECT digest FROM videos.video WHERE id = %(id)s", id=draft.id)
