@@ -11,14 +11,17 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import cycle, islice
 from typing import Any
 
 import msgspec
 import uvicorn
 
+from doors import Server, open_door
 from laotie import catalog, identity, ledger, live, orders, payments
 from laotie.base import jobs
 from laotie.base.bus import LocalBus
@@ -43,11 +46,12 @@ from laotie.base.settings import Settings
 from laotie.base.signer import Signer
 from laotie.orders.reactions import REACTIONS
 from laotie.payments import sandbox
-from laotie.web import app as web_app
 from laotie.web.house import House
 
 SECRET = "a secret that the tests share with the sandbox"
 TURNS_MAX = 200
+Turn = Callable[[], Awaitable[int]]
+"""Does what is due and says how much that was."""
 
 
 @dataclass
@@ -197,15 +201,20 @@ class Market:
         async with self.db.tx() as tx:
             await orders.cancel(tx, buyer, order_id)
 
-    async def settle(self) -> None:
-        """Jobs that are due, news, agenda, sweep and fold, until nothing moves any more."""
-        for _ in range(TURNS_MAX):
-            moved = await self.run_jobs()
-            moved += await self.relay.drain()
-            moved += await self.sweep()
-            moved += await orders.work_agenda(self.db)
-            moved += await orders.fold_orders(self.db, skew_s=0)
-            if not moved:
+    async def settle(self, *others: Turn) -> None:
+        """Jobs that are due, news, agenda, sweep and fold (and `others`), until nothing moves any more."""
+        turns: tuple[Turn, ...] = (
+            self.run_jobs,
+            self.relay.drain,
+            self.sweep,
+            partial(orders.work_agenda, self.db),
+            partial(orders.fold_orders, self.db, skew_s=0),
+            *others,
+        )
+        still = 0
+        for turn in islice(cycle(turns), TURNS_MAX * len(turns)):
+            still = 0 if await turn() else still + 1
+            if still == len(turns):  # each has found nothing since anything last moved
                 return
         raise AssertionError("it never comes to rest")
 
@@ -286,15 +295,6 @@ async def furnish(house: House) -> Market:
     return Market(db, house.settings, context, relay, till, house, owner, shop.id, show.id)
 
 
-def _open_door(house: House) -> Any:
-    """The web door with the one room that the sandbox talks to: building all of them takes seconds a test."""
-    rooms, web_app.ROOMS = web_app.ROOMS, {"payments": web_app.ROOMS["payments"]}
-    try:
-        return web_app.build_app(house)
-    finally:
-        web_app.ROOMS = rooms
-
-
 @asynccontextmanager
 async def open_market(db: Database, signer: Signer, **changes: Any) -> AsyncIterator[Market]:
     """A market with the web door open on a port of its own (the sandbox delivers there)."""
@@ -306,16 +306,17 @@ async def open_market(db: Database, signer: Signer, **changes: Any) -> AsyncIter
     bus = LocalBus()
     till = orders.Till(db, payment_timeout_s=settings.payment_timeout_s, batch_max=64, waiting_max=10_000)
     house = House(db=db, settings=settings, signer=signer, bus=bus, till=till)
-    server = uvicorn.Server(uvicorn.Config(_open_door(house), log_config=None, lifespan="off", ws="none"))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:
-        await asyncio.sleep(0.005)
-    try:
-        yield await furnish(house)
-    finally:
-        await till.close()
-        server.should_exit = True
-        await serving
+    with open_door(house, "payments") as app:  # the one room that the sandbox talks to
+        server = Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+        serving = asyncio.create_task(server._serve(sockets=[listener]))
+        while not server.started:
+            await asyncio.sleep(0.001)
+        try:
+            yield await furnish(house)
+        finally:
+            await till.close()
+            server.should_exit = True
+            await serving
 
 
 __all__ = ["SECRET", "Market", "furnish", "make_account", "open_market"]

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import httpx
 
+import examples
 from laotie import identity
 from laotie.base.db import Database
 from laotie.base.ids import AccountId, ShopId, ViewerId, new_id
@@ -30,7 +31,9 @@ class Browser(httpx.AsyncClient):
         headers = dict(options.pop("headers", None) or {})
         if self.csrf is not None and method.upper() not in ("GET", "HEAD", "OPTIONS"):
             headers.setdefault("X-CSRF-Token", self.csrf)
-        return await super().request(method, url, headers=headers, **options)
+        answer = await super().request(method, url, headers=headers, **options)
+        examples.note(answer, options.get("json"))
+        return answer
 
     @property
     def actor(self) -> Actor:

@@ -1,6 +1,7 @@
 """A real server with a picture on the air, and real Chromium. Errors and broken policies on any page fail the test."""
 
 import asyncio
+import fcntl
 import os
 import shutil
 import time
@@ -58,7 +59,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def server() -> Iterator[ServerUnderTest]:
     """The product, started for these tests on ports of its own."""
     with ServerUnderTest(
-        rtmp_port=str(free_port()), registrations_per_hour="10000", push_private="true", recording_reserve_mb="1"
+        rtmp_port=str(free_port()),
+        registrations_per_hour="10000",
+        push_private="true",
+        webhook_private="true",
+        recording_reserve_mb="1",
     ) as server:
         yield server
 
@@ -82,7 +87,9 @@ async def market(server: ServerUnderTest) -> list[str]:
 async def on_air(server: ServerUnderTest, market: list[str]) -> AsyncIterator[str]:
     """The show by the shore, with the drawn scene coming in through the RTMP door; its id."""
     persona, show_id = PERSONAS[0], market[0]
-    await draw(Scene(persona.scene), ROOT / "build")
+    with (ROOT / "build" / "drawing.lock").open("w") as lock:  # of several sessions one draws, for half a minute
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        await draw(Scene(persona.scene), ROOT / "build")
     async with Streaming(server.url) as streamer:
         await streamer.sign_in(persona.handle, PASSWORD)
         ingest = await streamer.call("POST", "/api/rooms/mine/ingest-key", {})

@@ -34,15 +34,8 @@ async def test_a_complaint_is_granted_and_another_goes_to_arbitration(
     cinema: Cinema, show: Show, market: list[str]
 ) -> None:
     buyer = await cinema.person("小雨")
-    await show.give_address(buyer)
-    order = await show.buy(buyer, "头茬海带结", quantity=2)
-    address = (await did(buyer.get("/api/me/addresses")))["items"][0]["id"]
-    await did(buyer.put(f"/api/orders/{order}/address", json={"address_id": address}))
+    order = await show.buy_and_pay(buyer, "头茬海带结", quantity=2)
     page = await cinema.phone(f"/orders/{order}", buyer)
-    await page.get_by_test_id("order-pay").click()
-    await page.get_by_test_id("checkout-pay").click()
-    await page.get_by_test_id("sandbox-approve").click()
-    await expect(page.get_by_test_id("result")).to_have_attribute("data-state", "paid")
     parcel = {"id": str(uuid4()), "carrier": "sf", "number": "SF1234567890129"}
     await did(show.streamer.post(f"/api/shops/{show.shop}/orders/{order}/parcels", json=parcel))
     event = {"id": str(uuid4()), "kind": "delivered", "place": "大连"}

@@ -84,6 +84,9 @@ async def test_every_page_in_every_form(
         View("console-orders", "/console/orders", "orders-find"),
         View("console-shows", "/console/shows", "shows"),
         View("console-staff", "/console/staff", "seats"),
+        View("console-exports", "/console/exports", "exports"),
+        View("console-keys", "/console/keys", "sandbox"),
+        View("console-reference", "/console/keys/reference?op=add_product", "reference-answer"),
     ]
     if size == PHONE:
         views.insert(7, View("cart", f"/shows/{lively}", "cart-item", press="cart"))

@@ -1,6 +1,5 @@
 """A shop's promise at the desk, on the phone and on the order; a review, and the shop's answer to it."""
 
-import asyncio
 from uuid import uuid4
 
 from cinema import Cinema, Show, did
@@ -13,16 +12,7 @@ TITLE = "即食海参 开袋即食"
 
 async def receive(show: Show, buyer: Person) -> str:
     """Bought, paid, sent and received; the order's id."""
-    await show.give_address(buyer)
-    order_id = await show.buy(buyer, TITLE)
-    (address,) = (await did(buyer.get("/api/me/addresses")))["items"]
-    await did(buyer.put(f"/api/orders/{order_id}/address", json={"address_id": address["id"]}))
-    payment = {"id": str(uuid4()), "method": "sandbox"}
-    await did(buyer.post(f"/api/orders/{order_id}/payments", json=payment))
-    await did(buyer.post(f"/api/sandbox/payments/{payment['id']}/outcome", json={"outcome": "approve"}))
-    async with asyncio.timeout(30):
-        while (await did(buyer.get(f"/api/orders/{order_id}")))["state"] != "paid":
-            await asyncio.sleep(0.1)
+    order_id = await show.buy_and_pay(buyer, TITLE)
     parcel = {"id": str(uuid4()), "carrier": "other", "number": order_id[-10:]}
     await did(show.streamer.post(f"/api/shops/{show.shop}/orders/{order_id}/parcels", json=parcel))
     await did(buyer.post(f"/api/orders/{order_id}/receipt", json={}))

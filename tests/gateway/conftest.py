@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import uvicorn
-import uvloop
 from scene import House, Market, OpenHouse, answer_http, free_port, make_account
 
+from doors import Server
 from laotie import catalog, live
 from laotie.base.bus import LocalBus
 from laotie.base.db import Database
@@ -23,11 +23,6 @@ from laotie.base.signer import Signer
 from laotie.gateway import Gateway, Limits, upgrade_class
 from laotie.live.reactions import REACTIONS
 from laotie.orders import Till
-
-
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The loop that the product runs on."""
-    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
@@ -76,10 +71,10 @@ def open_house(market: Market, tmp_path: Path) -> OpenHouse:
             ssl_certfile=told.tls_certificate,
             ssl_keyfile=told.tls_key,
         )
-        server = uvicorn.Server(config)
+        server = Server(config)
         serving = asyncio.create_task(server._serve(sockets=[listening]))
         while not server.started:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.001)
         url, own_url = f"ws://127.0.0.1:{port}/ws", f"ws://127.0.0.1:{own_port}/ws"
         try:
             yield House(gateway, relay, bus, url, own_url, server, serving, market)

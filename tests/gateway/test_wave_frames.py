@@ -32,12 +32,13 @@ async def test_the_room_sees_a_waves_pieces_and_then_the_shelfs(house: House) ->
     order = await client.until("order")
     assert order["order"]["total"]["amount"] == 300
     await client.settle(lambda _: shown() == ("open", 1, 100))
-    # The shelf loses two pieces to the wave: the room, which sells from the wave, hears of the wave's alone.
+    # The shelf loses two pieces to the wave: the room, which sells from the wave, hears of the wave's alone (and of the
+    # sale's one piece perhaps once more, when the relay carries what its own process has shown already).
     before = len(client.heard("stock"))
     async with market.db.tx() as tx:
         await live.add_pieces(tx, actor, draft.id, uuid4(), sku_id=sku_id, pieces=2)
     await client.settle(lambda _: shown() == ("open", 3, 100))
-    assert {frame["available"] for frame in client.heard("stock")[before:] if frame["sku"] == str(sku_id)} <= {3}
+    assert {frame["available"] for frame in client.heard("stock")[before:] if frame["sku"] == str(sku_id)} <= {1, 3}
     async with market.db.tx() as tx:
         await live.close_wave(tx, actor, draft.id)
     await client.settle(lambda _: shown() == (None, 7, item.skus[0].price.amount))

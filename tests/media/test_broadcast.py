@@ -201,7 +201,9 @@ def test_a_missing_ffmpeg_is_named() -> None:
 
 
 async def test_what_ffmpeg_cannot_read_ends_the_feed_and_not_the_server() -> None:
-    limits = msgspec.structs.replace(BRISK, restarts_max=2, restart_pause_s=0.01, restart_pause_s_max=0.02)
+    limits = msgspec.structs.replace(
+        BRISK, restarts_max=2, restart_pause_s=0.01, restart_pause_s_max=0.02, first_picture_s=1
+    )
     async with MediaServer(limits) as media:
         feed = media.admit(ChannelId(uuid4()), on_cut=lambda reason: None)
         await feed.take(9, 0, b"\x17\0\0\0\0" + b"\xff" * 40)

@@ -3,28 +3,45 @@
 `client` is a browser that was never here; `people` makes people of every role (see `tests/people.py`).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
+import examples
+from doors import open_door
 from laotie.base import logs
 from laotie.base.bus import LocalBus
 from laotie.base.db import Database
 from laotie.base.outbox import Relay
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
+from laotie.identity import passwords
 from laotie.orders import Till
-from laotie.web.app import build_app
 from laotie.web.house import House
 from laotie.web.middleware import Door
 from people import Browser, People
+
+
+def pytest_sessionfinish() -> None:
+    """Keep what was seen, if it was asked for."""
+    if examples.RECORDING:
+        examples.write()
 
 
 @pytest.fixture(autouse=True, scope="session")
 def quiet() -> None:
     """A line a request would bury what a failing test says."""
     logs.set_up(level="warning", form="json")
+
+
+@pytest.fixture(autouse=True, scope="package")
+def quick_passwords() -> Iterator[None]:
+    """Hundreds of people register here; what a hash costs is tested in `tests/identity`."""
+    dear, passwords._hasher = passwords._hasher, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    yield
+    passwords._hasher = dear
 
 
 @pytest.fixture
@@ -53,9 +70,10 @@ async def house(db: Database, signer: Signer, bus: LocalBus, settings: Settings)
 
 
 @pytest.fixture
-def app(house: House) -> Door:
+def app(house: House) -> Iterator[Door]:
     """The application."""
-    return build_app(house)
+    with open_door(house) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """After-sales over HTTP: the whole answer of a case, evidence that only its sides see, many cases accepted at once."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -8,13 +8,13 @@ from uuid import UUID
 import pytest
 
 from claims import Desk
+from doors import open_door
 from films import film, picture
 from laotie import identity
 from laotie.base.db import Database
 from laotie.base.ids import OrderId, new_id
 from laotie.base.signer import Signer
 from laotie.identity import Scope
-from laotie.web.app import build_app
 from laotie.web.middleware import Door
 from market import Market, open_market
 from people import Browser, People
@@ -31,9 +31,10 @@ async def desk(db: Database, signer: Signer, tmp_path: Path) -> AsyncIterator[De
 
 
 @pytest.fixture
-def app(desk: Desk) -> Door:
+def app(desk: Desk) -> Iterator[Door]:
     """The application of the market's own house."""
-    return build_app(desk.market.house)
+    with open_door(desk.market.house) as opened:
+        yield opened
 
 
 async def _bought(desk: Desk, people: People, buyer: Browser, *, quantity: int = 1) -> str:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
+
 from films import picture
 from laotie import live, messages, uploads
 from laotie.base.db import Database
@@ -53,6 +55,10 @@ OPERATOR = rule(rest="forbidden", anonymous="unknown", guest="unknown", operator
 OPERATOR_SEES_NONE = rule(rest="forbidden", anonymous="unknown", guest="unknown", operator="absent")
 """Operators only, and there is none of that id; it is tested where there is one in tests/payments."""
 NOBODY_S = rule(rest="absent", anonymous="unknown", guest="unknown", token="forbidden")
+OWNER = rule(
+    rest="absent", anonymous="unknown", guest="unknown", staff="forbidden", staff_without="forbidden", token="forbidden"
+)
+"""A seat with the scope is not enough."""
 SEAT = rule(
     rest="absent", anonymous="unknown", guest="unknown", staff="ok", staff_without="forbidden", token="forbidden"
 )
@@ -66,6 +72,12 @@ SIDES = rule(
     staff_without="forbidden", token="forbidden",
 )  # fmt: skip
 """The sides of an after-sales case: its buyer, its shop's staff, operators."""
+ANY_SEAT = rule(rest="absent", anonymous="unknown", guest="unknown", staff="ok", staff_without="ok")
+"""What each seat opens is in the answer."""
+SEAT_OR_OPERATOR = rule(
+    rest="absent", anonymous="unknown", guest="unknown", staff="ok", operator="ok", staff_without="forbidden",
+    token="forbidden",
+)  # fmt: skip
 OWN_ROOM = rule(rest="absent", anonymous="unknown", guest="unknown", streamer="ok", token="forbidden")
 
 
@@ -180,11 +192,51 @@ async def _spare_address(world: World) -> dict[str, str]:
     return {"address_id": address}
 
 
+async def _spare_group(world: World) -> dict[str, str]:
+    return {"group_id": str(new_id())}
+
+
 async def _spare_seat(world: World) -> dict[str, str]:
     gone = await world.throwaway()
     handle = (await gone.get("/api/me")).json()["account"]["handle"]
     await made(world["owner"].post(f"/api/shops/{world.shop}/seats", json={"handle": handle, "scopes": ["staff"]}))
     return {"account_id": str(gone.account_id)}
+
+
+async def _spare_key(world: World) -> dict[str, str]:
+    """A key of the owner's that is bound to the shop."""
+    key_id = str(new_id())
+    key = {"name": "k", "scopes": ["catalog"], "shop_ids": [world.shop], "expires_at": "2026-12-31T00:00:00Z"}
+    await made(world["owner"].post("/api/tokens", json={"id": key_id, **key}))
+    return {"token_id": key_id}
+
+
+HOOK = {"url": "https://hooks.example/laotie", "types": ["identity.seat_granted"]}
+
+
+async def _hook(world: World) -> dict[str, str]:
+    """The shop's one endpoint, whatever was done to it before."""
+    found = (await world["owner"].get(f"/api/shops/{world.shop}/webhooks")).json()["items"]
+    if found:
+        await made(world["owner"].patch(f"/api/webhooks/{found[0]['id']}", json={"paused": False}))
+        return {"endpoint_id": found[0]["id"]}
+    hook = {"id": str(new_id()), **HOOK}
+    await made(world["owner"].post(f"/api/shops/{world.shop}/webhooks", json=hook))
+    return {"endpoint_id": hook["id"]}
+
+
+async def _pinged(world: World) -> dict[str, str]:
+    """A test message to it."""
+    where = await _hook(world)
+    told = (await world["owner"].get(f"/api/shops/{world.shop}/webhook-deliveries")).json()["items"]
+    if not told:
+        ping = world["owner"].post(f"/api/webhooks/{where['endpoint_id']}/pings", json={"id": str(new_id())})
+        told = [await made(ping)]
+    return {"delivery_id": told[0]["id"]}
+
+
+async def _orders_kind(_world: World) -> dict[str, str]:
+    return {"kind": "orders"}
 
 
 async def _item_of_spare(world: World) -> Any:
@@ -206,6 +258,18 @@ async def _no_statement(world: World) -> dict[str, str]:
 
 async def _no_refund(world: World) -> dict[str, str]:
     return {"refund_id": str(new_id())}
+
+
+async def _no_resolution(world: World) -> dict[str, str]:
+    return {"resolution_id": str(new_id())}
+
+
+async def _no_seller(world: World) -> dict[str, str]:
+    return {"seller_id": str(new_id())}
+
+
+async def _no_sandbox_account(world: World) -> dict[str, str]:
+    return {"account_id": str(new_id())}
 
 
 async def _a_day(world: World) -> dict[str, str]:
@@ -612,6 +676,38 @@ async def _invoice(world: World) -> dict[str, str]:
     return {"invoice_id": str(invoice_id)}
 
 
+BANK_ACCOUNT = {
+    "form": "card", "currency": "CNY", "holder": "王小明", "number": "6222021234567890128", "bank": "工商银行",
+    "password": PASSWORD,
+}  # fmt: skip
+
+
+async def _bank_account(world: World) -> dict[str, str]:
+    account = {"id": str(new_id()), **BANK_ACCOUNT}
+    await made(world["owner"].post(f"/api/shops/{world.shop}/bank-accounts", json=account))
+    return {"account_id": account["id"]}
+
+
+async def _no_batch(_world: World) -> dict[str, str]:
+    return {"batch_id": str(new_id())}
+
+
+async def _no_payout(_world: World) -> dict[str, str]:
+    return {"payout_id": str(new_id())}
+
+
+async def _no_correction(_world: World) -> dict[str, str]:
+    return {"correction_id": str(new_id())}
+
+
+async def _payee(world: World) -> dict[str, str]:
+    return {"owner_id": world.shop}
+
+
+async def _month(_world: World) -> dict[str, str]:
+    return {"month": "2026-01"}
+
+
 TABLE: dict[str, Row] = {
     # service
     "GET /healthz": Row(EVERYBODY),
@@ -640,7 +736,10 @@ TABLE: dict[str, Row] = {
     "POST /api/tokens": Row(
         SIGNED_IN, body=body(id="{new}", name="t", scopes=["account"], expires_at="2026-12-31T00:00:00Z")
     ),
+    "POST /api/tokens/{token_id}/rotation": Row(MINE, body=body(id="{new}", overlap_h=24)),
     "DELETE /api/tokens/{token_id}": Row(MINE),
+    "GET /api/shops/{shop_id}/keys": seat(Scope.staff),
+    "DELETE /api/shops/{shop_id}/keys/{token_id}": seat(Scope.staff, path=_spare_key),
     "GET /api/shops/{shop_id}/seats": seat(Scope.staff),
     "POST /api/shops/{shop_id}/seats": seat(Scope.staff, body=_new_seat),
     "DELETE /api/shops/{shop_id}/seats/{account_id}": seat(Scope.staff, path=_spare_seat),
@@ -739,6 +838,16 @@ TABLE: dict[str, Row] = {
     "POST /api/clips/{clip_id}/share-links": Row(EVERYBODY, path=_spare_clip),
     "GET /recordings/{show_id}/{name}": Row(EVERYBODY, path=_opening_name),
     "GET /recordings/{show_id}/clips/{name}": Row(EVERYBODY, path=_clip_name),
+    # search
+    "GET /api/search": Row(EVERYBODY),
+    "GET /api/search/facets": Row(EVERYBODY),
+    "GET /api/search/suggestions": Row(EVERYBODY),
+    "POST /api/products/{product_id}/visits": Row(EVERYBODY, body=body(entry="of nobody's")),
+    "GET /api/synonyms": Row(OPERATOR, token_scope=TokenScope.operator),
+    "PUT /api/synonyms/{group_id}": Row(
+        OPERATOR, path=_spare_group, body=body(words=["茶杯垫", "{new}"]), token_scope=TokenScope.operator
+    ),
+    "DELETE /api/synonyms/{group_id}": Row(OPERATOR, path=_spare_group, token_scope=TokenScope.operator),
     # fans and traffic
     "PUT /api/follows/{streamer_id}": Row(KNOWN, body=body()),
     "PATCH /api/follows/{streamer_id}": Row(KNOWN, body=body(notify=False)),
@@ -858,6 +967,26 @@ TABLE: dict[str, Row] = {
     "POST /api/payment-refunds/{refund_id}/attempts": Row(
         OPERATOR_SEES_NONE, path=_no_refund, token_scope=TokenScope.operator
     ),
+    "GET /api/payment-discrepancies": Row(OPERATOR, token_scope=TokenScope.operator),
+    "GET /api/payment-resolutions": Row(OPERATOR, token_scope=TokenScope.operator),
+    "POST /api/payment-resolutions": Row(
+        OPERATOR_SEES_NONE, body=body(id="{new}", reason="it was a test", discrepancy_id="{new}"), token_scope=TokenScope.operator
+    ),
+    "POST /api/payment-resolutions/{resolution_id}/decision": Row(
+        OPERATOR_SEES_NONE, path=_no_resolution, body=body(settle=True), token_scope=TokenScope.operator
+    ),
+    "GET /api/payment-providers": Row(OPERATOR, token_scope=TokenScope.operator),
+    "GET /api/seller-accounts": Row(OPERATOR, token_scope=TokenScope.operator),
+    "POST /api/seller-accounts/{seller_id}/check": Row(
+        OPERATOR_SEES_NONE, path=_no_seller, token_scope=TokenScope.operator
+    ),
+    "PUT /api/shops/{shop_id}/self-operated": Row(OPERATOR, body=body(own=False), token_scope=TokenScope.operator),
+    "GET /api/shops/{shop_id}/seller-accounts": seat(Scope.money),
+    "POST /api/shops/{shop_id}/seller-accounts": seat(Scope.money, body=body(provider="sandbox")),
+    "GET /api/me/seller-accounts": Row(SIGNED_IN),
+    "POST /api/me/seller-accounts": Row(SIGNED_IN, body=body(provider="sandbox")),
+    "GET /api/sandbox/accounts/{account_id}": Row(NOBODY_S, path=_no_sandbox_account),
+    "POST /api/sandbox/accounts/{account_id}/judgement": Row(NOBODY_S, path=_no_sandbox_account, body=body(state="ready")),
     "POST /webhooks/{provider}": Row(EVERYBODY),
     "POST /hooks/rtmp": Row(EVERYBODY),
     # videos and uploads
@@ -918,6 +1047,18 @@ TABLE: dict[str, Row] = {
     "POST /api/me/topups": Row(SIGNED_IN, body=body(id="{new}", method="sandbox", amount=PRICE)),
     "GET /api/shops/{shop_id}/wallet": seat(Scope.money),
     "POST /api/shops/{shop_id}/topups": seat(Scope.money, body=body(id="{new}", method="sandbox", amount=PRICE)),
+    # webhooks
+    "GET /api/webhook-types": Row(EVERYBODY),
+    "GET /api/shops/{shop_id}/webhooks": seat(Scope.staff),
+    "POST /api/shops/{shop_id}/webhooks": seat(Scope.staff, body=body(id="{new}", **HOOK)),
+    "PATCH /api/webhooks/{endpoint_id}": seat(Scope.staff, path=_hook, body=body(paused=True)),
+    "DELETE /api/webhooks/{endpoint_id}": seat(Scope.staff, path=_hook),
+    "POST /api/webhooks/{endpoint_id}/secret": seat(Scope.staff, path=_hook),
+    "POST /api/webhooks/{endpoint_id}/pings": seat(Scope.staff, path=_hook, body=body(id="{new}")),
+    "POST /api/webhooks/{endpoint_id}/replays": seat(Scope.staff, path=_hook, body=body(since="2026-01-01T00:00:00Z")),
+    "GET /api/shops/{shop_id}/webhook-deliveries": seat(Scope.staff),
+    "GET /api/webhook-deliveries/{delivery_id}": seat(Scope.staff, path=_pinged),
+    "POST /api/webhook-deliveries/{delivery_id}/replays": seat(Scope.staff, path=_pinged),
     # brands and where goods come from
     "POST /api/brands": Row(SIGNED_IN, body=body(id="{new}", name_zh="好当家")),
     "GET /api/brands": Row(EVERYBODY),
@@ -1006,8 +1147,106 @@ TABLE: dict[str, Row] = {
     "GET /api/products/{product_id}/review-summary": Row(EVERYBODY),
     "GET /api/shops/{shop_id}/review-summary": Row(EVERYBODY),
     "GET /api/shops/{shop_id}/reviews": seat(Scope.orders),
+    # payouts
+    "GET /api/shops/{shop_id}/bank-accounts": seat(Scope.money),
+    "POST /api/shops/{shop_id}/bank-accounts": Row(OWNER, scope=Scope.money, body=body(id="{new}", **BANK_ACCOUNT)),
+    "POST /api/bank-accounts/{account_id}/cancellation": seat(Scope.money, path=_bank_account),
+    "GET /api/shops/{shop_id}/settlement-payouts": seat(Scope.money),
+    "GET /api/shops/{shop_id}/corrections": seat(Scope.money),
+    "GET /api/me/bank-accounts": Row(SIGNED_IN),
+    "POST /api/me/bank-accounts": Row(SIGNED_IN, body=body(id="{new}", **BANK_ACCOUNT)),
+    "GET /api/me/settlement-payouts": Row(SIGNED_IN),
+    "GET /api/me/corrections": Row(SIGNED_IN),
+    "GET /api/payees": Row(OPERATOR, token_scope=TokenScope.operator),
+    "PUT /api/payees/{owner_id}/hold": Row(
+        OPERATOR, path=_payee, body=body(reason="核实中"), token_scope=TokenScope.operator
+    ),
+    "DELETE /api/payees/{owner_id}/hold": Row(OPERATOR, path=_payee, token_scope=TokenScope.operator),
+    "GET /api/payout-batches": Row(OPERATOR, token_scope=TokenScope.operator),
+    "POST /api/payout-batches": Row(
+        OPERATOR, body=body(id="{new}", channel="cn", currency="CNY"), token_scope=TokenScope.operator
+    ),
+    "GET /api/payout-batches/{batch_id}": Row(
+        OPERATOR_SEES_NONE, path=_no_batch, token_scope=TokenScope.operator
+    ),
+    "GET /api/payout-batches/{batch_id}/payouts": Row(
+        OPERATOR_SEES_NONE, path=_no_batch, token_scope=TokenScope.operator
+    ),
+    "POST /api/payout-batches/{batch_id}/approval": Row(
+        OPERATOR_SEES_NONE, path=_no_batch, token_scope=TokenScope.operator
+    ),
+    "POST /api/payout-batches/{batch_id}/dispatch": Row(
+        OPERATOR_SEES_NONE, path=_no_batch, token_scope=TokenScope.operator
+    ),
+    "POST /api/payout-batches/{batch_id}/cancellation": Row(
+        OPERATOR_SEES_NONE, path=_no_batch, token_scope=TokenScope.operator
+    ),
+    "GET /api/payout-batches/{batch_id}/file": Row(
+        OPERATOR_SEES_NONE, path=_no_batch, token_scope=TokenScope.operator
+    ),
+    "POST /api/payout-batches/{batch_id}/payout-results.csv": Row(
+        OPERATOR_SEES_NONE, path=_no_batch, csv=True, token_scope=TokenScope.operator
+    ),
+    "POST /api/settlement-payouts/{payout_id}/withholding": Row(
+        OPERATOR_SEES_NONE, path=_no_payout, body=body(reason="核实中"), token_scope=TokenScope.operator
+    ),
+    "POST /api/settlement-payouts/{payout_id}/result": Row(
+        OPERATOR_SEES_NONE, path=_no_payout, body=body(outcome="paid"), token_scope=TokenScope.operator
+    ),
+    "GET /api/corrections": Row(OPERATOR, token_scope=TokenScope.operator),
+    "POST /api/corrections": Row(
+        OPERATOR,
+        body=body(id="{new}", owner_id="{shop}", is_shop=True, amount=PRICE, reason="补偿", evidence="工单 1"),
+        token_scope=TokenScope.operator,
+    ),
+    "POST /api/corrections/{correction_id}/approval": Row(
+        OPERATOR_SEES_NONE, path=_no_correction, token_scope=TokenScope.operator
+    ),
+    "POST /api/corrections/{correction_id}/refusal": Row(
+        OPERATOR_SEES_NONE, path=_no_correction, body=body(note="证据不足"), token_scope=TokenScope.operator
+    ),
+    "POST /api/corrections/{correction_id}/withdrawal": Row(
+        OPERATOR_SEES_NONE, path=_no_correction, token_scope=TokenScope.operator
+    ),
+    # exports, sandbox
+    "GET /api/shops/{shop_id}/exports": Row(ANY_SEAT),
+    "GET /api/shops/{shop_id}/exports/{kind}": seat(Scope.orders, path=_orders_kind),
+    "GET /api/shops/{shop_id}/export.zip": Row(ANY_SEAT),
+    "POST /api/sandbox-shops": Row(SIGNED_IN, once=True, body=body(id="{new}")),
+    "POST /api/shops/{shop_id}/sandbox/orders": seat(Scope.orders, body=body(id="{new}")),
+    "POST /api/shops/{shop_id}/sandbox/orders/{order_id}/happenings": seat(
+        Scope.orders, body=body(id="{new}", happening="pay")
+    ),
+    # rates, balances, statements
+    "GET /api/rates": Row(OPERATOR, token_scope=TokenScope.operator),
+    "POST /api/rates": Row(
+        OPERATOR, token_scope=TokenScope.operator, body=body(id="{new}", kind="platform", bps=100, note="年框")
+    ),
+    "GET /api/terms": Row(OPERATOR, token_scope=TokenScope.operator),
+    "POST /api/terms": Row(
+        OPERATOR, token_scope=TokenScope.operator, body=body(id="{new}", delay_h=72, note="缩短账期")
+    ),
+    "GET /api/shops/{shop_id}/rates": Row(SEAT_OR_OPERATOR, scope=Scope.money),
+    "GET /api/shops/{shop_id}/streamer-rates": seat(Scope.money),
+    "POST /api/shops/{shop_id}/streamer-rates": seat(Scope.money, body=body(id="{new}", bps=1000, note="约定")),
+    "GET /api/me/streamer-rates": Row(SIGNED_IN),
+    "GET /api/shops/{shop_id}/balance": seat(Scope.money),
+    "GET /api/me/balance": Row(SIGNED_IN),
+    "GET /api/shops/{shop_id}/statements": seat(Scope.money),
+    "GET /api/me/statements": Row(SIGNED_IN),
+    "GET /api/shops/{shop_id}/statements/{month}": seat(Scope.money, path=_month),
+    "GET /api/me/statements/{month}": Row(SIGNED_IN, path=_month),
+    "GET /api/shops/{shop_id}/statements/{month}/lines": seat(Scope.money, path=_month),
+    "GET /api/me/statements/{month}/lines": Row(SIGNED_IN, path=_month),
+    "GET /api/shops/{shop_id}/statements/{month}/lines.csv": seat(Scope.money, path=_month),
+    "GET /api/me/statements/{month}/lines.csv": Row(SIGNED_IN, path=_month),
+    "GET /api/shops/{shop_id}/statements/{month}/statement.pdf": seat(Scope.money, path=_month),
+    "GET /api/me/statements/{month}/statement.pdf": Row(SIGNED_IN, path=_month),
     # audit
-    "GET /api/audit/tallies": Row(EVERYBODY),
+    "GET /api/status": Row(EVERYBODY),
+    "GET /api/audit/incidents": Row(OPERATOR, token_scope=TokenScope.operator),
+    "GET /api/audit/runs": Row(OPERATOR, token_scope=TokenScope.operator),
+    "POST /api/audit/runs": Row(OPERATOR, token_scope=TokenScope.operator),
 }
 
 DENIALS = {
@@ -1053,7 +1292,53 @@ async def test_every_role_gets_in_where_it_may_and_nowhere_else(
     assert not wrong, "\n".join(wrong)
 
 
+OF_A_PERSON = ("POST /api/rooms/mine", "POST /api/shows/{show_id}/publications")
+"""A streamer's room is a person's, so these also take the scope `account`."""
+
+
+async def test_a_key_reaches_as_far_as_its_scopes_and_no_further(
+    people: People, db: Database, settings: Settings
+) -> None:
+    """Every endpoint of a shop's: a key with all other scopes is told which one it lacks; one that reads, reads."""
+    world = await make_world(people)
+    await keep(db, settings.data_path / "recordings", ShowId(UUID(world.show)), film(db.clock.now(), seconds=2))
+    reading = [scope for scope in TokenScope if scope.value.endswith(":read")]
+    keys = {"reader": await people.api_client(world["owner"], *reading)}
+    for scope in Scope:
+        others = [one for one in TokenScope if one.whole not in (scope.value, "account", "operator")]
+        keys[scope] = await people.api_client(world["owner"], *others)
+    wrong = []
+    for endpoint, row in TABLE.items():
+        if row.rule is not SEAT or row.scope is None:
+            continue
+        reads = endpoint.startswith("GET ")
+        for key, lacking in ((keys[row.scope], True), (keys["reader"], not reads)):
+            answer = await _ask(world, endpoint, row, key)
+            refusal = answer.json() if answer.headers.get("content-type") == "application/problem+json" else {}
+            said = (refusal.get("type"), refusal.get("scope"))
+            if lacking and endpoint in OF_A_PERSON:
+                said = (said[0], row.scope.value)  # the first thing it lacks is `account`
+            if lacking != (said == ("/problems/scope-lacking", row.scope.value)):
+                wrong.append(f"{endpoint}: {answer.status_code} {answer.text[:80]}")
+    assert not wrong, "\n".join(wrong)
+
+
 async def _try(world: World, endpoint: str, row: Row, role: str, expected: str) -> str:
+    browser = await _browser(world, row, role)
+    if row.once and expected == "ok" and role not in ("anonymous", "guest", "token"):
+        browser = await world.throwaway()
+    path = endpoint.partition(" ")[2]
+    answer = await _ask(world, endpoint, row, browser)
+    assert answer.status_code < 500 or path == "/media/{show_id}/{name}", f"{answer.status_code} {answer.text[:300]}"
+    if answer.headers.get("content-type") != "application/problem+json":
+        return "ok" if answer.status_code < 400 else str(answer.status_code)
+    code = answer.json()["type"].removeprefix("/problems/")
+    if path.startswith("/media/") and code == "not-found":
+        return "ok"  # nothing is being broadcast here; what matters is that nobody is asked who they are
+    return DENIALS.get(code, "ok")
+
+
+async def _ask(world: World, endpoint: str, row: Row, browser: Browser) -> httpx.Response:
     method, _, path = endpoint.partition(" ")
     values = {
         "shop_id": world.shop, "room_id": world.room, "show_id": world.show, "product_id": world.product,
@@ -1066,22 +1351,12 @@ async def _try(world: World, endpoint: str, row: Row, role: str, expected: str) 
         values["name"] = f"{world.product}.svg" if "pictures" in path else "index.m3u8"
     if row.path is not None:
         values |= await row.path(world)
-    browser = await _browser(world, row, role)
-    if row.once and expected == "ok" and role not in ("anonymous", "guest", "token"):
-        browser = await world.throwaway()
     options: dict[str, Any] = {}
     if row.body is not None:
         options["json"] = await row.body(world)
     if row.csv:
         options = {"content": b"code,title,price\n", "headers": {"content-type": "text/csv"}}
-    answer = await browser.request(method, path.format_map(values), **options)
-    assert answer.status_code < 500 or path == "/media/{show_id}/{name}", f"{answer.status_code} {answer.text[:300]}"
-    if answer.headers.get("content-type") != "application/problem+json":
-        return "ok" if answer.status_code < 400 else str(answer.status_code)
-    code = answer.json()["type"].removeprefix("/problems/")
-    if path.startswith("/media/") and code == "not-found":
-        return "ok"  # nothing is being broadcast here; what matters is that nobody is asked who they are
-    return DENIALS.get(code, "ok")
+    return await browser.request(method, path.format_map(values), **options)
 
 
 async def _browser(world: World, row: Row, role: str) -> Browser:

@@ -54,6 +54,7 @@ async def test_a_shop_opens_and_everybody_sees_it(people: Any, client: Any) -> N
         "currency": "CNY",
         "stores": [{"name": "码头店", "city": "大连", "address": "渔港路 1 号"}],
         "price_protection_days": 0,
+        "is_sandbox": False,
     }
     stolen = await client.post("/api/shops", json={"id": shop_id, "name": "x", "currency": "CNY"})
     assert stolen.status_code in (401, 403)

@@ -7,13 +7,9 @@ import pytest
 from laotie import fun, identity
 from laotie.base.bus import LocalBus
 from laotie.base.db import Database
-from laotie.base.ids import PaymentId, new_id
-from laotie.base.money import Money
-from laotie.base.outbox import Relay
-from laotie.payments.hearing import take_in
-from laotie.payments.provider import Report, ReportKind
-from laotie.worker.loops import all_reactions
+from laotie.base.ids import new_id
 from people import Browser, People, problem
+from purses import capture
 from stage import Host, host
 from world import made
 
@@ -38,16 +34,7 @@ async def fill(db: Database, bus: LocalBus, browser: Browser, amount: int) -> di
     """Money into the wallet: started over HTTP, captured by the provider."""
     ask = {"id": str(new_id()), "amount": {"amount": amount, "currency": "CNY"}, "method": "sandbox"}
     payment: dict[str, Any] = await made(browser.post("/api/me/topups", json=ask))
-    report = Report(
-        event_id=str(new_id()),
-        kind=ReportKind.captured,
-        name="payment.captured",
-        payment_id=PaymentId(payment["id"]),
-        money=Money(amount, "CNY"),
-    )
-    async with db.tx() as tx:
-        await take_in(tx, "sandbox", report, b"")
-    await Relay(db, bus, all_reactions()).drain()
+    await capture(db, bus, payment)
     return payment
 
 

@@ -294,7 +294,7 @@ async def test_a_token_shows_its_secret_once_and_reaches_as_far_as_it_says(peopl
     made = await anna.post("/api/tokens", json=content)
     assert made.status_code == 201
     secret = made.json()["secret"]
-    assert secret.startswith("lt_")
+    assert secret.startswith("laotie_")
     again = await anna.post("/api/tokens", json=content)
     assert (again.status_code, again.json()) == (200, {**made.json(), "secret": None})
     robot = people.stranger()
@@ -367,7 +367,8 @@ async def test_me_lists_the_shops_one_may_act_for(people: People, db: Database) 
     clerk = await people.staff("clerk", shop, owner, Scope.orders)
     me = (await clerk.get("/api/me")).json()
     assert me["roles"] == ["shop_staff", "viewer"]
-    assert me["seats"] == [{"shop_id": str(shop), "shop_name": "海边人家", "is_owner": False, "scopes": ["orders"]}]
+    seat = {"shop_id": str(shop), "shop_name": "海边人家", "is_owner": False, "scopes": ["orders"]}
+    assert me["seats"] == [{**seat, "is_sandbox": False}]
 
 
 async def test_the_export_holds_what_is_known_and_is_recorded(people: People) -> None:

@@ -368,6 +368,7 @@ async def test_a_streamers_page_says_who_what_and_when(people: People, db: Datab
             "currency": "CNY",
             "stores": [],
             "price_protection_days": 0,
+            "is_sandbox": False,
         },
         "stores": [],
         "follower_count": 1,

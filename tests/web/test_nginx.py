@@ -6,14 +6,13 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
 import uvicorn
-import uvloop
 from on_air import BRISK, decode, pushing, until
 
 from laotie import live
@@ -37,11 +36,6 @@ with_nginx = pytest.mark.skipif(
     NGINX is None or not MODULE.exists(), reason="nginx with its RTMP module is not installed (bin/ensure-nginx)"
 )
 LIMITS = msgspec.structs.replace(BRISK, external_ready_s=2.5, grace_s=15)
-
-
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The loop that the product runs on."""
-    return {"uvloop": uvloop.new_event_loop}
 
 
 class Site:

@@ -3,7 +3,6 @@
 import base64
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import pytest
@@ -11,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from fakes import make_key, private_pem, public_pem
+from laotie import audit, identity
 from laotie.base.ids import OrderId, PaymentId, new_id
 from laotie.base.settings import Settings
 from laotie.payments import WEBHOOK_BODY_BYTES_MAX, signature
@@ -168,11 +168,11 @@ async def test_a_capture_of_another_sum_is_taken_note_of(people: People, market:
     answer = await people.stranger().post("/webhooks/sandbox", content=body, headers=_signed(market, body))
     assert (answer.status_code, answer.json()) == (200, {"verdict": "discrepancy"})
     assert (await anna.get(f"/api/payments/{payment_id}")).json()["state"] == "pending"
-    tallies = (await anna.get("/api/audit/tallies")).json()
-    assert tallies["sound"] is False
-    assert [(one["found"], one["facts"]) for one in tallies["tallies"] if one["name"].startswith("payments:")] == [
-        (1, {"captured": 0, "refunds_open": 0})
-    ]
+    await audit.check_now(market.db, audit.Terms.of(market.settings))
+    status = (await people.stranger().get("/api/status")).json()
+    assert status["sound"] is False
+    assert [one["promise"] for one in status["promises"] if one["broken_since"]] == ["statements"]
+    assert [(one["promise"], one["findings"], one["closed_at"]) for one in status["incidents"]] == [("statements", 1, None)]
 
 
 async def test_the_books_are_public_and_sound(people: People, market: Market) -> None:
@@ -180,12 +180,16 @@ async def test_the_books_are_public_and_sound(people: People, market: Market) ->
     body = await _captured(market, payment_id)
     await people.stranger().post("/webhooks/sandbox", content=body, headers=_signed(market, body))
     await market.settle()
-    tallies = (await people.stranger().get("/api/audit/tallies")).json()
-    assert tallies["sound"] is True
-    assert tallies["in_flight"] == 0
-    assert all(one["found"] == 0 and one["sound"] for one in tallies["tallies"])
-    assert len(tallies["tallies"]) >= 15
-    assert UUID(str(payment_id)).hex not in str(tallies)
+    status = (await people.stranger().get("/api/status")).json()
+    assert (status["sound"], status["checked_at"]) == (False, None), "nobody has looked"
+    await audit.check_now(market.db, audit.Terms.of(market.settings))
+    status = (await people.stranger().get("/api/status")).json()
+    assert status["sound"] is True
+    assert (status["in_flight"], status["incidents"]) == (0, [])
+    assert all(one["checked_at"] and one["whole_at"] and not one["broken_since"] for one in status["promises"])
+    assert len(status["promises"]) >= 30
+    assert [(day["runs"], day["broken"]) for day in status["days"]] == [(1, [])]
+    assert str(payment_id) not in str(status)
 
 
 async def test_the_ways_to_pay_are_public_and_say_what_they_can_do(people: People) -> None:
@@ -195,13 +199,16 @@ async def test_the_ways_to_pay_are_public_and_say_what_they_can_do(people: Peopl
         "items": [
             {
                 "method": "sandbox",
-                "can": ["authorise", "capture", "dispute", "partial_capture", "partial_refund", "refund"],
+                "can": [
+                    "authorise", "capture", "dispute", "look_up", "onboard", "partial_capture", "partial_refund", "refund",
+                    "release", "split",
+                ],
                 "currencies": [],
                 "step": "redirect",
             },
             {
                 "method": "alipay",
-                "can": ["authorise", "partial_refund", "refund"],
+                "can": ["authorise", "look_up", "partial_refund", "refund"],
                 "currencies": ["CNY"],
                 "step": "redirect",
             },
@@ -209,6 +216,7 @@ async def test_the_ways_to_pay_are_public_and_say_what_they_can_do(people: Peopl
     }
     assert len((await stranger.get("/api/payment-methods?currency=EUR")).json()["items"]) == 1
     assert (await stranger.get("/api/payment-methods?currency=yuan")).status_code == 422
+    assert [one["method"] for one in (await stranger.get("/api/payment-methods?wallet=true")).json()["items"]] == ["sandbox"]
 
 
 async def test_a_second_factor_over_http_counts_its_tries(people: People, market: Market) -> None:
@@ -270,12 +278,75 @@ async def _opened(market: Market, payment_id: PaymentId) -> bytes:
     return await _captured(market, payment_id, **more)
 
 
+async def test_a_shop_opens_its_account_and_the_sandbox_s_page_decides_on_it(people: People, market: Market) -> None:
+    owner = await people.viewer("boss")
+    async with market.db.tx() as tx:
+        await identity.grant_seat(
+            tx, market.owner, market.shop_id, handle="boss", scopes=[identity.Scope.money]
+        )
+    path = f"/api/shops/{market.shop_id}/seller-accounts"
+    before = (await owner.get(path)).json()
+    assert before == {
+        "items": [{"provider": "sandbox", "currencies": [], "seller": None}], "self_operated": False, "pooling": False
+    }  # fmt: skip
+    step = (await owner.post(path, json={"provider": "sandbox", "country": "CN"})).json()
+    assert (step["seller"]["state"], step["url"]) == ("pending", f"/sandbox-account/{step['seller']['id']}")
+    page = f"/api{step['url'].replace('sandbox-account', 'sandbox/accounts')}"
+    assert (await (await people.viewer("anna")).get(page)).status_code == 404
+    assert (await owner.get(page)).json()["balances"] == []
+    judged = await owner.post(f"{page}/judgement", json={"state": "limited", "reason": "a licence is missing"})
+    assert judged.json()["state"] == "limited"
+    olga = await people.operator("olga")
+    checked = await olga.post(f"/api/seller-accounts/{step['seller']['id']}/check")
+    assert (checked.json()["state"], checked.json()["reason"]) == ("limited", "a licence is missing")
+    listed = (await olga.get("/api/seller-accounts")).json()["items"]
+    assert [one["owner_id"] for one in listed] == [str(market.shop_id)]
+    no = await owner.post(path, json={"provider": "alipay"})
+    assert (no.status_code, no.json()["type"]) == (409, "/problems/provider-cannot")
+    own = (await owner.post("/api/me/seller-accounts", json={"provider": "sandbox"})).json()
+    assert (own["seller"]["kind"], own["seller"]["state"]) == ("streamer", "pending")
+    desk = (await olga.get("/api/payment-providers")).json()
+    assert [(one["provider"], one["splits"]) for one in desk["channels"]] == [("sandbox", True), ("alipay", False)]
+
+
+async def test_two_operators_settle_what_did_not_fit(people: People, market: Market) -> None:
+    _, _, payment_id = await _begin(people, market)
+    body = await _captured(market, payment_id, amount=9901)
+    await people.stranger().post("/webhooks/sandbox", content=body, headers=_signed(market, body))
+    olga, otto = await people.operator("olga"), await people.operator("otto")
+    (found,) = (await olga.get("/api/payment-discrepancies")).json()["items"]
+    assert (found["expected"], found["found"]) == ("99.00 CNY", "99.01 CNY")
+    ask = {
+        "id": str(new_id()), "discrepancy_id": found["id"], "reason": "one cent too much",
+        "correction": {"amount": 1, "currency": "CNY"},
+    }  # fmt: skip
+    for _ in range(2):
+        proposed = await olga.post("/api/payment-resolutions", json=ask)
+        assert (proposed.status_code, proposed.json()["state"]) == (201, "proposed")
+    decision = f"/api/payment-resolutions/{ask['id']}/decision"
+    own = await olga.post(decision, json={"settle": True})
+    assert (own.status_code, own.json()["type"]) == (403, "/problems/second-person-needed")
+    settled = (await otto.post(decision, json={"settle": True})).json()
+    assert (settled["state"], settled["proposed_by"]["name"], settled["decided_by"]["name"]) == ("settled", "Olga", "Otto")
+    assert (await olga.get("/api/payment-discrepancies")).json()["items"] == []
+    history = (await otto.get("/api/payment-resolutions?state=settled")).json()["items"]
+    assert [one["correction"] for one in history] == [{"amount": 1, "currency": "CNY"}]
+
+
 async def test_alipay_s_notice_pays_the_order_and_is_answered_with_its_word(
     people: People, market: Market, alipay: tuple[rsa.RSAPrivateKey, Path]
 ) -> None:
     anna, order_id, sandboxed = await _begin(people, market)
     payment_id = PaymentId(new_id())
-    begun = await anna.post(f"/api/orders/{order_id}/payments", json={"id": str(payment_id), "method": "alipay"})
+    ask = {"id": str(payment_id), "method": "alipay"}
+    pooled = await anna.post(f"/api/orders/{order_id}/payments", json=ask)
+    assert (pooled.status_code, pooled.json()["type"], pooled.json()["instead"]) == (409, "/problems/pooling-off", ["sandbox"])
+    olga = await people.operator("olga")
+    own = f"/api/shops/{market.shop_id}/self-operated"
+    assert (await olga.put(own, json={"own": True})).json() == {"own": True}
+    offered = (await anna.get(f"/api/payment-methods?shop_id={market.shop_id}")).json()["items"]
+    assert [one["method"] for one in offered] == ["sandbox", "alipay"]
+    begun = await anna.post(f"/api/orders/{order_id}/payments", json=ask)
     assert begun.json()["next"]["url"].startswith("https://openapi.alipay.com/gateway.do?")
     fields = {
         "notify_id": "n1", "notify_type": "trade_status_sync", "app_id": "2021000000000001", "trade_no": "20261122",

@@ -4,13 +4,9 @@ from typing import Any
 
 from laotie.base.bus import LocalBus
 from laotie.base.db import Database
-from laotie.base.ids import PaymentId, new_id
-from laotie.base.money import Money
-from laotie.base.outbox import Relay
-from laotie.payments.hearing import take_in
-from laotie.payments.provider import Report, ReportKind
-from laotie.worker.loops import all_reactions
+from laotie.base.ids import new_id
 from people import Browser, People, problem
+from purses import capture
 from world import World, made, make_world, place_order
 
 NINEFOLD = {"kind": "authentic_ninefold", "cap": None, "days": None}
@@ -25,18 +21,7 @@ async def fill_deposit(db: Database, bus: LocalBus, world: World, amount: int) -
     """Pay into the deposit: through the provider and the shop's wallet."""
     topup = {"id": str(new_id()), "amount": yuan(amount), "method": "sandbox"}
     payment = await made(world["owner"].post(f"/api/shops/{world.shop}/deposit/topups", json=topup))
-    report = Report(
-        event_id=str(new_id()),
-        kind=ReportKind.captured,
-        name="payment.captured",
-        payment_id=PaymentId(payment["id"]),
-        money=Money(amount, "CNY"),
-    )
-    async with db.tx() as tx:
-        await take_in(tx, "sandbox", report, b"")
-    relay = Relay(db, bus, all_reactions())
-    while await relay.drain():
-        continue
+    await capture(db, bus, payment)
 
 
 async def test_from_a_pledge_to_a_deposit_that_stands_for_it(db: Database, bus: LocalBus, people: People) -> None:

@@ -38,6 +38,7 @@ class ServerUnderTest:
             "LAOTIE_DATA_DIR": str(self.data),
             "LAOTIE_PORT": str(self.port),
             "LAOTIE_RTMP_PORT": "0",
+            "LAOTIE_API_REQUESTS_PER_MINUTE": "0",
             "LAOTIE_LOG_LEVEL": "warning",
             "LAOTIE_LOG_FORM": "json",
             **{f"LAOTIE_{name.upper()}": value for name, value in settings.items()},

@@ -1,7 +1,6 @@
 """`laotie import`: another house's books, or a sheet of products."""
 
 import asyncio
-import csv
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from rich.table import Table
 
 from laotie import catalog, identity, imports
 from laotie.base import settings as settings_module
+from laotie.base.cells import write_line
 from laotie.base.db import Database
 from laotie.base.ids import ShopId, new_id
 from laotie.base.migrate import migrate
@@ -133,9 +133,8 @@ async def _products(file: Path, name: str, report: Path | None, *, dry_run: bool
     if refused:
         report = report or Path(f"{file.name.removesuffix('.csv')}.refused.csv")
         with report.open("w", encoding="utf-8-sig", newline="") as out:
-            writer = csv.writer(out)
-            writer.writerow(["line", "column", "code", "reason"])
-            writer.writerows((e.line, e.field or "", e.code, catalog.guard(e.reason)) for e in refused)
+            out.write(write_line(["line", "column", "code", "reason"]))
+            out.writelines(write_line([e.line, e.field, e.code, e.reason]) for e in refused)
         screen.print(f"every refused row is in {report}", highlight=False)
         sys.exit(1)
 

@@ -42,6 +42,8 @@ def methods() -> None:
 def reconcile(*, provider: str, statement: Path, date: date | None = None, json: bool = False) -> None:
     """Match a provider's daily statement with payments, refunds, chargebacks and the ledger; ends with 1 on differences.
 
+    What two operators have settled is no difference any more.
+
     The file is kept with its digest; the same file again is matched with the books as they then stand.
     """
     settings = settings_module.load()
@@ -51,7 +53,7 @@ def reconcile(*, provider: str, statement: Path, date: date | None = None, json:
         kept = await audit.reconcile(db, provider, content, name=statement.name, day=date)
         async with db.read() as tx:
             found = await payments.list_differences(tx, kept.id, limit=kept.difference_count + 1)
-        return kept, [difference for _, difference in found]
+        return kept, [difference for _, difference in found if not difference.settled]
 
     kept, differences = _with_database(settings, match)
     if json:

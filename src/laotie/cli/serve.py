@@ -41,6 +41,7 @@ from laotie.web.app import build_app
 from laotie.web.house import House
 from laotie.worker import Worker
 from laotie.worker.recordings import RecordingKeeper
+from laotie.worker.shelf import ShelfKeeper, open_shelf
 
 STOP_WAIT_S = 20
 DATABASE_WAIT_S = 60
@@ -166,7 +167,13 @@ async def _open_house(
     worker.start()
     stack.push_async_callback(worker.stop)
     payments.check_providers(db, settings)
-    house = House(db=db, settings=settings, signer=signer, bus=bus, till=till, desk=desk, media=media)
+    shelf = open_shelf(db, settings.data_path)
+    shelf_keeper = ShelfKeeper(shelf, bus)
+    shelf_keeper.start()
+    stack.push_async_callback(shelf_keeper.stop)
+    house = House(
+        db=db, settings=settings, signer=signer, bus=bus, till=till, desk=desk, media=media, shelf=shelf
+    )
     keeper = RecordingKeeper(db, bus, media, house.archive, keep_days=settings.recording_days)
     keeper.start()
     stack.push_async_callback(keeper.stop)

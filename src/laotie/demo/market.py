@@ -21,6 +21,7 @@ PROTECTED_DAYS = 7
 LISTED_SINCE, PRICED_SINCE = timedelta(days=75), timedelta(days=12)
 """The past that the goods are given, marked as told: at the list price first, then at today's."""
 VIEWER, STAFF, OPERATOR, RETAILER = "fan1", "xiaomei", "operator", "retailer"
+SECOND_OPERATOR = "operator2"
 BRAND_OWNER = "chaotou"
 
 
@@ -55,6 +56,7 @@ async def _open_accounts(db: Database, say: Callable[[str], None]) -> bool:
     wanted += [
         (STAFF, "小美（店员）", "", frozenset()),
         (OPERATOR, "平台运营", "", frozenset({identity.Role.operator})),
+        (SECOND_OPERATOR, "平台运营（复核）", "", frozenset({identity.Role.operator})),
     ]
     wanted += [(RETAILER, "Online Retail (UCI data)", "", frozenset())]
     wanted += [(BRAND_OWNER, "潮头海产（品牌方）", "", frozenset())]

@@ -22,12 +22,14 @@ from laotie.base import logs
 from laotie.base import settings as settings_module
 from laotie.base.db import Database
 from laotie.base.holding import hold
+from laotie.base.migrate import migrate
 from laotie.base.postgres import EmbeddedPostgres
 from laotie.base.refusals import Unavailable
 from laotie.base.settings import Settings
 from laotie.demo.client import Person
 from laotie.demo.goods import FAN_NAMES, PERSONAS
-from laotie.demo.market import BRAND_OWNER, OPERATOR, PASSWORD, RETAILER, STAFF, VIEWER, open_market
+from laotie.demo.market import BRAND_OWNER, OPERATOR, PASSWORD, RETAILER, SECOND_OPERATOR, STAFF, VIEWER, open_market
+from laotie.demo.money import tell_past
 from laotie.demo.packer import STEP_S
 from laotie.demo.show import Fan, Streamer
 from laotie.media import Scene, draw
@@ -46,10 +48,12 @@ def main(
     """Start Laotie with a seeded market, a running show with video, and simulated fans."""
     settings = settings_module.load()
     logs.set_up(level="warning", form=settings.log_form)
-    with hold(settings.data_path, "demo.lock"), ServerBeside(settings) as server:
-        stopped = asyncio.run(
-            _run(settings, server, fans=max(0, min(fans, len(FAN_NAMES))), shows=max(0, min(shows, 2)))
-        )
+    with hold(settings.data_path, "demo.lock"):
+        try:
+            stopped = asyncio.run(_run(settings, fans=max(0, min(fans, len(FAN_NAMES))), shows=max(0, min(shows, 2))))
+        finally:
+            if settings.database_url is None:
+                EmbeddedPostgres.of(settings).stop_leftover()
     console.print("stopped; the data stays in", str(settings.data_path)) if stopped else sys.exit(1)
 
 
@@ -92,11 +96,11 @@ class ServerBeside:
             raise Unavailable(part="server")
 
 
-async def _run(settings: Settings, server: ServerBeside, *, fans: int, shows: int) -> bool:
+async def _run(settings: Settings, *, fans: int, shows: int) -> bool:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    running = asyncio.create_task(_play(settings, server, fans=fans, shows=shows))
+    running = asyncio.create_task(_play(settings, fans=fans, shows=shows))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     for task in (running, stopping):
@@ -107,17 +111,36 @@ async def _run(settings: Settings, server: ServerBeside, *, fans: int, shows: in
     return True
 
 
-async def _play(settings: Settings, server: ServerBeside, *, fans: int, shows: int) -> None:
+async def _play(settings: Settings, *, fans: int, shows: int) -> None:
     began = time.monotonic()
     say = _sayer(began)
     drawing = asyncio.gather(*(draw(Scene(persona.scene), settings.data_path) for persona in PERSONAS[:shows]))
-    await _until_ready(settings, server, say)
     await _make_market(settings, say)
-    if not drawing.done():
-        say("drawing the shows' pictures (the first time only)")
-    await drawing
+    async with AsyncExitStack() as stack:
+        server = stack.enter_context(ServerBeside(settings))
+        await _until_ready(settings, server, say)
+        say("a real retailer's products and orders (a slice of UCI Online Retail, CC BY 4.0)")
+        with resources.as_file(resources.files("laotie.demo.data") / "online_retail_slice.csv.gz") as path:
+            await _import_history(settings, path)
+        if not drawing.done():
+            say("drawing the shows' pictures (the first time only)")
+        await drawing
+        await _open_shows(settings, server, stack, say, fans=fans, shows=shows, began=began)
+
+
+async def _open_shows(
+    settings: Settings,
+    server: ServerBeside,
+    stack: AsyncExitStack,
+    say: Callable[[str], None],
+    *,
+    fans: int,
+    shows: int,
+    began: float,
+) -> None:
+    """Go live, let the fans come, and go on until the server ends or somebody ends us."""
     url = f"http://{settings.host}:{settings.port}"
-    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         on_air: list[str] = []
         for persona in PERSONAS[:shows]:
             say(f"going live: {persona.name}, {persona.show}")
@@ -163,17 +186,21 @@ async def _until_ready(settings: Settings, server: ServerBeside, say: Callable[[
 
 
 async def _make_market(settings: Settings, say: Callable[[str], None]) -> None:
-    """Seed through the rooms' front doors, as an operator's set-up does."""
-    url = settings.database_url or EmbeddedPostgres.of(settings).url()
+    """Seed through the rooms' front doors, as an operator's set-up does; before the server is there, which tells the time."""
+    settings.data_path.mkdir(parents=True, exist_ok=True)
+    say("starting: database")
+    url = settings.database_url
+    if url is None:
+        url = await asyncio.to_thread(EmbeddedPostgres.of(settings).start)  # the server takes it over, and stops it
+    await asyncio.to_thread(migrate, url)
     db = await Database.open(url, pool_max=4)
     try:
         if not await open_market(db, say):
             say("the market is there from last time")
     finally:
         await db.close()
-    say("a real retailer's products and orders (a slice of UCI Online Retail, CC BY 4.0)")
-    with resources.as_file(resources.files("laotie.demo.data") / "online_retail_slice.csv.gz") as path:
-        await _import_history(settings, path)
+    if await tell_past(url, settings):
+        say("two months of sales, settled and paid out")
 
 
 async def _import_history(settings: Settings, path: Path) -> None:
@@ -224,7 +251,7 @@ def _show_addresses(settings: Settings, show_id: str | None, seconds: float) -> 
     people.add_row("streamer", f"{PERSONAS[0].handle} or {PERSONAS[1].handle}", PASSWORD)
     people.add_row("shop staff", STAFF, PASSWORD)
     people.add_row("brand owner", BRAND_OWNER, PASSWORD)
-    people.add_row("operator", OPERATOR, PASSWORD)
+    people.add_row("operator", f"{OPERATOR} (and {SECOND_OPERATOR}, for what takes two)", PASSWORD)
     console.print(people)
     console.print("[dim]The market is made up and labelled so. Ctrl-C stops everything; the data stays.[/]")
     console.print(f"[dim]Log: {settings.data_path / 'server.log'}[/]", soft_wrap=True)

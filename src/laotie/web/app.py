@@ -22,6 +22,8 @@ from laotie.web import (
     brands,
     catalog,
     clips,
+    corrections,
+    exports,
     fans,
     fun,
     groups,
@@ -29,6 +31,7 @@ from laotie.web import (
     hooks,
     identity,
     invoices,
+    keys,
     live,
     media,
     messages,
@@ -37,18 +40,26 @@ from laotie.web import (
     orders,
     parcels,
     payments,
+    payout_desk,
+    payouts,
     problems,
     provenance,
     quotes,
+    rates,
     reconciliation,
     replay,
     reviews,
+    sandbox,
+    search,
+    sellers,
+    settlement,
     shipping,
     static,
     traffic,
     trust,
     uploads,
     videos,
+    webhooks,
 )
 from laotie.web.authentication import Authenticator
 from laotie.web.house import House
@@ -57,28 +68,33 @@ from laotie.web.openapi import complete
 from laotie.web.reading import Asked
 
 PROVIDED = frozenset(
-    "actor archive attempts authenticator bus clock db desk house media settings signer till".split()  # noqa: SIM905
+    "actor archive attempts authenticator bus clock db desk house media settings shelf signer till".split()  # noqa: SIM905
 )
 """What handlers may ask for by name, as `Given[…]`."""
 
 ROOMS = {
-    "identity": identity.ROUTES,
+    "identity": [*identity.ROUTES, *keys.ROUTES],
     "catalog": [*catalog.ROUTES, *shipping.ROUTES, *brands.ROUTES, *provenance.ROUTES],
     "live": [*live.ROUTES, *moderation.ROUTES],
     "fans": fans.ROUTES,
     "messages": messages.ROUTES,
     "traffic": traffic.ROUTES,
+    "search": search.ROUTES,
     "orders": [*orders.ROUTES, *baskets.ROUTES, *invoices.ROUTES, *groups.ROUTES, *board.ROUTES, *parcels.ROUTES],
     "offers": [*offers.ROUTES, *quotes.ROUTES],
     "aftersales": aftersales.ROUTES,
     "fun": fun.ROUTES,
     "trust": trust.ROUTES,
     "reviews": reviews.ROUTES,
-    "payments": payments.ROUTES,
+    "payments": [*payments.ROUTES, *sellers.ROUTES],
     "media": [*media.ROUTES, *hooks.ROUTES],
     "replay": [*replay.ROUTES, *clips.ROUTES],
+    "webhooks": webhooks.ROUTES,
     "videos": [*uploads.ROUTES, *videos.ROUTES],
     "audit": [*audit.ROUTES, *reconciliation.ROUTES],
+    "settlement": [*settlement.ROUTES, *rates.ROUTES, *payouts.ROUTES, *payout_desk.ROUTES, *corrections.ROUTES],
+    "exports": exports.ROUTES,
+    "sandbox": sandbox.ROUTES,
     "service": [*health.ROUTES, *problems.ROUTES, *static.ROUTES],
 }
 
@@ -104,10 +120,15 @@ def openapi_json() -> bytes:
     return msgspec.json.format(msgspec.json.encode(openapi_document()), indent=2) + b"\n"
 
 
-@get("/openapi.json", sync_to_thread=False, include_in_schema=False)
-def show_openapi() -> Response[dict[str, Any]]:
-    """The API's description."""
-    return Response(openapi_document())
+@get("/openapi.json", sync_to_thread=True, include_in_schema=False)
+def show_openapi() -> Response[bytes]:
+    """The API's description. To make it takes seconds, the first time: not on the loop."""
+    return Response(_openapi_bytes(), media_type="application/json")
+
+
+@cache
+def _openapi_bytes() -> bytes:
+    return msgspec.json.encode(openapi_document())
 
 
 def _build_litestar(provided: dict[str, Provide], described: OpenAPIConfig | None = None) -> Litestar:
@@ -150,6 +171,7 @@ def _provided(house: House, authenticator: Authenticator) -> dict[str, Provide]:
         "house": house,
         "media": house.media,
         "settings": house.settings,
+        "shelf": house.shelf,
         "signer": house.signer,
         "till": house.till,
     }

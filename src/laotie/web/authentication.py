@@ -81,7 +81,8 @@ class Authenticator:
     async def _recognise(self, method: str, headers: Mapping[bytes, bytes]) -> Actor:
         authorization = headers.get(b"authorization")
         if authorization is not None:
-            return await self._by_token(authorization)
+            actor = await self._by_token(authorization)
+            return actor.reading() if method in SAFE_METHODS else actor
         if method not in SAFE_METHODS:
             self._check_origin(headers)
         cookies = read_cookies(headers)

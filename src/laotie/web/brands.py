@@ -329,7 +329,7 @@ async def find_shops_by_name(actor: Given[Actor], db: Given[Database], name: Nam
     actor.signed_in()
     async with db.read() as tx:
         found = await catalog.find_shops_named(tx, name)
-    return ShopNames([ShopName(shop.id, shop.name, shop.about) for shop in found if shop.state != "closed"])
+    return ShopNames([ShopName(shop.id, shop.name, shop.about) for shop in found if shop.state != "closed" and not shop.is_sandbox])
 
 
 @post("/api/products/{product_id:uuid}/brand-contests", status_code=201)

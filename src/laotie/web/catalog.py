@@ -71,6 +71,8 @@ class ShopView(msgspec.Struct):
     stores: list[Store]
     price_protection_days: int
     """For so many days after paying, a buyer gets the difference when the shelf price falls; 0: not."""
+    is_sandbox: bool
+    """A developer's own, seen by its people alone."""
 
 
 class ListPriceView(msgspec.Struct):
@@ -147,10 +149,15 @@ async def open_shop(data: JSONBody[NewShop], actor: Given[Actor], db: Given[Data
 
 
 @get("/api/shops/{shop_id:uuid}")
-async def show_shop(shop_id: FromPath[UUID], db: Given[Database]) -> ShopView:
-    """A shop and where it can be visited."""
+async def show_shop(shop_id: FromPath[UUID], actor: Given[Actor], db: Given[Database]) -> ShopView:
+    """A shop and where it can be visited; a sandbox is shown to its people alone."""
     async with db.read() as tx:
-        return view_shop(await catalog.get_shop(tx, ShopId(shop_id)))
+        shop = await catalog.get_shop(tx, ShopId(shop_id))
+        if shop.is_sandbox and (
+            actor.seat_holder_id is None or await identity.find_seat(tx, actor, ShopId(shop_id)) is None
+        ):
+            raise NotFound()
+        return view_shop(shop)
 
 
 @patch("/api/shops/{shop_id:uuid}")
@@ -171,7 +178,7 @@ async def search_products(
     after: After = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[ProductView]:
-    """What is on the shelf, newest first."""
+    """What is on the shelf, newest first, by plain words; `GET /api/search` is what finds."""
     async with db.read() as tx:
         page = await catalog.list_products(
             tx,
@@ -196,8 +203,7 @@ async def show_product(product_id: FromPath[UUID], actor: Given[Actor], db: Give
     """One product; drafts and retired SKUs are shown to the shop alone."""
     async with db.read() as tx:
         product = await catalog.get_product(tx, actor, ProductId(product_id))
-        seat = await identity.find_seat(tx, actor, product.shop_id) if actor.seat_holder_id is not None else None
-        return _product(product, own=seat is not None and identity.Scope.catalog in seat.scopes)
+        return _product(product, own=await identity.may(tx, actor, product.shop_id, identity.Scope.catalog))
 
 
 @get("/api/shops/{shop_id:uuid}/products")
@@ -394,6 +400,7 @@ def view_shop(shop: catalog.Shop) -> ShopView:
         currency=shop.currency,
         stores=shop.stores,
         price_protection_days=shop.price_protection_days,
+        is_sandbox=shop.is_sandbox,
     )
 
 

@@ -12,6 +12,7 @@ from laotie.base.signer import Signer
 from laotie.fun import Desk
 from laotie.media import Archive, MediaServer
 from laotie.orders import Till
+from laotie.search import Shelf
 
 Check = Callable[[], Awaitable[str | None]]
 """Says what is still missing, or `None` when the part is ready."""
@@ -28,6 +29,7 @@ class House:
     till: Till | None = None
     desk: Desk | None = None
     media: MediaServer | None = None
+    shelf: Shelf | None = None
     parts: dict[str, Check] = field(default_factory=dict)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Accounts, sign-ins, addresses, API tokens, seats and the audit log over HTTP."""
+"""Accounts, sign-ins, addresses, seats and the audit log over HTTP."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -90,15 +90,6 @@ class NewAddress(AddressContent, forbid_unknown_fields=True, kw_only=True):
     id: UUID
 
 
-class NewToken(msgspec.Struct, forbid_unknown_fields=True):
-    """An API token under the client's own id."""
-
-    id: UUID
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]+$")]
-    scopes: Annotated[list[identity.TokenScope], msgspec.Meta(min_length=1, max_length=10)]
-    expires_at: Annotated[datetime, msgspec.Meta(tz=True)]
-
-
 class NewSeat(msgspec.Struct, forbid_unknown_fields=True):
     """Who may act for the shop, and how far. An owner has every scope."""
 
@@ -125,6 +116,7 @@ class SeatView(msgspec.Struct):
     shop_name: str
     is_owner: bool
     scopes: list[identity.Scope]
+    is_sandbox: bool
 
 
 class Me(msgspec.Struct):
@@ -146,18 +138,6 @@ class SessionView(msgspec.Struct):
     created_at: datetime
     last_seen_at: datetime
     current: bool
-
-
-class MadeToken(msgspec.Struct):
-    """A token; `secret` is there once, when it was just made."""
-
-    id: UUID
-    name: str
-    scopes: list[identity.TokenScope]
-    created_at: datetime
-    expires_at: datetime
-    last_used_at: datetime | None
-    secret: str | None
 
 
 @post("/api/accounts", status_code=201)
@@ -374,37 +354,6 @@ async def delete_address(address_id: FromPath[UUID], actor: Given[Actor], db: Gi
         await identity.delete_address(tx, actor, identity.AddressId(address_id))
 
 
-@get("/api/tokens")
-async def list_tokens(actor: Given[Actor], db: Given[Database]) -> Page[identity.Token]:
-    """My API tokens that still work."""
-    async with db.read() as tx:
-        return Page(items=await identity.list_tokens(tx, actor))
-
-
-@post("/api/tokens", status_code=201)
-async def create_token(data: JSONBody[NewToken], actor: Given[Actor], db: Given[Database]) -> Response[MadeToken]:
-    """Make an API token; its secret is in this answer and never again."""
-    async with db.tx() as tx:
-        made = await identity.create_token(
-            tx, actor, identity.TokenId(data.id), name=data.name, scopes=data.scopes, expires_at=data.expires_at
-        )
-    return Response(
-        MadeToken(**msgspec.structs.asdict(made.token), secret=made.secret),
-        status_code=201 if made.secret else 200,
-        headers={"cache-control": "no-store"},
-    )
-
-
-@delete("/api/tokens/{token_id:uuid}", status_code=204)
-async def revoke_token(
-    token_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], authenticator: Given[Authenticator]
-) -> None:
-    """End an API token at once."""
-    async with db.tx() as tx:
-        await identity.revoke_token(tx, actor, identity.TokenId(token_id))
-    authenticator.forget(actor.signed_in())
-
-
 @get("/api/shops/{shop_id:uuid}/seats")
 async def list_seats(shop_id: FromPath[UUID], actor: Given[Actor], db: Given[Database]) -> Page[identity.SeatHolder]:
     """Who may act for the shop."""
@@ -461,7 +410,13 @@ async def _describe(db: Database, actor: Actor, *, csrf: str | None) -> Me:
         account=OwnAccount(**{name: getattr(account, name) for name in OwnAccount.__struct_fields__}),
         roles=sorted({"viewer", *account.roles, *(["shop_staff"] if seats else [])}),
         seats=[
-            SeatView(seat.shop_id, shops[seat.shop_id].name, seat.is_owner, seat.scopes)
+            SeatView(
+                seat.shop_id,
+                shops[seat.shop_id].name,
+                seat.is_owner,
+                seat.scopes,
+                shops[seat.shop_id].is_sandbox,
+            )
             for seat in seats
             if seat.shop_id in shops
         ],
@@ -551,9 +506,6 @@ ROUTES = [
     create_address,
     change_address,
     delete_address,
-    list_tokens,
-    create_token,
-    revoke_token,
     list_seats,
     grant_seat,
     revoke_seat,

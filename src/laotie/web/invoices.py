@@ -1,7 +1,5 @@
 """Invoices and price protection over HTTP: the buyer asks, the shop issues; the buyer has the difference back."""
 
-import csv
-import io
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated
@@ -12,7 +10,8 @@ from litestar import get, post, put
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from laotie import catalog, identity
+from laotie import identity
+from laotie.base.cells import write_line
 from laotie.base.db import Database
 from laotie.base.ids import OrderId, ShopId
 from laotie.base.money import Money
@@ -177,22 +176,13 @@ async def export_invoices(shop_id: FromPath[UUID], actor: Given[Actor], db: Give
         yield "\ufeff"
         async with db.read() as tx:
             async for row in invoices.export_invoices(tx, actor, ShopId(shop_id)):
-                buffer = io.StringIO()
-                # A negative sum is no formula: it is written as it is.
-                csv.writer(buffer, lineterminator="\r\n").writerow(
-                    [cell if _is_amount(cell) else catalog.guard(cell) for cell in row]
-                )
-                yield buffer.getvalue()
+                yield write_line(row)
 
     return Stream(
         pieces(),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": 'attachment; filename="invoices.csv"', "cache-control": "no-store"},
     )
-
-
-def _is_amount(cell: str) -> bool:
-    return cell.removeprefix("-").replace(".", "", 1).isdecimal()
 
 
 def _of_order(found: invoices.OfOrder) -> OrderInvoices:

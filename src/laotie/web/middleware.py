@@ -20,6 +20,7 @@ from laotie.base.metrics import REQUEST_SECONDS, REQUESTS
 from laotie.base.refusals import Refusal, Unreadable
 from laotie.base.settings import Settings
 from laotie.web.authentication import SAFE_METHODS, Authenticator
+from laotie.web.pace import Pace
 from laotie.web.problems import MEDIA_TYPE, BodyTooLarge, MediaTypeRefused, bug_body, render
 
 Scope = MutableMapping[str, Any]
@@ -30,7 +31,7 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 BODY_BYTES_MAX = 2 * 1024 * 1024
 IMPORT_BODY_BYTES_MAX = 64 * 1024 * 1024
-IMPORT_PATH_ENDS = ("/products.csv", "/shipments.csv", "/payment-statements.csv")
+IMPORT_PATH_ENDS = ("/products.csv", "/shipments.csv", "/payment-statements.csv", "/payout-results.csv")
 FILE_PATHS = ("/api/uploads/", "/api/pictures/", "/api/documents/")
 FILE_BODY_BYTES_MAX = 64 * 1024 * 1024
 """Of one piece of an upload, or a picture. It is streamed to disk; what a file may have in all is a setting."""
@@ -49,6 +50,7 @@ class Door:
         self._headers = security_headers(settings)
         self._trusts = trust(settings.trusted_proxies)
         self._tls = settings.tls_certificate is not None
+        self._pace = Pace(settings.api_requests_per_minute)
         self._counters: dict[tuple[str, int], Counter] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +87,13 @@ class Door:
             if path.startswith(("/api/", "/recordings/")):
                 _check_media_type(method, path, headers)
                 client = scope["client"][0] if scope["client"] else None
-                scope["actor"] = await self._authenticator.recognise(method, headers, client=client)
+                actor = await self._authenticator.recognise(method, headers, client=client)
+                if actor.token_id is not None:
+                    said, refusal = self._pace.count(actor.token_id)
+                    added += said
+                    if refusal is not None:
+                        raise refusal
+                scope["actor"] = actor
             await self._app(scope, receive_some, send_more)
         except Refusal as refusal:
             await _refuse(send_more, refusal, request_id)

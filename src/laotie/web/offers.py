@@ -212,6 +212,8 @@ async def list_open_coupons(
             product_id=ProductId(product_id) if product_id else None,
             currency=(await catalog.get_shop(tx, of_shop)).currency if of_shop else None,
         )
+        sandboxes = await catalog.find_sandboxes(tx, {one.shop_id for one in found if one.shop_id is not None})
+        found = [one for one in found if one.shop_id not in sandboxes]
         names = await name_shops(tx, found)
         standings = await _find_standings(tx, actor, found)
     return CouponCards(

@@ -1,6 +1,7 @@
 """What Litestar's description of the API lacks: problems, ways to sign in, short names, one stable order."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -8,12 +9,75 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
+from laotie.base.refusals import all_refusals
 from laotie.web.authentication import GUEST_COOKIE, SESSION_COOKIE
 from laotie.web.problems import MEDIA_TYPE, Problem
 
 METHODS = ("get", "put", "post", "delete", "patch")
 PAGE_NAME = re.compile(r"\bPage_(?:\w+\.)*(\w+)_(?!\w)")
 SHEET = {"text/csv": {"schema": {"type": "string"}}}
+STREAMS: dict[str, dict[str, Any]] = {
+    "/api/shops/{shop_id}/exports/{kind}": {**SHEET, "application/x-ndjson": {"schema": {"type": "string"}}},
+    "/api/shops/{shop_id}/export.zip": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+}
+EXAMPLES = Path(__file__).parent / "examples.json"
+"""Real requests and answers, recorded by the tests (`tests/examples.py`) and held against the schemas there."""
+CONVENTIONS = """\
+JSON over HTTP. Begin with `docs/api.md`: a key from the console, then one request.
+
+**Keys.** `Authorization: Bearer laotie_…`. A key has scopes; one that ends in `:read` is enough wherever nothing is
+changed. A request that needs more is refused with `scope-lacking`, which names the scope.
+
+**Ids are yours.** What you create carries an `id` (UUID) of yours, and that is its idempotency key: the same id with the
+same content answers again (200 instead of 201), with another content it is refused (`id-reused`). Any request may be
+sent again after a lost answer.
+
+**Lists** are `{items, next}`: ask on with `?after=<next>` until `next` is null; `limit` is at most 100.
+
+**Money** is `{amount, currency}` in whole minor units. Instants are ISO 8601 in UTC.
+
+**Refusals** are `application/problem+json` (RFC 9457): `type` is `/problems/<code>`, the facts of the case are members
+beside it, `request_id` finds the request in the log. `x-problem-types` lists all of them; `GET /problems/<code>`
+explains one.
+
+**Pace.** Answers to a key say `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` (seconds). Beyond it:
+429 with `Retry-After`. 503 with `Retry-After` means too busy: the same request again a little later is safe.
+"""
+ROOM_WORDS = {
+    "identity": "Accounts, sign-ins, addresses, seats, API keys.",
+    "catalog": "Shops, products, SKUs, stock, shipping rules, brands.",
+    "live": "Rooms, shows, their carts and waves.",
+    "fans": "Who follows whom.",
+    "messages": "Notices and pushes.",
+    "traffic": "Feeds.",
+    "orders": "Buying, orders, parcels, invoices, baskets.",
+    "offers": "Coupons and quotes.",
+    "aftersales": "Refunds, returns, disputes.",
+    "fun": "Red packets, draws, polls.",
+    "trust": "Guarantees and deposits.",
+    "reviews": "What buyers say of goods.",
+    "payments": "Ways to pay, payments, the sandbox's own page.",
+    "media": "Live pictures.",
+    "replay": "Recordings and clips.",
+    "videos": "Short videos and uploads.",
+    "audit": "Books held against each other.",
+    "settlement": "Balances, statements, payouts.",
+    "webhooks": "Signed messages to your own addresses.",
+    "search": "The shelf and its search.",
+    "exports": "All that a shop owns, to take away.",
+    "sandbox": "A developer's own shop, and what is to happen in it.",
+    "service": "Health, problems, this description.",
+}
+ELSEWHERE = tuple(
+    f"laotie.{name}"
+    for name in ("gateway", "worker", "cli", "bench", "demo", "imports", "base.holding", "base.postgres")
+)
+"""Whose refusals nobody hears over HTTP."""
+PACE = {
+    "RateLimit-Limit": "Requests that this key may make in a minute.",
+    "RateLimit-Remaining": "Of these, what is left.",
+    "RateLimit-Reset": "Seconds until all are there again.",
+}
 NOISE: dict[str, object] = {"deprecated": False, "allowEmptyValue": False, "allowReserved": False, "headers": {}}
 WAYS_IN: dict[str, Any] = {
     "session": {
@@ -28,11 +92,19 @@ WAYS_IN: dict[str, Any] = {
         "name": GUEST_COOKIE,
         "description": "Set by `GET /api/me`. Unsafe methods also need the header `X-CSRF-Token` from there.",
     },
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API token from `POST /api/tokens`."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: from the console, or `POST /api/tokens`."},
 }
 REFUSED = {
     "description": "Refused: `type` says why.",
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+TOO_FAST = {
+    **REFUSED,
+    "description": "Too many requests: again after `Retry-After` seconds.",
+    "headers": {
+        **{name: {"$ref": f"#/components/headers/{name}"} for name in PACE},
+        "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."},
+    },
 }
 
 
@@ -46,13 +118,27 @@ def complete(app: Litestar) -> dict[str, Any]:
     for name in _closed(app):
         if name in schemas:
             schemas[name]["additionalProperties"] = False
+    examples = read_examples()
     for path, operations in document["paths"].items():
         for method in METHODS:
             if method in operations:
+                _show(operations[method], examples.get(f"{method.upper()} {path}", {}))
                 _complete(operations[method], method, path, asked=operations[method]["operationId"] in asked)
     document["components"] = {
         "schemas": {name: schemas[name] for name in sorted(schemas)},
         "securitySchemes": WAYS_IN,
+        "headers": {
+            name: {"description": said, "schema": {"type": "integer"}} for name, said in PACE.items()
+        },
+        "responses": {"TooFast": TOO_FAST},
+    }
+    document["info"]["description"] = CONVENTIONS
+    rooms = sorted({operation["tags"][0] for path in document["paths"].values() for operation in path.values()})
+    document["tags"] = [{"name": room, "description": ROOM_WORDS.get(room, "")} for room in rooms]
+    document["x-problem-types"] = {
+        kind.code: {"status": kind.status, "title": kind.title}
+        for kind in sorted(all_refusals(), key=lambda kind: kind.code)
+        if kind.__module__.startswith("laotie.") and not kind.__module__.startswith(ELSEWHERE)
     }
     document["paths"] = {path: document["paths"][path] for path in sorted(document["paths"])}
     return document
@@ -70,9 +156,31 @@ def _complete(operation: dict[str, Any], method: str, path: str, *, asked: bool)
             operation["requestBody"] = {"content": SHEET, "required": True}
         else:
             answers["200"]["content"] = SHEET
+    if path in STREAMS:
+        answers["200"]["content"] = STREAMS[path]
+        answers["200"]["description"] = "Streamed."
     answers["default"] = REFUSED
+    if asked:
+        answers["429"] = {"$ref": "#/components/responses/TooFast"}
     operation["summary"] = operation["description"].split(". ")[0].rstrip(".")
     operation["security"] = [*({way: []} for way in WAYS_IN), {}] if asked else []
+
+
+def _show(operation: dict[str, Any], example: dict[str, Any]) -> None:
+    """The example beside the schemas, before a 201 is also made a 200."""
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    if body is not None and "request" in example:
+        body["example"] = example["request"]
+    for code, answer in operation["responses"].items():
+        content = answer.get("content", {}).get("application/json")
+        if content is not None and "answer" in example and code in ("200", "201", "202"):
+            content["example"] = example["answer"]
+
+
+def read_examples() -> dict[str, dict[str, Any]]:
+    """Requests and answers by `METHOD /path`."""
+    found: dict[str, dict[str, Any]] = msgspec.json.decode(EXAMPLES.read_bytes())
+    return found
 
 
 def _closed(app: Litestar) -> set[str]:

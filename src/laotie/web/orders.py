@@ -384,7 +384,7 @@ async def list_shop_orders(
         )
         buyers = await identity.find_profiles(tx, {order.buyer_id for order in page.items})
     return Page(
-        items=[_shop_view(msgspec.structs.replace(order, address=None), buyers) for order in page.items],
+        items=[view_shop_order(msgspec.structs.replace(order, address=None), buyers) for order in page.items],
         next=str(page.next) if page.next else None,
     )
 
@@ -398,7 +398,7 @@ async def get_shop_order(
         order = await orders.get_of_shop(tx, actor, ShopId(shop_id), OrderId(order_id))
         if order.address is not None:
             await identity.record(tx, actor, "order.address_read", subject=str(order_id))
-        return _shop_view(order, await identity.find_profiles(tx, {order.buyer_id}))
+        return view_shop_order(order, await identity.find_profiles(tx, {order.buyer_id}))
 
 
 @get("/api/shows/{show_id:uuid}/sales")
@@ -452,7 +452,8 @@ def _view(order: orders.Order) -> OrderView:
     return OrderView(**_fields(order))  # type: ignore[arg-type]
 
 
-def _shop_view(order: orders.Order, buyers: dict[AccountId, identity.Profile]) -> ShopOrderView:
+def view_shop_order(order: orders.Order, buyers: dict[AccountId, identity.Profile]) -> ShopOrderView:
+    """An order as its shop sees it."""
     buyer = buyers.get(order.buyer_id)
     return ShopOrderView(buyer=Buyer(order.buyer_id, buyer.name if buyer else ""), **_fields(order))  # type: ignore[arg-type]
 

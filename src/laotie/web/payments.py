@@ -9,9 +9,9 @@ from litestar import Request, Response, get, post
 from litestar.params import QueryParameter
 from msgspec import Meta
 
-from laotie import payments
+from laotie import catalog, payments
 from laotie.base.db import Database
-from laotie.base.ids import OrderId, PaymentId
+from laotie.base.ids import OrderId, PaymentId, ShopId
 from laotie.base.money import Money
 from laotie.base.settings import Settings
 from laotie.identity import Actor
@@ -22,6 +22,11 @@ from laotie.web.problems import BodyTooLarge
 InCurrency = Annotated[
     str | None, QueryParameter(name="currency", pattern="^[A-Z]{3}$", description="Only those that take this currency.")
 ]
+
+OfShops = Annotated[
+    list[UUID] | None, QueryParameter(name="shop_id", max_items=50, description="Only those that may take these shops' money.")
+]
+ForWallet = Annotated[bool, QueryParameter(name="wallet", description="Only those that may take money for wallets.")]
 
 
 class NextStep(msgspec.Struct):
@@ -127,10 +132,25 @@ class Heard(msgspec.Struct):
     verdict: payments.Verdict
 
 
-@get("/api/payment-methods", sync_to_thread=False)
-def list_payment_methods(db: Given[Database], settings: Given[Settings], currency: InCurrency = None) -> PaymentMethods:
-    """The ways to pay that a buyer may choose from, and what each provider can do."""
-    return PaymentMethods(payments.list_methods(db, settings, currency=currency))
+@get("/api/payment-methods")
+async def list_payment_methods(
+    db: Given[Database],
+    settings: Given[Settings],
+    currency: InCurrency = None,
+    shop_ids: OfShops = None,
+    for_wallet: ForWallet = False,
+) -> PaymentMethods:
+    """The ways to pay that a buyer may choose from, and what each provider can do.
+
+    Money of shops that are not the house's own, and of wallets, is taken only by providers that split it, unless
+    pooling is on.
+    """
+    others = for_wallet
+    if shop_ids and not others:
+        wanted = [ShopId(one) for one in shop_ids]
+        async with db.read() as tx:
+            others = bool(set(wanted) - await catalog.find_own_shops(tx, wanted))
+    return PaymentMethods(payments.list_usable(db, settings, currency=currency, others=others))
 
 
 @get("/api/payments/{payment_id:uuid}")

@@ -9,9 +9,9 @@ from litestar import Request, Response, get, post
 from litestar.params import QueryParameter
 from msgspec import Meta
 
-from laotie import audit, payments
-from laotie.base.db import Database
-from laotie.base.ids import OrderId, PaymentId
+from laotie import audit, identity, payments
+from laotie.base.db import Database, Tx
+from laotie.base.ids import AccountId, OrderId, PaymentId
 from laotie.base.money import Money
 from laotie.identity import Actor
 from laotie.payments import sandbox_bank
@@ -22,6 +22,9 @@ from laotie.web.problems import BodyTooLarge
 OfProvider = Annotated[str, QueryParameter(name="provider", max_length=40, description="Whose statement it is.")]
 OfDay = Annotated[date | None, QueryParameter(name="date", description="Of which day, when the file does not say.")]
 FileName = Annotated[str, QueryParameter(name="name", max_length=200, description="The file's name, to know it again.")]
+InState = Annotated[
+    payments.ResolutionState | None, QueryParameter(name="state", description="`proposed`, `settled` or `dropped`.")
+]
 AfterNumber = Annotated[int, QueryParameter(name="after", ge=0, description="The `next` of the page before.")]
 
 
@@ -35,6 +38,8 @@ class StatementView(msgspec.Struct, kw_only=True):
     name: str
     line_count: int
     difference_count: int
+    open_count: int
+    """Differences that nobody has settled."""
     brought_at: datetime
     matched_at: datetime
 
@@ -50,6 +55,68 @@ class DifferenceView(msgspec.Struct, kw_only=True):
     reference: str
     expected: str
     found: str
+    resolution_id: payments.ResolutionId | None
+    settled: bool
+
+
+class OperatorName(msgspec.Struct, kw_only=True):
+    """An operator."""
+
+    id: AccountId
+    name: str
+
+
+class DiscrepancyView(msgspec.Struct, kw_only=True):
+    """A message of a provider that does not fit our books, and that nobody has settled."""
+
+    id: UUID
+    provider: str
+    event_id: str
+    kind: str
+    payment_id: PaymentId | None
+    expected: str
+    found: str
+    found_at: datetime
+
+
+class ResolutionView(msgspec.Struct, kw_only=True):
+    """How a difference is to be settled, or was: proposed by one operator, decided by another."""
+
+    id: payments.ResolutionId
+    discrepancy_id: UUID | None
+    statement_id: payments.StatementId | None
+    provider: str
+    kind: str
+    reference: str
+    expected: str
+    found: str
+    reason: str
+    correction: Money | None
+    state: payments.ResolutionState
+    proposed_by: OperatorName
+    proposed_at: datetime
+    decided_by: OperatorName | None
+    decided_at: datetime | None
+
+
+class NewResolution(msgspec.Struct, forbid_unknown_fields=True):
+    """Propose to settle a difference: a message's (`discrepancy_id`), or number `no` of a statement.
+
+    `correction`: by how much what we have at the provider is more (or, negative, less) than our books say.
+    """
+
+    id: UUID
+    reason: Annotated[str, Meta(min_length=3, max_length=payments.REASON_LENGTH_MAX)]
+    discrepancy_id: UUID | None = None
+    statement_id: UUID | None = None
+    no: int | None = None
+    correction: Money | None = None
+
+
+class ResolutionDecision(msgspec.Struct, forbid_unknown_fields=True):
+    """Settle it, or drop the proposal."""
+
+    settle: bool
 
 
 class DisputeView(msgspec.Struct, kw_only=True):
@@ -208,6 +275,90 @@ async def retry_refund(refund_id: FromPath[UUID], actor: Given[Actor], db: Given
         await payments.retry_refund(tx, payments.RefundId(refund_id))
 
 
+@get("/api/payment-discrepancies")
+async def list_discrepancies(
+    actor: Given[Actor], db: Given[Database], after: After = None, limit: Limit = LIMIT_DEFAULT
+) -> Page[DiscrepancyView]:
+    """Messages of providers that do not fit our books, newest first, for operators."""
+    actor.require_operator()
+    async with db.read() as tx:
+        found = await payments.list_discrepancies(tx, after=after, limit=limit)
+    items = [
+        DiscrepancyView(**{name: getattr(one, name) for name in DiscrepancyView.__struct_fields__}) for one in found
+    ]
+    return Page(items=items, next=str(items[-1].id) if len(items) == limit else None)
+
+
+@get("/api/payment-resolutions")
+async def list_resolutions(
+    actor: Given[Actor],
+    db: Given[Database],
+    in_state: InState = None,
+    after: After = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[ResolutionView]:
+    """What operators proposed and decided on differences, newest first, for operators."""
+    actor.require_operator()
+    async with db.read() as tx:
+        found = await payments.list_resolutions(
+            tx, state=in_state, after=payments.ResolutionId(after) if after is not None else None, limit=limit
+        )
+        items = await _resolutions(tx, found)
+    return Page(items=items, next=str(items[-1].id) if len(items) == limit else None)
+
+
+@post("/api/payment-resolutions", status_code=201)
+async def propose_resolution(
+    data: JSONBody[NewResolution], actor: Given[Actor], db: Given[Database]
+) -> ResolutionView:
+    """Propose how a difference is to be settled, for operators; another operator decides."""
+    of = payments.Matter(discrepancy_id=data.discrepancy_id)
+    if data.statement_id is not None and data.discrepancy_id is None:
+        of = payments.Matter(statement_id=payments.StatementId(data.statement_id), no=data.no)
+    correction = data.correction if data.correction is not None and data.correction.amount else None
+    async with db.tx() as tx:
+        found = await audit.propose_settling(
+            tx, actor, payments.ResolutionId(data.id), of, reason=data.reason, correction=correction
+        )
+        return (await _resolutions(tx, [found]))[0]
+
+
+@post("/api/payment-resolutions/{resolution_id:uuid}/decision", status_code=200)
+async def decide_resolution(
+    resolution_id: FromPath[UUID], data: JSONBody[ResolutionDecision], actor: Given[Actor], db: Given[Database]
+) -> ResolutionView:
+    """Settle a proposed difference, for an operator other than who proposed it; or drop the proposal, for any."""
+    async with db.tx() as tx:
+        found = await audit.decide_settling(tx, actor, payments.ResolutionId(resolution_id), settle=data.settle)
+        return (await _resolutions(tx, [found]))[0]
+
+
+async def _resolutions(tx: Tx, found: list[payments.Resolution]) -> list[ResolutionView]:
+    ids = {one.proposed_by for one in found} | {one.decided_by for one in found if one.decided_by is not None}
+    profiles = await identity.find_profiles(tx, sorted(ids))
+    people = {id_: OperatorName(id=id_, name=profiles[id_].name if id_ in profiles else "") for id_ in ids}
+    return [
+        ResolutionView(
+            id=one.id,
+            discrepancy_id=one.discrepancy_id,
+            statement_id=one.statement_id,
+            provider=one.provider,
+            kind=one.kind,
+            reference=one.reference,
+            expected=one.expected,
+            found=one.found,
+            reason=one.reason,
+            correction=Money(one.amount, one.currency) if one.amount is not None and one.currency is not None else None,
+            state=one.state,
+            proposed_by=people[one.proposed_by],
+            proposed_at=one.proposed_at,
+            decided_by=people[one.decided_by] if one.decided_by is not None else None,
+            decided_at=one.decided_at,
+        )
+        for one in found
+    ]
+
+
 def _view(statement: payments.Statement) -> StatementView:
     return StatementView(**{name: getattr(statement, name) for name in StatementView.__struct_fields__})
 
@@ -253,4 +404,8 @@ ROUTES = [
     answer_dispute,
     list_open_refunds,
     retry_refund,
+    list_discrepancies,
+    list_resolutions,
+    propose_resolution,
+    decide_resolution,
 ]

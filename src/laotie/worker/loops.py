@@ -9,17 +9,32 @@ from contextlib import suppress
 from procrastinate import App
 from psycopg import OperationalError
 
-from laotie import aftersales, catalog, fans, ledger, live, messages, trust, uploads
+from laotie import (
+    aftersales,
+    audit,
+    catalog,
+    fans,
+    identity,
+    ledger,
+    live,
+    messages,
+    payments,
+    settlement,
+    trust,
+    uploads,
+    webhooks,
+)
 from laotie.base import jobs, metrics
 from laotie.base.logs import log
-from laotie.base.outbox import Reaction, Relay, measure_backlog
+from laotie.base.outbox import Reaction, Relay, Together, measure_backlog
 from laotie.base.refusals import Unavailable
 from laotie.fun import work_deadlines
 from laotie.orders import delivery, fold_orders, sweep_unpaid, tracking, work_agenda, work_deliveries, work_teams
+from laotie.settlement import statements
 
 ROOMS_THAT_REACT = (
     "messages", "identity", "catalog", "live", "fans", "trust", "videos", "payments", "orders", "fun", "traffic",
-    "aftersales",
+    "aftersales", "search", "webhooks", "settlement",
 )  # fmt: skip
 
 SWEEP_EVERY_S = 1.0
@@ -33,8 +48,14 @@ TEAMS_EVERY_S = 1.0
 MEASURE_EVERY_S = 5.0
 REMIND_EVERY_S = 2.0
 CASES_EVERY_S = 1.0
+LOOKS_EVERY_S = 1.0
+SETTLE_EVERY_S = 10.0
+MONTH_ENDS_EVERY_S = 300.0
+PAYOUTS_EVERY_S = 5.0
 DEPOSITS_EVERY_S = 10.0
+ASK_EVERY_S = 10.0
 COVERS_EVERY_S = 20.0
+WATCH_LOOK_S = 2.0
 FORGET_EVERY_S = 600.0
 JOBS_AT_ONCE = 4
 RESCUE_EVERY_S = 15.0
@@ -44,9 +65,9 @@ STAND_BACK_S = 0.25
 STAND_BACK_S_MAX = 5.0
 
 
-def all_reactions() -> list[Reaction]:
+def all_reactions() -> list[Reaction | Together]:
     """What every room does on hearing news, from `laotie/<room>/reactions.py`."""
-    found: list[Reaction] = []
+    found: list[Reaction | Together] = []
     for room in ROOMS_THAT_REACT:
         name = f"laotie.{room}.reactions"
         if importlib.util.find_spec(name) is not None:
@@ -82,9 +103,17 @@ class Worker:
             ("forgetting", lambda: self._every(FORGET_EVERY_S, self._forget)),
             ("uploads", lambda: self._every(SWEEP_FILES_EVERY_S, self._sweep_files)),
             ("cases", lambda: self._every(CASES_EVERY_S, lambda: aftersales.work_deadlines(self._db))),
+            ("settlement looks", lambda: self._every(LOOKS_EVERY_S, self._look_at_settlements)),
+            ("settlement", lambda: self._every(SETTLE_EVERY_S, self._settle)),
+            ("month ends", lambda: self._every(MONTH_ENDS_EVERY_S, self._close_months)),
+            ("payouts", lambda: self._every(PAYOUTS_EVERY_S, self._work_payouts)),
+            ("asking", lambda: self._every(ASK_EVERY_S, lambda: payments.poll(self._db, self._context.settings))),
             ("deposits", lambda: self._every(DEPOSITS_EVERY_S, lambda: trust.work_deposits(self._db))),
             ("covers", lambda: self._every(COVERS_EVERY_S, self._end_uncovered)),
+            ("watch", self._keep_watch),
             ("measure", lambda: self._every(MEASURE_EVERY_S, self._measure)),
+            ("keys", lambda: self._every(FORGET_EVERY_S, lambda: identity.tell_expiring(self._db))),
+            ("webhooks", self._send_webhooks),
             ("speakers", lambda: self._every(FORGET_EVERY_S, self._forget_speakers)),
             ("jobs", self._run_jobs),
         ]
@@ -129,6 +158,18 @@ class Worker:
         data = self._context.settings.data_path
         swept = await uploads.sweep(self._db, data) + await uploads.sweep_documents(self._db, data)
         return swept + await uploads.sweep_strays(self._db, data)
+
+    async def _look_at_settlements(self) -> int:
+        return await settlement.work_looks(self._db, settlement.rules_of(self._context.settings))
+
+    async def _close_months(self) -> int:
+        return await statements.close_months(self._db, zone=self._context.settings.books_zone)
+
+    async def _settle(self) -> int:
+        return await settlement.settle_due(self._db, settlement.rules_of(self._context.settings))
+
+    async def _work_payouts(self) -> int:
+        return await settlement.payouts.work_payouts(self._db, self._context.settings)
 
     async def _end_uncovered(self) -> int:
         """What a brand no longer lets a shop sell leaves the shelf within a minute; shops hear of ends beforehand."""
@@ -179,12 +220,24 @@ class Worker:
         async with self._db.tx() as tx:
             return (
                 await messages.sweep_notices(tx) + await fans.sweep_reminders(tx) + await tracking.sweep_unknown(tx)
+                + await webhooks.sweep(tx)
             )
+
+    async def _send_webhooks(self) -> None:
+        context = self._context
+        await webhooks.Sender(self._db, context.settings, context.signer, stand_back=self._stand_back).run()
 
     async def _forget_speakers(self) -> int:
         async with self._db.tx() as tx:
             await live.forget_speakers(tx)
         return 0
+
+    async def _keep_watch(self) -> None:
+        """One run at a time over all processes. It waits out a sale by itself, between two looks and without a snapshot."""
+        terms = audit.Terms.of(self._context.settings)
+        while True:
+            await audit.keep_watch(self._db, terms, stand_back=self._stand_back)
+            await asyncio.sleep(WATCH_LOOK_S)
 
     async def _measure(self) -> int:
         async with self._db.read() as tx:

@@ -1,0 +1,319 @@
+"""The demonstration's money: two months of sales that were settled and paid out before anybody came.
+
+One persona's shop sold in shows of its own, at rates that were agreed; what it sold was settled, paid out, partly taken
+back by a buyer's bank when the money had left (so it owed for some days), and earned again. A batch of payouts waits for
+the second operator, and the last orders wait for their day. Everything goes through the rooms' front doors, by a clock
+that begins in the past and moves on; it is done before the server starts, so that nobody else tells the time.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from itertools import cycle
+from typing import Any
+
+import msgspec
+import uvicorn
+
+from laotie import identity, live, orders, payments, settlement
+from laotie.base import jobs
+from laotie.base.bus import LocalBus
+from laotie.base.clock import Clock
+from laotie.base.db import Database
+from laotie.base.entry import Source
+from laotie.base.ids import OrderId, PaymentId, ShopId, ShowId, SkuId
+from laotie.base.outbox import Relay
+from laotie.base.settings import Settings
+from laotie.base.signer import Signer
+from laotie.demo.goods import PERSONAS
+from laotie.demo.market import OPERATOR, PASSWORD, SECOND_OPERATOR, actor_of, demo_id
+from laotie.identity import Attempts, Role
+from laotie.orders import delivery, packing, parcels, tracking
+from laotie.payments import sandbox, sandbox_bank
+from laotie.settlement import AccountForm, BankAccountId, BatchId, NewBankAccount, Owner, PayoutState, RateKind
+from laotie.settlement.rates import NewRate, RateId, set_rate
+from laotie.worker.loops import all_reactions
+
+AGO = timedelta(days=64)
+SELLER = PERSONAS[0]
+SHOP = ShopId(demo_id("shop", SELLER.handle))
+RATES = ((RateKind.platform, 500), (RateKind.payment, 60), (RateKind.streamer, 1_500))
+PLACE = {"country": "CN", "region": "辽宁", "city": "大连", "district": "中山区", "postcode": "116001"}
+NOTE = "演示数据 · demo data"
+
+
+class PastClock(Clock):
+    """Begins some weeks ago."""
+
+    def __init__(self, ago: timedelta) -> None:
+        super().__init__()
+        self._began = super().now()
+        self._offset = -ago
+
+    @property
+    def to_present_s(self) -> float:
+        """How far the present is."""
+        return -self._offset.total_seconds()
+
+
+async def tell_past(url: str, settings: Settings) -> bool:
+    """Let the two months happen; returns whether they did. A run that was cut short is not taken up again."""
+    try:
+        listening = socket.create_server((settings.host, settings.port))
+    except OSError:
+        return False  # somebody has the port, as the server is about to say
+    clock = PastClock(AGO)
+    db = await Database.open(url, clock=clock, pool_max=4)
+    try:
+        async with db.read() as tx:
+            if await settlement.accounts.list_accounts(tx, actor_of(SELLER.handle), Owner(SHOP, True)):
+                return False
+        async with _open_past(db, clock, settings, listening) as past:
+            await _live_through(past)
+    finally:
+        listening.close()
+        await db.close()
+    return True
+
+
+async def _live_through(past: "Past") -> None:
+    await past.agree()
+    first = await past.sell("first", ((1, 2, 1), (2, 2, 1), (3, 1, 3), (4, 4, 1)))
+    await past.go(days=8)  # delivered, confirmed, and a week later settled
+    await past.pay_out("first", to_the_end=True)
+    await past.go(days=2)
+    await past.dispute(first[1], "fan2")  # the money has left: shop and streamer owe
+    await past.go(days=26)
+    await past.sell("second", ((5, 1, 2), (1, 3, 2), (6, 2, 1), (7, 1, 1)))
+    await past.go(days=8)
+    await past.go(days=6)
+    await past.sell("third", ((2, 1, 1), (8, 3, 1)))
+    await past.pay_out("second", to_the_end=False)
+    await past.go(days=(past.clock.to_present_s - 60) / 86_400)
+
+
+class Past:
+    """A house in which time passes by order."""
+
+    def __init__(self, db: Database, clock: PastClock, settings: Settings, signer: Signer) -> None:
+        self.db, self.clock, self._settings, self._signer = db, clock, settings, signer
+        bus = LocalBus()
+        self.till = orders.Till(db, payment_timeout_s=settings.payment_timeout_s, batch_max=64, waiting_max=64)
+        self._relay = Relay(db, bus, all_reactions())
+        self._jobs = jobs.build_app(db.url, jobs.Context(db=db, settings=settings, signer=signer, bus=bus))
+        self._terms = delivery.terms_of(settings)
+        self._rules = settlement.rules_of(settings)
+        self._seller = actor_of(SELLER.handle)
+        self._operators = [
+            msgspec.structs.replace(actor_of(handle), roles=frozenset({Role.operator}))
+            for handle in (OPERATOR, SECOND_OPERATOR)
+        ]
+
+    async def go(self, *, days: float) -> None:
+        """Time passes, and what is due happens."""
+        self.clock.advance(seconds=days * 86_400)
+        await self.rest()
+
+    async def rest(self) -> None:
+        """News is heard, orders move on, what is due is settled, until nothing moves any more."""
+        turns: tuple[Callable[[], Awaitable[int]], ...] = (
+            self._relay.drain,
+            partial(orders.work_agenda, self.db),
+            partial(orders.work_deliveries, self.db, self._terms),
+            partial(settlement.work_looks, self.db, self._rules),
+            partial(settlement.settle_due, self.db, self._rules),
+        )
+        still = 0
+        for turn in cycle(turns):
+            still = 0 if await turn() else still + 1
+            if still == len(turns):
+                return
+
+    async def agree(self) -> None:
+        """What the platform and payments take and the streamer gets, and where the money goes."""
+        streamer_id = self._seller.signed_in()
+        async with self.db.tx() as tx:
+            for kind, bps in RATES:
+                shop_id = SHOP if kind is RateKind.streamer else None
+                actor = self._seller if shop_id else self._operators[0]
+                rate = NewRate(id=RateId(demo_id("rate", kind)), kind=kind, shop_id=shop_id, bps=bps, note=NOTE)
+                await set_rate(tx, actor, rate)
+        for owner, number in ((Owner(SHOP, True), "6222021234567890128"), (Owner(streamer_id, False), "6217001234567890122")):
+            account = NewBankAccount(
+                id=BankAccountId(demo_id("bank account", owner.id)),
+                form=AccountForm.card,
+                currency="CNY",
+                holder="纪海生",
+                number=number,
+                bank="中国工商银行",
+                branch="大连分行",
+            )
+            await settlement.accounts.change_account(
+                self.db,
+                self._seller,
+                owner,
+                account,
+                password=PASSWORD,
+                attempts=Attempts(registrations_per_hour=1),
+                signer=self._signer,
+                settings=self._settings,
+            )
+        await self.go(days=4)
+
+    async def sell(self, name: str, bought: tuple[tuple[int, int, int], ...]) -> list[PaymentId]:
+        """A show: each of these fans buys so many pieces of one of its goods; all of it is paid, sent, and received."""
+        show_id = ShowId(demo_id("past show", name))
+        async with self.db.tx() as tx:
+            await live.plan_show(tx, self._seller, live.ShowDraft(id=show_id, title=f"{SELLER.room}（往期 · 演示）"))
+            await live.start_show(tx, self._seller, show_id)
+        placed = [
+            (f"fan{fan}", await self._buy(f"fan{fan}", show_id, SELLER.goods[which % len(SELLER.goods)].code, pieces))
+            for fan, which, pieces in bought
+        ]
+        async with self.db.tx() as tx:
+            await live.end_show(tx, self._seller, show_id)
+        await self._run_jobs()
+        await self.rest()
+        await self.go(days=1)
+        for _, (order_id, _) in placed:
+            await self._send(order_id)
+        await self.go(days=2)
+        for handle, (order_id, _) in placed:
+            async with self.db.tx() as tx:
+                await delivery.confirm_receipt(tx, actor_of(handle), order_id)
+        await self.rest()
+        return [payment_id for _, (_, payment_id) in placed]
+
+    async def _buy(self, handle: str, show_id: ShowId, code: str, pieces: int) -> tuple[OrderId, PaymentId]:
+        buyer, sku_id = actor_of(handle), SkuId(demo_id("sku", code, 1))
+        price = next(goods.prices[0] for goods in SELLER.goods if goods.code == code)
+        ask = orders.Ask(
+            buyer_id=buyer.signed_in(),
+            client_id=demo_id("past order", show_id, handle),
+            show_id=show_id,
+            lines=(orders.AskLine(sku_id, None, pieces, price),),
+            source=Source.private,
+            placement="following",
+            note=NOTE,
+        )
+        placed = await self.till.place(ask)
+        address = identity.Address(
+            id=identity.AddressId(demo_id("past address", handle)),
+            name="演示买家",
+            phone="13800000000",
+            street="人民路 1 号",
+            is_default=True,
+            **PLACE,
+        )
+        payment_id = PaymentId(demo_id("past payment", placed.id))
+        async with self.db.tx() as tx:
+            await orders.attach_address(tx, buyer, placed.id, address)
+            await orders.start_payment(tx, buyer, self._settings, placed.id, payment_id, provider="sandbox")
+        await payments.authorise(self.db, self._settings, payment_id)
+        async with self.db.tx() as tx:
+            await sandbox.decide(
+                tx,
+                self._settings,
+                buyer.signed_in(),
+                payment_id,
+                outcome=sandbox.Outcome.approve,
+                trouble=sandbox.Trouble.none,
+            )
+        return placed.id, payment_id
+
+    async def _send(self, order_id: OrderId) -> None:
+        parcel = packing.Consignment(
+            id=packing.ParcelId(demo_id("past parcel", order_id)),
+            order_id=order_id,
+            carrier="sf",
+            number=f"SF{order_id.int % 10**13:013d}",
+            pieces=None,
+        )
+        async with self.db.tx() as tx:
+            await parcels.ship(tx, self._seller, self._terms, SHOP, parcel)
+        async with self.db.tx() as tx:
+            await tracking.note_by_hand(
+                *(tx, self._seller, self._terms, SHOP, parcel.id, demo_id("arrival", order_id)),
+                parcels.TrackingKind.delivered,
+                at=None,
+                place="大连",
+                note="",
+            )
+
+    async def pay_out(self, name: str, *, to_the_end: bool) -> None:
+        """One operator drafts; a second one approves, the first sends, and the bank says that it arrived."""
+        one, two = self._operators
+        batch_id = BatchId(demo_id("payouts", name))
+        await settlement.drafting.draft_batch(self.db, one, self._settings, batch_id, channel="cn", currency="CNY")
+        if not to_the_end:
+            return
+        async with self.db.tx() as tx:
+            await settlement.payouts.approve_batch(tx, two, batch_id)
+        await settlement.payouts.send_batch(self.db, one, self._settings, batch_id)
+        async with self.db.read() as tx:
+            sent = await settlement.batches.list_in_batch(tx, one, batch_id, limit=10)
+        for payout in sent:
+            async with self.db.tx() as tx:
+                await settlement.payouts.note_result(tx, one, self._settings, payout.id, PayoutState.paid)
+
+    async def dispute(self, payment_id: PaymentId, handle: str) -> None:
+        """A buyer's bank takes all of it back; nobody answers, so it stays so."""
+        async with self.db.tx() as tx:
+            await sandbox_bank.open_dispute(
+                tx,
+                actor_of(handle).signed_in(),
+                payment_id,
+                demo_id("dispute", payment_id),
+                reason=sandbox_bank.DisputeReason.not_received,
+            )
+        await self._run_jobs()
+        await self.rest()
+
+    async def _run_jobs(self) -> None:
+        """The jobs there are: the sandbox tells, over HTTP, what was decided."""
+        async with self._jobs.open_async():
+            await self._jobs.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False)
+
+
+@asynccontextmanager
+async def _open_past(
+    db: Database, clock: PastClock, settings: Settings, listening: socket.socket
+) -> AsyncIterator[Past]:
+    """With somebody at the door who hears the sandbox's messages, and nothing else."""
+
+    async def ear(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] != "/webhooks/sandbox":
+            await send({"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        await payments.hear(db, settings, provider="sandbox", headers=headers, body=body)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = uvicorn.Config(
+        ear,
+        log_config=None,
+        lifespan="off",
+        ws="none",
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server._serve(sockets=[listening]))
+    past = Past(db, clock, settings, Signer(settings.signing_keys(), clock))
+    try:
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        yield past
+    finally:
+        await past.till.close()
+        server.should_exit = True
+        await serving
