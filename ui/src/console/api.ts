@@ -43,8 +43,9 @@ export interface ImportReport {
   read: number; created: number; updated: number; unchanged: number; refused: number
   errors: { line: number; field: string | null; code: string; reason: string }[]
 }
-export interface Tally { name: string; checked: number; found: number; sound: boolean; facts?: Record<string, number> }
-export interface Tallies { checked_at: string; sound: boolean; in_flight: number; tallies: Tally[] }
+export type BookStatus = components['schemas']['StatusView']
+export type BookIncident = components['schemas']['AuditIncidentView']
+export type BookRun = components['schemas']['AuditRunView']
 export interface AuditEntry {
   id: string; at: string; actor_id: string | null; act: string; subject: string; detail: Record<string, unknown>
   address: string | null; request_id: string | null
@@ -175,7 +176,10 @@ export const changeMe = (body: { name?: string; about?: string; locale?: string 
 export const changePassword = (body: { old: string; new: string }) => ask<void>('post', '/api/me/password', { body })
 export const listSessions = () => ask<Page<Device>>('get', '/api/sessions')
 export const endSession = (id: string) => ask<void>('delete', '/api/sessions/{id}', { path: { id } })
-export const getTallies = () => ask<Tallies>('get', '/api/audit/tallies')
+export const getBooksStatus = () => ask<BookStatus>('get', '/api/status')
+export const listBookIncidents = (query: Query = {}) => ask<Page<BookIncident>>('get', '/api/audit/incidents', { query })
+export const listBookRuns = (query: Query = {}) => ask<Page<BookRun>>('get', '/api/audit/runs', { query })
+export const askForRun = () => ask<{ asked_at: string }>('post', '/api/audit/runs')
 export const listAuditLog = (query: { subject?: string; after?: string | null }) =>
   ask<Page<AuditEntry>>('get', '/api/audit-log', { query })
 

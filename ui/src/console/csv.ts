@@ -15,6 +15,6 @@ export function download(name: string, text: string): void {
 function cell(value: string | number | null): string {
   if (value === null) return ''
   if (typeof value === 'number') return String(value)
-  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
+  const safe = /^[\s'\uFEFF\u200B\u2060]*[=＝﹦+＋﹢\-－﹣@＠﹫\t\r]/u.test(value) ? `'${value}` : value
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }

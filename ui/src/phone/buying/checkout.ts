@@ -45,7 +45,7 @@ export function troubled(quote: Quote): QuotedLine[] {
 }
 
 /** The purchase as the buyer saw it: at these prices, with these coupons, for this total, or not at all. */
-export function orderOf(id: string, quote: Quote, showId: string | null, addressId: string, notes: Record<string, string>): OrderAsk {
+export function orderOf(id: string, quote: Quote, showId: string | null, addressId: string, notes: Record<string, string>, visit?: string): OrderAsk {
   const said = Object.entries(notes).map(([shop, note]) => [shop, note.trim()] as const).filter(([, note]) => note)
   return {
     id,
@@ -53,7 +53,7 @@ export function orderOf(id: string, quote: Quote, showId: string | null, address
     address_id: addressId,
     coupons: quote.chosen,
     total: quote.subtotal,
-    ...(showId ? { show_id: showId } : {}),
+    ...(showId ? { show_id: showId } : visit ? { visit } : {}),
     ...(said.length ? { notes: Object.fromEntries(said) } : {}),
   }
 }

@@ -1,13 +1,17 @@
 /** The ways to pay: what the platform offers, and which one this buyer took last (kept in this browser). */
-import { computed, ref } from 'vue'
+import { computed, reactive, ref } from 'vue'
 import { listPaymentMethods } from '@/shared/api/endpoints'
 import type { PaymentMethod } from '@/shared/api/types'
 
 const KEY = 'laotie.pay-method'
 
-const all = ref<PaymentMethod[] | null>(null)
+/** Whose money it is that is paid: these shops'. Of none, anybody's: not every provider may take that. */
+export type Whose = readonly string[]
+
+const known = reactive(new Map<string, PaymentMethod[]>())
 const wanted = ref(read())
-let asking: Promise<void> | null = null
+const asking = new Map<string, Promise<void>>()
+const keyOf = (whose: Whose) => [...whose].sort().join()
 
 function read(): string | null {
   try {
@@ -18,8 +22,8 @@ function read(): string | null {
 }
 
 /** The methods that take a currency; empty until they are known. */
-export const methodsFor = (currency: string): PaymentMethod[] =>
-  (all.value ?? []).filter((one) => one.currencies.length === 0 || one.currencies.includes(currency))
+export const methodsFor = (currency: string, whose: Whose = []): PaymentMethod[] =>
+  (known.get(keyOf(whose)) ?? []).filter((one) => one.currencies.length === 0 || one.currencies.includes(currency))
 
 export const wantedMethod = computed(() => wanted.value)
 
@@ -32,15 +36,21 @@ export function wantMethod(method: string): void {
   }
 }
 
-export function loadMethods(): Promise<void> {
-  asking ??= listPaymentMethods()
-    .then(({ items }) => void (all.value = items))
-    .finally(() => (asking = null))
-  return all.value ? Promise.resolve() : asking
+export function loadMethods(whose: Whose = []): Promise<void> {
+  const key = keyOf(whose)
+  if (known.has(key)) return Promise.resolve()
+  let under = asking.get(key)
+  if (!under) {
+    under = listPaymentMethods(whose.length ? { shop_id: [...whose] } : { wallet: true })
+      .then(({ items }) => void known.set(key, items))
+      .finally(() => asking.delete(key))
+    asking.set(key, under)
+  }
+  return under
 }
 
 /** What will be used: the one chosen when it takes the currency, else the first that does. */
-export function methodFor(currency: string): string {
-  const fitting = methodsFor(currency)
+export function methodFor(currency: string, whose: Whose = []): string {
+  const fitting = methodsFor(currency, whose)
   return (fitting.find((one) => one.method === wanted.value) ?? fitting[0])?.method ?? 'sandbox'
 }

@@ -3,15 +3,15 @@ import type { Router } from 'vue-router'
 import { payOrder, sendOrderTo } from '@/shared/api/endpoints'
 import { newId } from '@/shared/ids'
 import type { Payment } from '@/shared/api/types'
-import { loadMethods, methodFor } from './methods'
+import { loadMethods, methodFor, type Whose } from './methods'
 
 /** One payment id an order and method until it is known to be used up: a second tap is the same payment. */
 const payments = new Map<string, string>()
 
-export async function pay(router: Router, orderId: string, addressId: string | null, currency = 'CNY'): Promise<void> {
+export async function pay(router: Router, orderId: string, addressId: string | null, currency = 'CNY', whose: Whose = []): Promise<void> {
   if (addressId) await sendOrderTo(orderId, addressId)
-  await loadMethods()
-  const method = methodFor(currency)
+  await loadMethods(whose)
+  const method = methodFor(currency, whose)
   const key = `${orderId} ${method}`
   const id = payments.get(key) ?? newId()
   payments.set(key, id)

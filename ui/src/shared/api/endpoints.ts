@@ -1,6 +1,6 @@
 /** The endpoints the phone page uses, one function each: the only place that spells their paths. */
 import { call } from './ask'
-import type { ActivityDraft, Address, InvoiceRecipient, Money, NoticeWishes, OrderAsk, OrderState, QuoteAsk, SandboxDecision, SandboxDisputeAsk } from './types'
+import type { ActivityDraft, Address, InvoiceRecipient, Money, NoticeWishes, OrderAsk, OrderState, QuoteAsk, SandboxDecision, SandboxDisputeAsk, SandboxJudgement, ShelfAsk } from './types'
 
 // identity
 export const changeMe = (change: { name?: string; avatar?: string; about?: string; locale?: string }) => call('patch', '/api/me', { body: change })
@@ -19,7 +19,10 @@ export const getShop = (shop_id: string) => call('get', '/api/shops/{shop_id}', 
 export const getProduct = (product_id: string) => call('get', '/api/products/{product_id}', { path: { product_id } })
 export const getProvenance = (product_id: string) => call('get', '/api/products/{product_id}/provenance', { path: { product_id } })
 export const getOrderProvenance = (order_id: string) => call('get', '/api/orders/{order_id}/provenance', { path: { order_id } })
-export const listCategories = () => call('get', '/api/categories')
+export const searchShelf = (query: ShelfAsk & { sort?: 'relevance' | 'sales' | 'price_up' | 'price_down' | 'newest'; after?: string }) => call('get', '/api/search', { query })
+export const countShelf = (query: ShelfAsk) => call('get', '/api/search/facets', { query })
+export const suggestSearches = (q: string) => call('get', '/api/search/suggestions', { query: { q } })
+export const visitProduct = (product_id: string, entry: string) => call('post', '/api/products/{product_id}/visits', { path: { product_id }, body: { entry } })
 export const searchProducts = (query: { q?: string; category?: string; shop_id?: string; after?: string }) => call('get', '/api/products', { query })
 
 // live
@@ -101,9 +104,12 @@ export const askPriceProtection = (order_id: string) =>
 export const cancelOrder = (order_id: string) => call('post', '/api/orders/{order_id}/cancellation', { path: { order_id }, body: {} })
 export const payOrder = (order_id: string, payment: string, method: string) =>
   call('post', '/api/orders/{order_id}/payments', { path: { order_id }, body: { id: payment, method } })
-export const listPaymentMethods = (currency?: string) => call('get', '/api/payment-methods', { query: { currency } })
+export const listPaymentMethods = (query: { shop_id?: string[]; wallet?: boolean }) => call('get', '/api/payment-methods', { query })
 export const getPayment = (payment_id: string) => call('get', '/api/payments/{payment_id}', { path: { payment_id } })
 export const getSandboxPayment = (payment_id: string) => call('get', '/api/sandbox/payments/{payment_id}', { path: { payment_id } })
+export const getSandboxAccount = (account_id: string) => call('get', '/api/sandbox/accounts/{account_id}', { path: { account_id } })
+export const judgeSandboxAccount = (account_id: string, judgement: SandboxJudgement) =>
+  call('post', '/api/sandbox/accounts/{account_id}/judgement', { path: { account_id }, body: judgement })
 export const decideSandboxPayment = (payment_id: string, decision: SandboxDecision) =>
   call('post', '/api/sandbox/payments/{payment_id}/outcome', { path: { payment_id }, body: decision })
 export const enterSandboxCode = (payment_id: string, code: string) =>
@@ -167,3 +173,6 @@ export const getShopWallet = (shop_id: string, after?: string) =>
   call('get', '/api/shops/{shop_id}/wallet', { path: { shop_id }, query: { after } })
 export const topUpShop = (shop_id: string, id: string, amount: Money, method: string) =>
   call('post', '/api/shops/{shop_id}/topups', { path: { shop_id }, body: { id, amount, method } })
+
+// the watch over the books
+export const getStatus = () => call('get', '/api/status')

@@ -204,7 +204,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/audit/tallies": {
+    "/api/audit/incidents": {
         parameters: {
             query?: never;
             header?: never;
@@ -212,12 +212,36 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Whether stock, orders, ledger and payments agree: counts only, half a minute old at most
-         * @description Whether stock, orders, ledger and payments agree: counts only, half a minute old at most.
+         * Broken promises with what was found, the latest first
+         * @description Broken promises with what was found, the latest first. Operators only.
          */
-        get: operations["show_tallies"];
+        get: operations["list_incidents"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/audit/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Runs of the watch, the latest first
+         * @description Runs of the watch, the latest first. Operators only.
+         */
+        get: operations["list_runs"];
+        put?: never;
+        /**
+         * Have everything checked now: the worker does it, and the run appears in the list
+         * @description Have everything checked now: the worker does it, and the run appears in the list. Operators only.
+         */
+        post: operations["ask_for_run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -258,6 +282,26 @@ export interface paths {
          * @description Take an authorisation back. The shop's goods of the brand come off the shelves within a minute.
          */
         post: operations["take_back_brand"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/bank-accounts/{account_id}/cancellation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a change that cools off: what was there before counts again
+         * @description Stop a change that cools off: what was there before counts again. For whoever may touch the owner's money.
+         */
+        post: operations["stop_bank_account"];
         delete?: never;
         options?: never;
         head?: never;
@@ -884,6 +928,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/corrections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Corrections, the latest first, for operators
+         * @description Corrections, the latest first, for operators.
+         */
+        get: operations["list_corrections"];
+        put?: never;
+        /**
+         * Propose a correction for another operator to decide
+         * @description Propose a correction for another operator to decide.
+         */
+        post: operations["propose_correction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/corrections/{correction_id}/approval": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve what another operator proposed; it is booked at once
+         * @description Approve what another operator proposed; it is booked at once.
+         */
+        post: operations["approve_correction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/corrections/{correction_id}/refusal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refuse what another operator proposed
+         * @description Refuse what another operator proposed.
+         */
+        post: operations["refuse_correction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/corrections/{correction_id}/withdrawal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take my own proposal back
+         * @description Take my own proposal back.
+         */
+        post: operations["withdraw_correction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/coupons": {
         parameters: {
             query?: never;
@@ -1248,6 +1376,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/balance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What I am owed as a streamer
+         * @description What I am owed as a streamer.
+         */
+        get: operations["get_own_balance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/bank-accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where my money goes, as a streamer
+         * @description Where my money goes, as a streamer.
+         */
+        get: operations["list_my_bank_accounts"];
+        put?: never;
+        /**
+         * Have my money as a streamer go to another account, once it has cooled off
+         * @description Have my money as a streamer go to another account, once it has cooled off.
+         */
+        post: operations["change_my_bank_account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/corrections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the platform put right in my balance as a streamer, the latest first
+         * @description What the platform put right in my balance as a streamer, the latest first.
+         */
+        get: operations["list_my_corrections"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/coupons": {
         parameters: {
             query?: never;
@@ -1508,6 +1700,170 @@ export interface paths {
          * @description The shows that I am reminded of, the latest wish first.
          */
         get: operations["list_reminders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/seller-accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where my own money (a streamer's part) can go
+         * @description Where my own money (a streamer's part) can go.
+         */
+        get: operations["list_own_sellers"];
+        put?: never;
+        /**
+         * Open an account of my own with a provider, for a streamer's part; or go on in the one there is
+         * @description Open an account of my own with a provider, for a streamer's part; or go on in the one there is.
+         */
+        post: operations["open_own_seller"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/settlement-payouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was paid out to me as a streamer, the latest first
+         * @description What was paid out to me as a streamer, the latest first.
+         */
+        get: operations["list_my_payouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/statements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The months of my statements as a streamer
+         * @description The months of my statements as a streamer.
+         */
+        get: operations["list_own_statements"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/statements/{month}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * My statement of a month as a streamer
+         * @description My statement of a month as a streamer.
+         */
+        get: operations["get_own_statement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/statements/{month}/lines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The lines of my month as a streamer, by day
+         * @description The lines of my month as a streamer, by day.
+         */
+        get: operations["list_own_statement_lines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/statements/{month}/lines.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every line of my month as a streamer with the running balance (CSV, UTF-8)
+         * @description Every line of my month as a streamer with the running balance (CSV, UTF-8).
+         */
+        get: operations["export_own_statement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/statements/{month}/statement.pdf": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * My statement of a month as a streamer as PDF
+         * @description My statement of a month as a streamer as PDF.
+         */
+        get: operations["print_own_statement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/streamer-rates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What shops have agreed with me by name, the last set first
+         * @description What shops have agreed with me by name, the last set first.
+         */
+        get: operations["list_own_rates"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1916,6 +2272,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/payees": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whoever has a balance in a currency, for operators
+         * @description Whoever has a balance in a currency, for operators.
+         */
+        get: operations["list_payees"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payees/{owner_id}/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Have an owner paid nothing until further notice, for operators
+         * @description Have an owner paid nothing until further notice, for operators.
+         */
+        put: operations["hold_payee"];
+        post?: never;
+        /**
+         * Let an owner be paid again, for operators
+         * @description Let an owner be paid again, for operators.
+         */
+        delete: operations["lift_payee_hold"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payment-discrepancies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Messages of providers that do not fit our books, newest first, for operators
+         * @description Messages of providers that do not fit our books, newest first, for operators.
+         */
+        get: operations["list_discrepancies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/payment-disputes": {
         parameters: {
             query?: never;
@@ -1964,10 +2384,36 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The ways to pay that a buyer may choose from, and what each provider can do
+         * The ways to pay that a buyer may choose from, and what each provider can do.
+         *
+         *     Money of shops that are not the house's own, and of wallets, is taken only by providers that split it, unless
+         *     pooling is on
          * @description The ways to pay that a buyer may choose from, and what each provider can do.
+         *
+         *     Money of shops that are not the house's own, and of wallets, is taken only by providers that split it, unless
+         *     pooling is on.
          */
         get: operations["list_payment_methods"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payment-providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which providers are set, what each can do, whether pooling is on, and what paying costs; for operators
+         * @description Which providers are set, what each can do, whether pooling is on, and what paying costs; for operators.
+         */
+        get: operations["show_provider_desk"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2010,6 +2456,50 @@ export interface paths {
          * @description Have a refund that was given up tried again, for operators.
          */
         post: operations["retry_refund"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payment-resolutions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What operators proposed and decided on differences, newest first, for operators
+         * @description What operators proposed and decided on differences, newest first, for operators.
+         */
+        get: operations["list_resolutions"];
+        put?: never;
+        /**
+         * Propose how a difference is to be settled, for operators; another operator decides
+         * @description Propose how a difference is to be settled, for operators; another operator decides.
+         */
+        post: operations["propose_resolution"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payment-resolutions/{resolution_id}/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Settle a proposed difference, for an operator other than who proposed it; or drop the proposal, for any
+         * @description Settle a proposed difference, for an operator other than who proposed it; or drop the proposal, for any.
+         */
+        post: operations["decide_resolution"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2120,6 +2610,174 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/payout-batches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Batches, the latest first, for operators
+         * @description Batches, the latest first, for operators.
+         */
+        get: operations["list_payout_batches"];
+        put?: never;
+        /**
+         * Draft a payout for everybody who can be paid now over a channel, for operators
+         * @description Draft a payout for everybody who can be paid now over a channel, for operators.
+         */
+        post: operations["draft_payout_batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payout-batches/{batch_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A batch, for operators
+         * @description A batch, for operators.
+         */
+        get: operations["get_payout_batch"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payout-batches/{batch_id}/approval": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve what another operator drafted or changed
+         * @description Approve what another operator drafted or changed.
+         */
+        post: operations["approve_payout_batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payout-batches/{batch_id}/cancellation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give up a batch that was not sent, for operators
+         * @description Give up a batch that was not sent, for operators.
+         */
+        post: operations["discard_payout_batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payout-batches/{batch_id}/dispatch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send what another operator approved; a bank's file can be had from now on
+         * @description Send what another operator approved; a bank's file can be had from now on.
+         */
+        post: operations["send_payout_batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payout-batches/{batch_id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The file that the bank gets, for operators; the same bytes each time, and each time written to the audit log
+         * @description The file that the bank gets, for operators; the same bytes each time, and each time written to the audit log.
+         */
+        get: operations["download_payout_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payout-batches/{batch_id}/payout-results.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring the bank's result file (as `text/csv`, UTF-8 or GB18030): applied row by row, and again without harm.
+         *
+         *     A file that cannot be read is refused with its line, and nothing of it is applied
+         * @description Bring the bank's result file (as `text/csv`, UTF-8 or GB18030): applied row by row, and again without harm.
+         *
+         *     A file that cannot be read is refused with its line, and nothing of it is applied.
+         */
+        post: operations["bring_payout_results"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payout-batches/{batch_id}/payouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is in a batch, for operators
+         * @description What is in a batch, for operators.
+         */
+        get: operations["list_batch_payouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/pictures/{picture_id}": {
         parameters: {
             query?: never;
@@ -2192,8 +2850,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What is on the shelf, newest first
-         * @description What is on the shelf, newest first.
+         * What is on the shelf, newest first, by plain words; `GET /api/search` is what finds
+         * @description What is on the shelf, newest first, by plain words; `GET /api/search` is what finds.
          */
         get: operations["search_products"];
         put?: never;
@@ -2460,6 +3118,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/products/{product_id}/visits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Exchange a hit's entry for the visit that orders from the product's page carry
+         * @description Exchange a hit's entry for the visit that orders from the product's page carry.
+         */
+        post: operations["visit_product"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/push-key": {
         parameters: {
             query?: never;
@@ -2494,6 +3172,30 @@ export interface paths {
          * @description Reckon a purchase: shipping, tax, and of each of my coupons why it counts or not. Keeps nothing for anybody.
          */
         post: operations["quote"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All rates there are, or ever were, for operators; the last set first
+         * @description All rates there are, or ever were, for operators; the last set first.
+         */
+        get: operations["list_rates"];
+        put?: never;
+        /**
+         * Set or end what the platform takes or payments cost
+         * @description Set or end what the platform takes or payments cost. The same id again is the same rate.
+         */
+        post: operations["set_house_rate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2796,6 +3498,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sandbox-shops": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a sandbox shop of my own, with a few products in it
+         * @description Make a sandbox shop of my own, with a few products in it. Said again, it is the same shop.
+         */
+        post: operations["make_sandbox_shop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sandbox/accounts/{account_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the sandbox shows of a seller's account that I asked for; operators see any
+         * @description What the sandbox shows of a seller's account that I asked for; operators see any.
+         */
+        get: operations["get_sandbox_account"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sandbox/accounts/{account_id}/judgement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Decide as the sandbox would: ready, limited, refused; and what goes wrong in it
+         * @description Decide as the sandbox would: ready, limited, refused; and what goes wrong in it. The house hears of it by message.
+         */
+        post: operations["judge_sandbox_account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sandbox/disputes/{dispute_id}/decision": {
         parameters: {
             query?: never;
@@ -2916,6 +3678,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is on the shelf: by words in Chinese or English, or a category's page without any
+         * @description What is on the shelf: by words in Chinese or English, or a category's page without any. Each hit is as it is now.
+         */
+        get: operations["search_shelf"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/search/facets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How much a search finds, and of which categories, shops, brands and currencies
+         * @description How much a search finds, and of which categories, shops, brands and currencies.
+         */
+        get: operations["count_shelf"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/search/suggestions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How what is being typed may go on; Chinese words also by their sound
+         * @description How what is being typed may go on; Chinese words also by their sound.
+         */
+        get: operations["suggest_searches"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/seller-accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every seller's account, newest first, for operators
+         * @description Every seller's account, newest first, for operators.
+         */
+        get: operations["list_sellers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/seller-accounts/{seller_id}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask the provider how an account stands, now, for operators
+         * @description Ask the provider how an account stands, now, for operators.
+         */
+        post: operations["check_seller"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sessions": {
         parameters: {
             query?: never;
@@ -2984,6 +3846,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/settlement-payouts/{payout_id}/result": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write down what the bank says of a payout, for operators
+         * @description Write down what the bank says of a payout, for operators. A return may come after it was paid.
+         */
+        post: operations["note_payout_result"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/settlement-payouts/{payout_id}/withholding": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take one payout out of a batch that is not approved yet, for operators
+         * @description Take one payout out of a batch that is not approved yet, for operators.
+         */
+        post: operations["withhold_payout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/shops": {
         parameters: {
             query?: never;
@@ -3016,8 +3918,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A shop and where it can be visited
-         * @description A shop and where it can be visited.
+         * A shop and where it can be visited; a sandbox is shown to its people alone
+         * @description A shop and where it can be visited; a sandbox is shown to its people alone.
          */
         get: operations["show_shop"];
         put?: never;
@@ -3050,6 +3952,50 @@ export interface paths {
          * @description Ask a brand to let the shop sell its goods. Said again, it is the same asking.
          */
         post: operations["ask_for_brand"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/balance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a shop is owed now, what is expected by day, held back, and on its way out
+         * @description What a shop is owed now, what is expected by day, held back, and on its way out.
+         */
+        get: operations["get_shop_balance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/bank-accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the shop's money goes
+         * @description Where the shop's money goes.
+         */
+        get: operations["list_shop_bank_accounts"];
+        put?: never;
+        /**
+         * Have the shop's money go to another account, once it has cooled off
+         * @description Have the shop's money go to another account, once it has cooled off. For its owners.
+         */
+        post: operations["change_shop_bank_account"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3108,6 +4054,26 @@ export interface paths {
          * @description The shop's cases for its staff: open ones by deadline, closed ones the latest first.
          */
         get: operations["list_shop_cases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/corrections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the platform put right in the shop's balance, the latest first
+         * @description What the platform put right in the shop's balance, the latest first.
+         */
+        get: operations["list_shop_corrections"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3224,6 +4190,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/shops/{shop_id}/export.zip": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All that your scopes reach, a file a kind, in one archive, streamed
+         * @description All that your scopes reach, a file a kind, in one archive, streamed. `manifest.json` comes last and counts it.
+         */
+        get: operations["export_everything"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What of the shop can be taken away, and by which scope
+         * @description What of the shop can be taken away, and by which scope.
+         */
+        get: operations["list_exports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/exports/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All rows of a kind, streamed
+         * @description All rows of a kind, streamed. Sums are in whole units in CSV and in minor units in JSON.
+         */
+        get: operations["export_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/shops/{shop_id}/group-offers": {
         parameters: {
             query?: never;
@@ -3323,6 +4349,46 @@ export interface paths {
          */
         post: operations["issue_invoice"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every key by which a program can act for the shop, whoever made it
+         * @description Every key by which a program can act for the shop, whoever made it.
+         */
+        get: operations["list_shop_keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/keys/{token_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take the shop from a key that is bound to it; a key that then reaches nothing ends
+         * @description Take the shop from a key that is bound to it; a key that then reaches nothing ends.
+         */
+        delete: operations["revoke_shop_key"];
         options?: never;
         head?: never;
         patch?: never;
@@ -3590,6 +4656,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/shops/{shop_id}/rates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which rates count for an order of this shop paid now, for the shop's staff and operators
+         * @description Which rates count for an order of this shop paid now, for the shop's staff and operators.
+         */
+        get: operations["get_shop_rates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/shops/{shop_id}/review-summary": {
         parameters: {
             query?: never;
@@ -3624,6 +4710,46 @@ export interface paths {
         get: operations["list_shop_reviews"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/sandbox/orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have the test buyer order something
+         * @description Have the test buyer order something. Said again, it is the same order, with status 200.
+         */
+        post: operations["simulate_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/sandbox/orders/{order_id}/happenings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make something happen to a simulated order
+         * @description Make something happen to a simulated order. What a bank or a courier tells comes a moment later, as in earnest.
+         */
+        post: operations["simulate_happening"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3669,6 +4795,70 @@ export interface paths {
          * @description Let somebody no longer act for the shop; anybody may leave.
          */
         delete: operations["revoke_seat"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/self-operated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Say whether a shop is the house's own, for operators
+         * @description Say whether a shop is the house's own, for operators. Goes into the audit log.
+         */
+        put: operations["mark_own_shop"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/seller-accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the shop's money can go, for its staff with the scope `money`
+         * @description Where the shop's money can go, for its staff with the scope `money`.
+         */
+        get: operations["list_shop_sellers"];
+        put?: never;
+        /**
+         * Open the shop's account with a provider, or go on in the one there is
+         * @description Open the shop's account with a provider, or go on in the one there is. Needs the scope `money`.
+         */
+        post: operations["open_shop_seller"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/settlement-payouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was paid out to the shop, the latest first
+         * @description What was paid out to the shop, the latest first.
+         */
+        get: operations["list_shop_payouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -3802,6 +4992,130 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/shops/{shop_id}/statements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The months of a shop's statements
+         * @description The months of a shop's statements.
+         */
+        get: operations["list_shop_statements"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/statements/{month}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A shop's statement of a month (`2026-11`), checked against the ledger
+         * @description A shop's statement of a month (`2026-11`), checked against the ledger.
+         */
+        get: operations["get_shop_statement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/statements/{month}/lines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The lines of a shop's month, by day
+         * @description The lines of a shop's month, by day.
+         */
+        get: operations["list_shop_statement_lines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/statements/{month}/lines.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every line of a shop's month with the running balance (CSV, UTF-8); what is taken off is negative
+         * @description Every line of a shop's month with the running balance (CSV, UTF-8); what is taken off is negative.
+         */
+        get: operations["export_shop_statement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/statements/{month}/statement.pdf": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A shop's statement of a month as PDF
+         * @description A shop's statement of a month as PDF.
+         */
+        get: operations["print_shop_statement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/streamer-rates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the shop has agreed with its streamers, the last set first
+         * @description What the shop has agreed with its streamers, the last set first.
+         */
+        get: operations["list_streamer_rates"];
+        put?: never;
+        /**
+         * Set or end what streamers get
+         * @description Set or end what streamers get. A streamer who is named is told. The same id again is the same rate.
+         */
+        post: operations["set_streamer_rate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/shops/{shop_id}/topups": {
         parameters: {
             query?: never;
@@ -3880,6 +5194,50 @@ export interface paths {
         get: operations["get_shop_wallet"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/webhook-deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was sent, or waits to be, the newest first
+         * @description What was sent, or waits to be, the newest first. Kept for 30 days.
+         */
+        get: operations["list_webhook_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shops/{shop_id}/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A shop's webhook endpoints, for who may manage it (`staff`)
+         * @description A shop's webhook endpoints, for who may manage it (`staff`).
+         */
+        get: operations["list_webhooks"];
+        put?: never;
+        /**
+         * Tell an address of the shop's what happens from now on
+         * @description Tell an address of the shop's what happens from now on. Takes `staff` and the scope of each type.
+         */
+        post: operations["create_webhook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4566,6 +5924,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was checked of the books, when, over how many rows, and what was found: figures only, nothing of anybody
+         * @description What was checked of the books, when, over how many rows, and what was found: figures only, nothing of anybody.
+         */
+        get: operations["show_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/streamers/{streamer_id}": {
         parameters: {
             query?: never;
@@ -4626,6 +6004,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/synonyms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Words that the search takes for each other, for operators
+         * @description Words that the search takes for each other, for operators.
+         */
+        get: operations["list_synonyms"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/synonyms/{group_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Have these words found for each other, in place of what the group held
+         * @description Have these words found for each other, in place of what the group held. In force within seconds.
+         */
+        put: operations["put_synonyms"];
+        post?: never;
+        /**
+         * These words no longer stand for each other
+         * @description These words no longer stand for each other.
+         */
+        delete: operations["drop_synonyms"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/teams": {
         parameters: {
             query?: never;
@@ -4666,6 +6088,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/terms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How long orders wait, for operators; the last set first
+         * @description How long orders wait, for operators; the last set first.
+         */
+        get: operations["list_terms"];
+        put?: never;
+        /**
+         * Set how long orders that complete from now on (or then) wait
+         * @description Set how long orders that complete from now on (or then) wait. The same id again is the same term.
+         */
+        post: operations["set_term"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tokens": {
         parameters: {
             query?: never;
@@ -4674,14 +6120,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * My API tokens that still work
-         * @description My API tokens that still work.
+         * My API keys that still work
+         * @description My API keys that still work.
          */
         get: operations["list_tokens"];
         put?: never;
         /**
-         * Make an API token; its secret is in this answer and never again
-         * @description Make an API token; its secret is in this answer and never again.
+         * Make an API key; its secret is in this answer and never again
+         * @description Make an API key; its secret is in this answer and never again.
          */
         post: operations["create_token"];
         delete?: never;
@@ -4701,10 +6147,30 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * End an API token at once
-         * @description End an API token at once.
+         * End an API key at once
+         * @description End an API key at once.
          */
         delete: operations["revoke_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens/{token_id}/rotation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the key that takes over from this one, which works on for `overlap_h` hours
+         * @description Make the key that takes over from this one, which works on for `overlap_h` hours.
+         */
+        post: operations["rotate_token"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -5034,6 +6500,150 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/webhook-deliveries/{delivery_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One delivery with what is sent and every attempt
+         * @description One delivery with what is sent and every attempt.
+         */
+        get: operations["show_webhook_delivery"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhook-deliveries/{delivery_id}/replays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a message again now, under the same id
+         * @description Send a message again now, under the same id.
+         */
+        post: operations["replay_delivery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhook-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every type of message that webhooks know, with schema and example
+         * @description Every type of message that webhooks know, with schema and example.
+         */
+        get: operations["list_webhook_types"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{endpoint_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove an endpoint with its secret at once; what it was told is erased soon after
+         * @description Remove an endpoint with its secret at once; what it was told is erased soon after.
+         */
+        delete: operations["remove_webhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Change an endpoint, pause or resume it
+         * @description Change an endpoint, pause or resume it. What waits goes where it now points.
+         */
+        patch: operations["change_webhook"];
+        trace?: never;
+    };
+    "/api/webhooks/{endpoint_id}/pings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a test message (`webhook.ping`) the way everything goes
+         * @description Send a test message (`webhook.ping`) the way everything goes.
+         */
+        post: operations["ping_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{endpoint_id}/replays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send again now all that failed of what happened since then, each under its own id
+         * @description Send again now all that failed of what happened since then, each under its own id.
+         */
+        post: operations["replay_failed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{endpoint_id}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give an endpoint a new secret; for a day messages bear the signatures of both
+         * @description Give an endpoint a new secret; for a day messages bear the signatures of both.
+         */
+        post: operations["rotate_webhook_secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -5120,6 +6730,12 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * About
+         * @description What a promise is about, for people who read them.
+         * @enum {string}
+         */
+        About: "goods" | "orders" | "money" | "settlement" | "service";
         /** Acceptance */
         Acceptance: {
             /** Format: uuid */
@@ -5142,6 +6758,12 @@ export interface components {
         AcceptedMany: {
             items: components["schemas"]["Accepted"][];
         };
+        /**
+         * AccountForm
+         * @description What kind of number it is: an IBAN, a Chinese bank card of a person, or the account of a Chinese company.
+         * @enum {string}
+         */
+        AccountForm: "iban" | "card" | "company";
         /** Acknowledgement */
         Acknowledgement: {
             watched_ms: number;
@@ -5279,6 +6901,11 @@ export interface components {
          * @enum {string}
          */
         Audience: "everyone" | "followers";
+        /** AuditAskedView */
+        AuditAskedView: {
+            /** Format: date-time */
+            asked_at: string;
+        };
         /** AuditEntry */
         AuditEntry: {
             /** Format: uuid */
@@ -5297,6 +6924,60 @@ export interface components {
         /** Page[AuditEntry] */
         AuditEntryPage: {
             items: components["schemas"]["AuditEntry"][];
+            next?: string | null;
+        };
+        /** AuditFindingView */
+        AuditFindingView: {
+            subject: string;
+            expected: string;
+            found: string;
+        };
+        /** AuditIncidentView */
+        AuditIncidentView: {
+            /** Format: uuid */
+            id: string;
+            promise: string;
+            /** Format: date-time */
+            opened_at: string;
+            /** Format: date-time */
+            last_seen_at: string;
+            closed_at: string | null;
+            finding_count: number;
+            finding_count_max: number;
+            findings: components["schemas"]["AuditFindingView"][];
+        };
+        /** Page[AuditIncidentView] */
+        AuditIncidentViewPage: {
+            items: components["schemas"]["AuditIncidentView"][];
+            next?: string | null;
+        };
+        /** AuditRunCheckView */
+        AuditRunCheckView: {
+            promise: string;
+            is_whole: boolean;
+            rows: number | null;
+            found: number;
+            took_ms: number;
+        };
+        /** AuditRunView */
+        AuditRunView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: date-time */
+            began_at: string;
+            took_ms: number;
+            is_whole: boolean;
+            is_complete: boolean;
+            asked_by: string | null;
+            snapshot_count: number;
+            row_count: number;
+            finding_count: number;
+            in_flight_count: number;
+            checks: components["schemas"]["AuditRunCheckView"][];
+        };
+        /** Page[AuditRunView] */
+        AuditRunViewPage: {
+            items: components["schemas"]["AuditRunView"][];
             next?: string | null;
         };
         /** Authorisation */
@@ -5350,6 +7031,60 @@ export interface components {
         /** Badges */
         Badges: {
             items: components["schemas"]["Badge"][];
+        };
+        /** BalanceView */
+        BalanceView: {
+            payable: components["schemas"]["Money"];
+            on_its_way: components["schemas"]["Money"];
+            expected: components["schemas"]["WaitingView"][];
+            expected_total: components["schemas"]["Money"];
+            held: components["schemas"]["Money"];
+            held_order_count: number;
+        };
+        /** BalanceViews */
+        BalanceViews: {
+            items: components["schemas"]["BalanceView"][];
+            zone: string;
+        };
+        /** BankAccountChange */
+        BankAccountChange: {
+            /** Format: uuid */
+            id: string;
+            form: components["schemas"]["AccountForm"];
+            /** @description ISO 4217 code */
+            currency: string;
+            holder: string;
+            number: string;
+            bank: string;
+            /** @default  */
+            branch: string;
+            bic?: string | null;
+            password: string;
+        };
+        /** BankAccountView */
+        BankAccountView: {
+            /** Format: uuid */
+            id: string;
+            form: components["schemas"]["AccountForm"];
+            /** @description ISO 4217 code */
+            currency: string;
+            holder: string;
+            bank: string;
+            branch: string;
+            bic: string | null;
+            last_digits: string;
+            /** Format: date-time */
+            made_at: string;
+            /** Format: date-time */
+            usable_at: string;
+            stopped_at: string | null;
+            /** @enum {string} */
+            standing: "current" | "cooling" | "stopped" | "replaced";
+        };
+        /** BankAccountViews */
+        BankAccountViews: {
+            items: components["schemas"]["BankAccountView"][];
+            cooling_h: number;
         };
         /** Bargain */
         Bargain: {
@@ -5474,12 +7209,6 @@ export interface components {
             items: components["schemas"]["BatchOrder"][];
             next?: string | null;
         };
-        /**
-         * BatchState
-         * @description A batch is being sold, sold out, or called back. The last two are for good.
-         * @enum {string}
-         */
-        BatchState: "open" | "closed" | "recalled";
         /** BatchView */
         BatchView: {
             /** Format: uuid */
@@ -5492,7 +7221,7 @@ export interface components {
             best_before_on: string | null;
             origin: string;
             quantity: number;
-            state: components["schemas"]["BatchState"];
+            state: components["schemas"]["catalog_brand_model_BatchState"];
             reason: string;
             is_current: boolean;
             /** Format: date-time */
@@ -5593,6 +7322,18 @@ export interface components {
             unexplained: components["schemas"]["BoardOrders"];
             totals: components["schemas"]["BoardTotals"];
         };
+        /** BookPromiseView */
+        BookPromiseView: {
+            promise: string;
+            about: components["schemas"]["About"];
+            says: string;
+            rooms: string[];
+            checked_at: string | null;
+            rows: number;
+            whole_at: string | null;
+            whole_rows: number | null;
+            broken_since: string | null;
+        };
         /** BrandName */
         BrandName: {
             /** Format: uuid */
@@ -5638,6 +7379,12 @@ export interface components {
         /** Brands */
         Brands: {
             items: components["schemas"]["BrandView"][];
+        };
+        /** BroughtResults */
+        BroughtResults: {
+            row_count: number;
+            refused: components["schemas"]["RefusedResult"][];
+            batch: components["schemas"]["PayoutBatchView"];
         };
         /** Buyer */
         Buyer: {
@@ -6013,6 +7760,53 @@ export interface components {
         Contests: {
             items: components["schemas"]["Contest"][];
         };
+        /** CorrectionNote */
+        CorrectionNote: {
+            note: string;
+        };
+        /** CorrectionProposal */
+        CorrectionProposal: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            owner_id: string;
+            is_shop: boolean;
+            amount: components["schemas"]["Money"];
+            reason: string;
+            evidence: string;
+        };
+        /**
+         * CorrectionState
+         * @description A correction is booked when it is approved, and never otherwise.
+         * @enum {string}
+         */
+        CorrectionState: "proposed" | "approved" | "refused" | "withdrawn";
+        /** CorrectionView */
+        CorrectionView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            owner_id: string;
+            owner_name: string;
+            is_shop: boolean;
+            amount: components["schemas"]["Money"];
+            reason: string;
+            evidence: string;
+            state: components["schemas"]["CorrectionState"];
+            note: string | null;
+            proposed_by: components["schemas"]["OperatorName"];
+            /** Format: date-time */
+            proposed_at: string;
+            decided_by: components["schemas"]["OperatorName"] | null;
+            decided_at: string | null;
+            may_decide: boolean;
+            is_mine: boolean;
+        };
+        /** Page[CorrectionView] */
+        CorrectionViewPage: {
+            items: components["schemas"]["CorrectionView"][];
+            next?: string | null;
+        };
         /** CouponCard */
         CouponCard: {
             /** Format: uuid */
@@ -6182,6 +7976,12 @@ export interface components {
             /** @default  */
             reason: string;
         };
+        /**
+         * DeliveryState
+         * @description On its way (or waiting for its turn), taken by the endpoint, or given up after the last attempt.
+         * @enum {string}
+         */
+        DeliveryState: "waiting" | "delivered" | "given_up";
         /** DeliveryView */
         DeliveryView: {
             /** Format: uuid */
@@ -6220,6 +8020,31 @@ export interface components {
             limited_from: string | null;
             limited_at: string | null;
         };
+        /** DeskPayoutView */
+        DeskPayoutView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            batch_id: string;
+            /** Format: uuid */
+            owner_id: string;
+            owner_name: string;
+            is_shop: boolean;
+            amount: components["schemas"]["Money"];
+            state: components["schemas"]["PayoutState"];
+            reason: string | null;
+            bank_reference: string | null;
+            holder: string | null;
+            bank: string | null;
+            last_digits: string | null;
+            sent_at: string | null;
+            ended_at: string | null;
+        };
+        /** Page[DeskPayoutView] */
+        DeskPayoutViewPage: {
+            items: components["schemas"]["DeskPayoutView"][];
+            next?: string | null;
+        };
         /** Destination */
         Destination: {
             /** Format: uuid */
@@ -6255,10 +8080,30 @@ export interface components {
             reference: string;
             expected: string;
             found: string;
+            resolution_id: string | null;
+            settled: boolean;
         };
         /** Page[DifferenceView] */
         DifferenceViewPage: {
             items: components["schemas"]["DifferenceView"][];
+            next?: string | null;
+        };
+        /** DiscrepancyView */
+        DiscrepancyView: {
+            /** Format: uuid */
+            id: string;
+            provider: string;
+            event_id: string;
+            kind: string;
+            payment_id: string | null;
+            expected: string;
+            found: string;
+            /** Format: date-time */
+            found_at: string;
+        };
+        /** Page[DiscrepancyView] */
+        DiscrepancyViewPage: {
+            items: components["schemas"]["DiscrepancyView"][];
             next?: string | null;
         };
         /** Dispatch */
@@ -6345,6 +8190,18 @@ export interface components {
             /** @default  */
             reason: string;
         };
+        /**
+         * EndpointOffFor
+         * @description Why we switched an endpoint off: it said 410 Gone, took nothing for days, or let too much pile up.
+         * @enum {string}
+         */
+        EndpointOffFor: "gone" | "failing" | "overflow";
+        /**
+         * EndpointState
+         * @description Paused: what happens is kept and sent later. Disabled: by us; nothing is kept.
+         * @enum {string}
+         */
+        EndpointState: "active" | "paused" | "disabled";
         /** Entered */
         Entered: {
             /** Format: uuid */
@@ -6427,6 +8284,42 @@ export interface components {
             explanation: string;
             facts: string[];
         };
+        /**
+         * ExportForm
+         * @description CSV, or a JSON object a line.
+         * @default csv
+         * @enum {string}
+         */
+        ExportForm: "csv" | "jsonl";
+        /**
+         * ExportKind
+         * @description What can be taken away by itself.
+         * @enum {string}
+         */
+        ExportKind: "products" | "skus" | "stock_movements" | "orders" | "order_lines" | "refunds" | "parcels" | "cases" | "reviews" | "coupons" | "coupon_uses" | "fans" | "shows" | "statement_lines";
+        /** ExportKindView */
+        ExportKindView: {
+            kind: components["schemas"]["ExportKind"];
+            scope: components["schemas"]["Scope"];
+            columns: string[];
+            may: boolean;
+        };
+        /** ExportList */
+        ExportList: {
+            items: components["schemas"]["ExportKindView"][];
+        };
+        /** FacetValue */
+        FacetValue: {
+            name: string;
+            count: number;
+            id?: string | null;
+        };
+        /** FeeBalance */
+        FeeBalance: {
+            currency: string;
+            cost: components["schemas"]["Money"];
+            charged: components["schemas"]["Money"];
+        };
         /** Figures */
         Figures: {
             plays: number;
@@ -6439,6 +8332,13 @@ export interface components {
             gmv: components["schemas"]["Money"];
             gmv_paid: components["schemas"]["Money"];
         };
+        /**
+         * FileForm
+         * @description The form in which the bank wants it.
+         * @default csv
+         * @enum {string}
+         */
+        FileForm: "csv" | "csv-gbk" | "pain.001";
         /**
          * FilmState
          * @description Where the film of a video stands. It is seen when the video is published and its film ready.
@@ -6608,6 +8508,12 @@ export interface components {
             cap_amount?: number | null;
             days?: number | null;
         };
+        /**
+         * Happening
+         * @description What can be made to happen to a simulated order.
+         * @enum {string}
+         */
+        Happening: "pay" | "decline" | "ship" | "deliver" | "confirm" | "refund" | "chargeback";
         /** Health */
         Health: {
             status: string;
@@ -6649,6 +8555,10 @@ export interface components {
             cut: components["schemas"]["Money"];
             price: components["schemas"]["Money"] | null;
             again: boolean;
+        };
+        /** HitEntrance */
+        HitEntrance: {
+            entry: string;
         };
         /** Ingest */
         Ingest: {
@@ -6807,6 +8717,12 @@ export interface components {
             pledge: components["schemas"]["PledgeView"] | null;
             payouts: components["schemas"]["PayoutView"][];
         };
+        /**
+         * LineKind
+         * @description Why what is owed to somebody changed.
+         * @enum {string}
+         */
+        LineKind: "sale" | "refund" | "freight" | "payout" | "payout_back" | "correction";
         /** LineReviewView */
         LineReviewView: {
             line_no: number;
@@ -6851,17 +8767,31 @@ export interface components {
             typed: components["schemas"]["Money"];
             gap: components["schemas"]["ListPriceGap"] | null;
         };
+        /** LiveOffer */
+        LiveOffer: {
+            /** Format: uuid */
+            show_id: string;
+            entry: string;
+        };
         /** MadeToken */
         MadeToken: {
             /** Format: uuid */
             id: string;
             name: string;
             scopes: components["schemas"]["TokenScope"][];
+            shop_ids: string[] | null;
+            hint: string;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
             expires_at: string;
             last_used_at: string | null;
+            replaced_by: string | null;
+            secret: string | null;
+        };
+        /** MadeWebhookEndpoint */
+        MadeWebhookEndpoint: {
+            endpoint: components["schemas"]["WebhookEndpoint"];
             secret: string | null;
         };
         /** Me */
@@ -7127,10 +9057,29 @@ export interface components {
             text: string;
             pictures?: string[];
         };
+        /** NewHappening */
+        NewHappening: {
+            /** Format: uuid */
+            id: string;
+            happening: components["schemas"]["Happening"];
+        };
         /** NewHelp */
         NewHelp: {
             /** @default  */
             nonce: string;
+        };
+        /** NewHouseRate */
+        NewHouseRate: {
+            /** Format: uuid */
+            id: string;
+            kind: components["schemas"]["RateKind"];
+            shop_id?: string | null;
+            category?: string | null;
+            /** @description Ten-thousandths: 250 is 2.5 %. */
+            bps: number | null;
+            valid_from?: string | null;
+            /** @description Why it is set. */
+            note: string;
         };
         /** NewLine */
         NewLine: {
@@ -7184,10 +9133,23 @@ export interface components {
             id: string;
             method: string;
         };
+        /** NewPayoutBatch */
+        NewPayoutBatch: {
+            /** Format: uuid */
+            id: string;
+            channel: string;
+            /** @description ISO 4217 code */
+            currency: string;
+        };
         /** NewPiece */
         NewPiece: {
             no: number;
             quantity: number;
+        };
+        /** NewPing */
+        NewPing: {
+            /** Format: uuid */
+            id: string;
         };
         /** NewPledge */
         NewPledge: {
@@ -7217,6 +9179,16 @@ export interface components {
             show_id?: string | null;
             address_id?: string | null;
             coupons?: string[] | null;
+        };
+        /** NewResolution */
+        NewResolution: {
+            /** Format: uuid */
+            id: string;
+            reason: string;
+            discrepancy_id?: string | null;
+            statement_id?: string | null;
+            no?: number | null;
+            correction?: components["schemas"]["Money"] | null;
         };
         /** NewReview */
         NewReview: {
@@ -7260,12 +9232,38 @@ export interface components {
             /** @default 604800 */
             evidence_s: number;
         };
+        /** NewSandboxShop */
+        NewSandboxShop: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description ISO 4217 code
+             * @default CNY
+             */
+            currency: string;
+        };
         /** NewSeat */
         NewSeat: {
             handle: string;
             scopes: components["schemas"]["Scope"][];
             /** @default false */
             is_owner: boolean;
+        };
+        /** NewSeller */
+        NewSeller: {
+            provider: string;
+            /** @default CN */
+            country: string;
+        };
+        /** NewSettlementTerm */
+        NewSettlementTerm: {
+            /** Format: uuid */
+            id: string;
+            shop_id?: string | null;
+            delay_h: number;
+            valid_from?: string | null;
+            /** @description Why it is set. */
+            note: string;
         };
         /** NewShop */
         NewShop: {
@@ -7276,6 +9274,12 @@ export interface components {
             stores?: components["schemas"]["Store"][];
             /** Format: uuid */
             id: string;
+        };
+        /** NewSimulatedOrder */
+        NewSimulatedOrder: {
+            /** Format: uuid */
+            id: string;
+            lines?: components["schemas"]["SimulatedLine"][];
         };
         /** NewSku */
         NewSku: {
@@ -7302,6 +9306,18 @@ export interface components {
                 components["schemas"]["Layer"]
             ][];
         };
+        /** NewStreamerRate */
+        NewStreamerRate: {
+            /** Format: uuid */
+            id: string;
+            streamer_id?: string | null;
+            category?: string | null;
+            /** @description Ten-thousandths: 250 is 2.5 %. */
+            bps: number | null;
+            valid_from?: string | null;
+            /** @description Why it is set. */
+            note: string;
+        };
         /** NewTeam */
         NewTeam: {
             /** Format: uuid */
@@ -7317,6 +9333,7 @@ export interface components {
             scopes: components["schemas"]["TokenScope"][];
             /** Format: date-time */
             expires_at: string;
+            shop_ids?: string[] | null;
         };
         /** NewTopup */
         NewTopup: {
@@ -7330,6 +9347,15 @@ export interface components {
             /** Format: uuid */
             id: string;
             size_bytes: number;
+        };
+        /** NewWebhookEndpoint */
+        NewWebhookEndpoint: {
+            url: string;
+            types: string[];
+            /** @default  */
+            description: string;
+            /** Format: uuid */
+            id: string;
         };
         /** NextStep */
         NextStep: {
@@ -7389,6 +9415,12 @@ export interface components {
         OpeningView: {
             link: string;
             entry: string | null;
+        };
+        /** OperatorName */
+        OperatorName: {
+            /** Format: uuid */
+            id: string;
+            name: string;
         };
         /** Option */
         Option: {
@@ -7481,6 +9513,37 @@ export interface components {
             about: string;
             locale: string;
         };
+        /** OwnCorrectionView */
+        OwnCorrectionView: {
+            /** Format: uuid */
+            id: string;
+            amount: components["schemas"]["Money"];
+            reason: string;
+            booked_at: string | null;
+        };
+        /** OwnCorrectionViews */
+        OwnCorrectionViews: {
+            items: components["schemas"]["OwnCorrectionView"][];
+        };
+        /** OwnPayoutView */
+        OwnPayoutView: {
+            /** Format: uuid */
+            id: string;
+            amount: components["schemas"]["Money"];
+            state: components["schemas"]["PayoutState"];
+            reason: string | null;
+            bank: string | null;
+            last_digits: string | null;
+            /** Format: date-time */
+            drafted_at: string;
+            sent_at: string | null;
+            ended_at: string | null;
+        };
+        /** Page[OwnPayoutView] */
+        OwnPayoutViewPage: {
+            items: components["schemas"]["OwnPayoutView"][];
+            next?: string | null;
+        };
         /** OwnRoom */
         OwnRoom: {
             /** Format: uuid */
@@ -7495,6 +9558,16 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             ingest: components["schemas"]["Ingest"];
+        };
+        /** OwnShop */
+        OwnShop: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+        };
+        /** OwnShopMark */
+        OwnShopMark: {
+            own: boolean;
         };
         /** OwnVideo */
         OwnVideo: {
@@ -7578,6 +9651,25 @@ export interface components {
             old: string;
             new: string;
         };
+        /** PayeeView */
+        PayeeView: {
+            /** Format: uuid */
+            owner_id: string;
+            owner_name: string;
+            is_shop: boolean;
+            amount: components["schemas"]["Money"];
+            waiting: components["schemas"]["Waiting"];
+            channel: string | null;
+            usable_at: string | null;
+            held_because: string | null;
+        };
+        /** Payees */
+        Payees: {
+            items: components["schemas"]["PayeeView"][];
+            next: string | null;
+            currencies: string[];
+            minimum: components["schemas"]["Money"];
+        };
         /** PaymentMethod */
         PaymentMethod: {
             method: string;
@@ -7608,6 +9700,68 @@ export interface components {
             created_at: string;
             captured_at: string | null;
         };
+        /** PayoutBatchView */
+        PayoutBatchView: {
+            /** Format: uuid */
+            id: string;
+            route: components["schemas"]["Route"];
+            channel: string;
+            state: components["schemas"]["settlement_payout_model_BatchState"];
+            minimum: components["schemas"]["Money"];
+            drafted_by: components["schemas"]["OperatorName"] | null;
+            /** Format: date-time */
+            drafted_at: string;
+            changed_by: components["schemas"]["OperatorName"][];
+            approved_by: components["schemas"]["OperatorName"] | null;
+            approved_at: string | null;
+            sent_by: components["schemas"]["OperatorName"] | null;
+            sent_at: string | null;
+            ended_at: string | null;
+            counts: {
+                [key: string]: number;
+            };
+            amounts: {
+                [key: string]: components["schemas"]["Money"];
+            };
+            may_approve: boolean;
+            may_send: boolean;
+        };
+        /** Page[PayoutBatchView] */
+        PayoutBatchViewPage: {
+            items: components["schemas"]["PayoutBatchView"][];
+            next?: string | null;
+        };
+        /** PayoutChannel */
+        PayoutChannel: {
+            provider: string;
+            currencies: string[];
+            seller: components["schemas"]["SellerView"] | null;
+        };
+        /** PayoutChannels */
+        PayoutChannels: {
+            items: components["schemas"]["PayoutChannel"][];
+            self_operated: boolean;
+            pooling: boolean;
+        };
+        /** PayoutReason */
+        PayoutReason: {
+            reason: string;
+        };
+        /** PayoutResult */
+        PayoutResult: {
+            /** @enum {string} */
+            outcome: "paid" | "returned";
+            /** @default  */
+            reason: string;
+            /** @default  */
+            bank_reference: string;
+        };
+        /**
+         * PayoutState
+         * @description What became of one owner's money: `withheld` and `returned` went back to what they are owed.
+         * @enum {string}
+         */
+        PayoutState: "drafted" | "withheld" | "sent" | "paid" | "returned";
         /** PayoutView */
         PayoutView: {
             /** Format: uuid */
@@ -7936,6 +10090,30 @@ export interface components {
             until: string | null;
             lines: components["schemas"]["ProtectedLineView"][];
         };
+        /** ProviderChannel */
+        ProviderChannel: {
+            provider: string;
+            can: string[];
+            currencies: string[];
+            splits: boolean;
+            problem: string | null;
+        };
+        /** ProviderCost */
+        ProviderCost: {
+            provider: string;
+            lines: number;
+            taken: components["schemas"]["Money"];
+            fees: components["schemas"]["Money"];
+        };
+        /** ProviderDesk */
+        ProviderDesk: {
+            pooling: boolean;
+            channels: components["schemas"]["ProviderChannel"][];
+            own_shops: components["schemas"]["OwnShop"][];
+            costs: components["schemas"]["ProviderCost"][];
+            balances: components["schemas"]["FeeBalance"][];
+            releases_open: number;
+        };
         /** PublicationView */
         PublicationView: {
             ticket: string;
@@ -8004,6 +10182,53 @@ export interface components {
             tax: components["schemas"]["Money"];
             total: components["schemas"]["Money"];
         };
+        /**
+         * RateKind
+         * @description Who takes a part of an order: the platform of its goods, the streamer of its goods, the payment of what was paid.
+         * @enum {string}
+         */
+        RateKind: "platform" | "payment" | "streamer";
+        /** RatePreview */
+        RatePreview: {
+            platform_bps: number;
+            platform_rate_id: string | null;
+            payment_bps: number;
+            payment_rate_id: string | null;
+            streamer_bps: number;
+            streamer_rate_id: string | null;
+            delay_h: number;
+        };
+        /**
+         * RateState
+         * @description Whether a rate counts now, will, or did. `ended`: the row that says so, from its instant on.
+         * @enum {string}
+         */
+        RateState: "planned" | "in_force" | "past" | "ended";
+        /** RateView */
+        RateView: {
+            /** Format: uuid */
+            id: string;
+            kind: components["schemas"]["RateKind"];
+            shop_id: string | null;
+            shop_name: string | null;
+            category: string | null;
+            streamer_id: string | null;
+            streamer_name: string | null;
+            bps: number | null;
+            /** Format: date-time */
+            valid_from: string;
+            note: string;
+            made_by: string | null;
+            made_by_name: string | null;
+            /** Format: date-time */
+            made_at: string;
+            state: components["schemas"]["RateState"];
+        };
+        /** Page[RateView] */
+        RateViewPage: {
+            items: components["schemas"]["RateView"][];
+            next?: string | null;
+        };
         /** ReadMark */
         ReadMark: {
             /** Format: uuid */
@@ -8048,6 +10273,12 @@ export interface components {
          * @enum {string}
          */
         RefundState: "asked" | "sent" | "done" | "failed";
+        /** RefusedResult */
+        RefusedResult: {
+            line_no: number;
+            reference: string;
+            why: string;
+        };
         /** Registration */
         Registration: {
             /** Format: uuid */
@@ -8145,6 +10376,41 @@ export interface components {
             gaps: components["schemas"]["ReplayGap"][];
             marks: components["schemas"]["ReplayMark"][];
             clips: components["schemas"]["ClipView"][];
+        };
+        /** ResolutionDecision */
+        ResolutionDecision: {
+            settle: boolean;
+        };
+        /**
+         * ResolutionState
+         * @description Where the settling of a difference stands.
+         * @enum {string}
+         */
+        ResolutionState: "proposed" | "settled" | "dropped";
+        /** ResolutionView */
+        ResolutionView: {
+            /** Format: uuid */
+            id: string;
+            discrepancy_id: string | null;
+            statement_id: string | null;
+            provider: string;
+            kind: string;
+            reference: string;
+            expected: string;
+            found: string;
+            reason: string;
+            correction: components["schemas"]["Money"] | null;
+            state: components["schemas"]["ResolutionState"];
+            proposed_by: components["schemas"]["OperatorName"];
+            /** Format: date-time */
+            proposed_at: string;
+            decided_by: components["schemas"]["OperatorName"] | null;
+            decided_at: string | null;
+        };
+        /** Page[ResolutionView] */
+        ResolutionViewPage: {
+            items: components["schemas"]["ResolutionView"][];
+            next?: string | null;
         };
         /** Review */
         Review: {
@@ -8261,6 +10527,20 @@ export interface components {
             title: string;
             cover: string | null;
         };
+        /** Rotation */
+        Rotation: {
+            /** Format: uuid */
+            id: string;
+            /** @default 24 */
+            overlap_h: number;
+            expires_at?: string | null;
+        };
+        /**
+         * Route
+         * @description Over what money goes: a bank's file, or the provider at which a seller has an account.
+         * @enum {string}
+         */
+        Route: "bank" | "provider";
         /** RowError */
         RowError: {
             line: number;
@@ -8368,10 +10648,23 @@ export interface components {
         Sanctions: {
             items: components["schemas"]["SanctionView"][];
         };
+        /** SandboxAccountView */
+        SandboxAccountView: {
+            /** Format: uuid */
+            id: string;
+            number: string;
+            name: string;
+            state: components["schemas"]["SellerState"];
+            reason: string;
+            refusals: number;
+            delay_s: number;
+            balances: components["schemas"]["Money"][];
+            transfers: components["schemas"]["SandboxTransferView"][];
+        };
         /** SandboxDecision */
         SandboxDecision: {
             outcome: components["schemas"]["Outcome"];
-            trouble?: components["schemas"]["payments_sandbox_Trouble"] | null;
+            trouble?: components["schemas"]["payments_sandbox_post_Trouble"] | null;
             reason?: components["schemas"]["Decline"];
             /** @default false */
             second_factor: boolean;
@@ -8396,6 +10689,16 @@ export interface components {
             /** Format: date-time */
             evidence_until: string;
         };
+        /** SandboxJudgement */
+        SandboxJudgement: {
+            state: components["schemas"]["SellerState"];
+            /** @default  */
+            reason: string;
+            /** @default 0 */
+            refusals: number;
+            /** @default 0 */
+            delay_s: number;
+        };
         /** SandboxPaymentView */
         SandboxPaymentView: {
             /** Format: uuid */
@@ -8413,6 +10716,15 @@ export interface components {
             return_url: string;
             disputes: components["schemas"]["SandboxDisputeView"][];
             next?: null;
+        };
+        /** SandboxTransferView */
+        SandboxTransferView: {
+            number: string;
+            amount: components["schemas"]["Money"];
+            state: string;
+            reason: string;
+            /** Format: date-time */
+            made_at: string;
         };
         /**
          * Scope
@@ -8447,10 +10759,59 @@ export interface components {
             shop_name: string;
             is_owner: boolean;
             scopes: components["schemas"]["Scope"][];
+            is_sandbox: boolean;
         };
         /** SecondFactor */
         SecondFactor: {
             code: string;
+        };
+        /**
+         * SellerKind
+         * @description Whose account at a provider it is.
+         * @enum {string}
+         */
+        SellerKind: "shop" | "streamer";
+        /**
+         * SellerState
+         * @description Where a seller's account at a provider stands.
+         * @enum {string}
+         */
+        SellerState: "asked" | "pending" | "ready" | "limited" | "refused";
+        /** SellerStep */
+        SellerStep: {
+            seller: components["schemas"]["SellerView"];
+            url: string | null;
+        };
+        /** SellerView */
+        SellerView: {
+            /** Format: uuid */
+            id: string;
+            provider: string;
+            kind: components["schemas"]["SellerKind"];
+            /** Format: uuid */
+            owner_id: string;
+            name: string;
+            country: string;
+            state: components["schemas"]["SellerState"];
+            reason: string;
+            /** Format: date-time */
+            asked_at: string;
+            /** Format: date-time */
+            changed_at: string;
+        };
+        /** Page[SellerView] */
+        SellerViewPage: {
+            items: components["schemas"]["SellerView"][];
+            next?: string | null;
+        };
+        /** SentAgain */
+        SentAgain: {
+            count: number;
+        };
+        /** SentBefore */
+        SentBefore: {
+            /** Format: date-time */
+            since: string;
         };
         /** SessionView */
         SessionView: {
@@ -8468,6 +10829,47 @@ export interface components {
         SessionViewPage: {
             items: components["schemas"]["SessionView"][];
             next?: string | null;
+        };
+        /** SettlementStatement */
+        SettlementStatement: {
+            /** Format: uuid */
+            owner_id: string;
+            owner_name: string;
+            month: string;
+            currency: string;
+            zone: string;
+            /** Format: date-time */
+            drawn_at: string;
+            is_open: boolean;
+            opening: components["schemas"]["Money"];
+            total: components["schemas"]["StatementSum"];
+            closing: components["schemas"]["Money"];
+            ledger: components["schemas"]["Money"];
+            difference: components["schemas"]["Money"];
+            kinds: components["schemas"]["StatementOfKind"][];
+            days: components["schemas"]["StatementOfDay"][];
+        };
+        /** SettlementTermView */
+        SettlementTermView: {
+            /** Format: uuid */
+            id: string;
+            shop_id: string | null;
+            shop_name: string | null;
+            delay_h: number;
+            /** Format: date-time */
+            valid_from: string;
+            note: string;
+            made_by: string | null;
+            made_by_name: string | null;
+            /** Format: date-time */
+            made_at: string;
+            state: components["schemas"]["RateState"];
+        };
+        /** SettlementTerms */
+        SettlementTerms: {
+            items: components["schemas"]["SettlementTermView"][];
+            next: string | null;
+            default_delay_h: number;
         };
         /** ShareLink */
         ShareLink: {
@@ -8497,6 +10899,59 @@ export interface components {
             errors?: components["schemas"]["RowError"][];
             /** @default false */
             dry_run: boolean;
+        };
+        /** ShelfCard */
+        ShelfCard: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            shop_id: string;
+            shop_name: string;
+            title: string;
+            category: string;
+            brand: string;
+            image: string;
+            price: components["schemas"]["Money"];
+            varies: boolean;
+            in_stock: boolean;
+            sold_count: number;
+            is_guaranteed: boolean;
+        };
+        /** ShelfFacets */
+        ShelfFacets: {
+            total: number;
+            categories: components["schemas"]["FacetValue"][];
+            shops: components["schemas"]["FacetValue"][];
+            brands: components["schemas"]["FacetValue"][];
+            currencies: components["schemas"]["FacetValue"][];
+        };
+        /** ShelfHit */
+        ShelfHit: {
+            product: components["schemas"]["ShelfCard"];
+            entry: string;
+            live: components["schemas"]["LiveOffer"] | null;
+        };
+        /** ShelfPage */
+        ShelfPage: {
+            items: components["schemas"]["ShelfHit"][];
+            next: string | null;
+            /** Format: uuid */
+            query_id: string;
+            instead: string | null;
+            is_complete: boolean;
+        };
+        /**
+         * ShelfSort
+         * @description In which order.
+         * @default relevance
+         * @enum {string}
+         */
+        ShelfSort: "relevance" | "sales" | "price_up" | "price_down" | "newest";
+        /** ShelfVisit */
+        ShelfVisit: {
+            visit: string;
+            /** Format: date-time */
+            expires_at: string;
         };
         /** ShipmentCounts */
         ShipmentCounts: {
@@ -8632,6 +11087,29 @@ export interface components {
             items: components["schemas"]["ShopGroupView"][];
             next?: string | null;
         };
+        /** ShopKey */
+        ShopKey: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            scopes: components["schemas"]["TokenScope"][];
+            shop_ids: string[] | null;
+            hint: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            last_used_at: string | null;
+            replaced_by: string | null;
+            /** Format: uuid */
+            holder_id: string;
+            holder_name: string;
+        };
+        /** Page[ShopKey] */
+        ShopKeyPage: {
+            items: components["schemas"]["ShopKey"][];
+            next?: string | null;
+        };
         /** ShopNames */
         ShopNames: {
             items: components["schemas"]["brands_ShopName"][];
@@ -8684,6 +11162,7 @@ export interface components {
             currency: string;
             stores: components["schemas"]["Store"][];
             price_protection_days: number;
+            is_sandbox: boolean;
         };
         /** Show */
         Show: {
@@ -8768,6 +11247,13 @@ export interface components {
         SignIn: {
             handle: string;
             password: string;
+        };
+        /** SimulatedLine */
+        SimulatedLine: {
+            /** Format: uuid */
+            sku_id: string;
+            /** @default 1 */
+            quantity: number;
         };
         /** SkuChange */
         SkuChange: {
@@ -8866,6 +11352,85 @@ export interface components {
          * @enum {string}
          */
         State: "ready" | "invited" | "open" | "closed" | "settled" | "cancelled";
+        /** StatementLine */
+        StatementLine: {
+            /** Format: uuid */
+            id: string;
+            kind: components["schemas"]["LineKind"];
+            /** Format: date */
+            booked_on: string;
+            /** Format: date-time */
+            booked_at: string;
+            order_id: string | null;
+            shop_id: string | null;
+            streamer_id: string | null;
+            counterpart: string | null;
+            goods: components["schemas"]["Money"];
+            shipping: components["schemas"]["Money"];
+            subsidy: components["schemas"]["Money"];
+            platform_bps: number;
+            platform: components["schemas"]["Money"];
+            payment_bps: number;
+            payment: components["schemas"]["Money"];
+            streamer_bps: number;
+            streamer: components["schemas"]["Money"];
+            net: components["schemas"]["Money"];
+            /** Format: uuid */
+            subject_id: string;
+        };
+        /** Page[StatementLine] */
+        StatementLinePage: {
+            items: components["schemas"]["StatementLine"][];
+            next?: string | null;
+        };
+        /** StatementMonth */
+        StatementMonth: {
+            month: string;
+            opening: components["schemas"]["Money"];
+            change: components["schemas"]["Money"];
+            closing: components["schemas"]["Money"];
+            line_count: number;
+        };
+        /** StatementMonths */
+        StatementMonths: {
+            items: components["schemas"]["StatementMonth"][];
+        };
+        /** StatementOfDay */
+        StatementOfDay: {
+            line_count: number;
+            goods: components["schemas"]["Money"];
+            shipping: components["schemas"]["Money"];
+            subsidy: components["schemas"]["Money"];
+            platform: components["schemas"]["Money"];
+            payment: components["schemas"]["Money"];
+            streamer: components["schemas"]["Money"];
+            net: components["schemas"]["Money"];
+            /** Format: date */
+            day: string;
+        };
+        /** StatementOfKind */
+        StatementOfKind: {
+            line_count: number;
+            goods: components["schemas"]["Money"];
+            shipping: components["schemas"]["Money"];
+            subsidy: components["schemas"]["Money"];
+            platform: components["schemas"]["Money"];
+            payment: components["schemas"]["Money"];
+            streamer: components["schemas"]["Money"];
+            net: components["schemas"]["Money"];
+            kind: components["schemas"]["LineKind"];
+        };
+        /** StatementSum */
+        StatementSum: {
+            line_count: number;
+            goods: components["schemas"]["Money"];
+            shipping: components["schemas"]["Money"];
+            subsidy: components["schemas"]["Money"];
+            platform: components["schemas"]["Money"];
+            payment: components["schemas"]["Money"];
+            streamer: components["schemas"]["Money"];
+            net: components["schemas"]["Money"];
+        };
         /** StatementView */
         StatementView: {
             /** Format: uuid */
@@ -8877,6 +11442,7 @@ export interface components {
             name: string;
             line_count: number;
             difference_count: number;
+            open_count: number;
             /** Format: date-time */
             brought_at: string;
             /** Format: date-time */
@@ -8886,6 +11452,35 @@ export interface components {
         StatementViewPage: {
             items: components["schemas"]["StatementView"][];
             next?: string | null;
+        };
+        /** StatusDayView */
+        StatusDayView: {
+            /** Format: date */
+            on: string;
+            runs: number;
+            rows: number;
+            broken: string[];
+        };
+        /** StatusIncidentView */
+        StatusIncidentView: {
+            promise: string;
+            /** Format: date-time */
+            opened_at: string;
+            /** Format: date-time */
+            last_seen_at: string;
+            closed_at: string | null;
+            findings: number;
+        };
+        /** StatusView */
+        StatusView: {
+            sound: boolean;
+            checked_at: string | null;
+            whole_at: string | null;
+            every_s: number;
+            in_flight: number;
+            promises: components["schemas"]["BookPromiseView"][];
+            days: components["schemas"]["StatusDayView"][];
+            incidents: components["schemas"]["StatusIncidentView"][];
         };
         /** StepDraft */
         StepDraft: {
@@ -8936,6 +11531,10 @@ export interface components {
             keys: components["schemas"]["Keys"];
             expirationTime?: number | null;
         };
+        /** Suggestions */
+        Suggestions: {
+            items: string[];
+        };
         /** SurfaceSalesView */
         SurfaceSalesView: {
             placement: string;
@@ -8957,6 +11556,22 @@ export interface components {
             /** Format: date-time */
             expires_at: string;
         };
+        /** SynonymGroup */
+        SynonymGroup: {
+            /** Format: uuid */
+            id: string;
+            words: string[];
+            /** Format: date-time */
+            changed_at: string;
+        };
+        /** SynonymGroups */
+        SynonymGroups: {
+            items: components["schemas"]["SynonymGroup"][];
+        };
+        /** SynonymWords */
+        SynonymWords: {
+            words: string[];
+        };
         /**
          * Tab
          * @description Which orders: by how far they are.
@@ -8967,24 +11582,6 @@ export interface components {
         /** TakenOut */
         TakenOut: {
             sku_ids: string[];
-        };
-        /** TalliesView */
-        TalliesView: {
-            /** Format: date-time */
-            checked_at: string;
-            sound: boolean;
-            in_flight: number;
-            tallies: components["schemas"]["TallyView"][];
-        };
-        /** TallyView */
-        TallyView: {
-            name: string;
-            checked: number;
-            found: number;
-            sound: boolean;
-            facts: {
-                [key: string]: number;
-            };
         };
         /**
          * Target
@@ -9057,11 +11654,14 @@ export interface components {
             id: string;
             name: string;
             scopes: components["schemas"]["TokenScope"][];
+            shop_ids: string[] | null;
+            hint: string;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
             expires_at: string;
             last_used_at: string | null;
+            replaced_by: string | null;
         };
         /** Page[Token] */
         TokenPage: {
@@ -9071,9 +11671,11 @@ export interface components {
         /**
          * TokenScope
          * @description What an API token may be used for: the seats' scopes, the holder's own matters, the operator's.
+         *
+         *         A scope that ends in `:read` is worth its namesake wherever nothing is changed.
          * @enum {string}
          */
-        TokenScope: "account" | "catalog" | "show" | "orders" | "staff" | "money" | "operator";
+        TokenScope: "account" | "catalog" | "show" | "orders" | "staff" | "money" | "operator" | "catalog:read" | "show:read" | "orders:read" | "staff:read" | "money:read";
         /**
          * TrackingKind
          * @description What a carrier says of a parcel.
@@ -9226,6 +11828,19 @@ export interface components {
             /** Format: date-time */
             expires_at: string;
         };
+        /**
+         * Waiting
+         * @description Why an owner with money is in no batch.
+         * @enum {string}
+         */
+        Waiting: "ready" | "under_way" | "below_minimum" | "negative" | "no_account" | "cooling" | "held";
+        /** WaitingView */
+        WaitingView: {
+            /** Format: date */
+            day: string;
+            order_count: number;
+            amount: components["schemas"]["Money"];
+        };
         /** WalletView */
         WalletView: {
             balances: components["schemas"]["Money"][];
@@ -9311,6 +11926,102 @@ export interface components {
         Waves: {
             items: components["schemas"]["Wave"][];
         };
+        /** WebhookAttempt */
+        WebhookAttempt: {
+            no: number;
+            /** Format: date-time */
+            at: string;
+            ms: number;
+            status: number | null;
+            failure: string | null;
+            answer: string;
+        };
+        /** WebhookDelivery */
+        WebhookDelivery: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            event_id: string;
+            /** Format: uuid */
+            endpoint_id: string;
+            /** Format: uuid */
+            shop_id: string;
+            type: string;
+            subject_id: string | null;
+            state: components["schemas"]["DeliveryState"];
+            attempts: number;
+            due_at: string | null;
+            ended_at: string | null;
+            /** Format: date-time */
+            at: string;
+            status: number | null;
+            failure: string | null;
+        };
+        /** Page[WebhookDelivery] */
+        WebhookDeliveryPage: {
+            items: components["schemas"]["WebhookDelivery"][];
+            next?: string | null;
+        };
+        /** WebhookEndpoint */
+        WebhookEndpoint: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            shop_id: string;
+            url: string;
+            description: string;
+            types: string[];
+            state: components["schemas"]["EndpointState"];
+            disabled_for: components["schemas"]["EndpointOffFor"] | null;
+            old_secret_until: string | null;
+            failing_since: string | null;
+            resting_until: string | null;
+            delivered_at: string | null;
+            waiting: number;
+            given_up: number;
+            /** Format: date-time */
+            created_at: string;
+        };
+        /** WebhookEndpoints */
+        WebhookEndpoints: {
+            items: components["schemas"]["WebhookEndpoint"][];
+        };
+        /** WebhookExchange */
+        WebhookExchange: {
+            delivery: components["schemas"]["WebhookDelivery"];
+            url: string;
+            body: string | null;
+            attempts: components["schemas"]["WebhookAttempt"][];
+        };
+        /** WebhookPatch */
+        WebhookPatch: {
+            url?: string;
+            types?: string[];
+            description?: string;
+            paused?: boolean;
+        };
+        /** WebhookSecret */
+        WebhookSecret: {
+            secret: string;
+            /** Format: date-time */
+            old_secret_until: string;
+        };
+        /** WebhookType */
+        WebhookType: {
+            type: string;
+            scope: components["schemas"]["Scope"] | null;
+            about: string;
+            message_schema: {
+                [key: string]: unknown;
+            };
+            example: {
+                [key: string]: unknown;
+            };
+        };
+        /** WebhookTypes */
+        WebhookTypes: {
+            items: components["schemas"]["WebhookType"][];
+        };
         /**
          * Why
          * @description Why a stretch of a show was not kept.
@@ -9362,6 +12073,12 @@ export interface components {
             /** Format: date-time */
             at: string;
         };
+        /**
+         * BatchState
+         * @description A batch is being sold, sold out, or called back. The last two are for good.
+         * @enum {string}
+         */
+        catalog_brand_model_BatchState: "open" | "closed" | "recalled";
         /**
          * Verdict
          * @description Where a brand or a trademark stands with the operators.
@@ -9424,7 +12141,13 @@ export interface components {
          * @description How the provider misbehaves in telling of a payment.
          * @enum {string}
          */
-        payments_sandbox_Trouble: "none" | "delay" | "duplicate" | "reorder" | "lost";
+        payments_sandbox_post_Trouble: "none" | "delay" | "duplicate" | "reorder" | "lost";
+        /**
+         * BatchState
+         * @description Where a batch stands. The ones in -ing are under way, and are gone on with after a crash.
+         * @enum {string}
+         */
+        settlement_payout_model_BatchState: "drafting" | "drafted" | "approved" | "sending" | "sent" | "closed" | "discarding" | "discarded";
         /**
          * Purpose
          * @description What the picture is for.
@@ -9439,10 +12162,32 @@ export interface components {
             state: components["schemas"]["payments_model_PaymentState"];
         };
     };
-    responses: never;
+    responses: {
+        /** @description Too many requests: again after `Retry-After` seconds. */
+        TooFast: {
+            headers: {
+                "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                /** @description Seconds. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
-    headers: never;
+    headers: {
+        /** @description Requests that this key may make in a minute. */
+        "RateLimit-Limit": number;
+        /** @description Of these, what is left. */
+        "RateLimit-Remaining": number;
+        /** @description Seconds until all are there again. */
+        "RateLimit-Reset": number;
+    };
     pathItems: never;
 }
 export type $defs = Record<string, never>;
@@ -9456,6 +12201,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "handle": "staff_without-catalog",
+                 *       "password": "correct horse battery",
+                 *       "name": "Staff_Without-Catalog"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Registration"];
             };
         };
@@ -9466,6 +12219,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "viewer_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "account": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "handle": "staff_without-catalog",
+                     *         "name": "Staff_Without-Catalog",
+                     *         "avatar": null,
+                     *         "about": "",
+                     *         "locale": "zh-CN"
+                     *       },
+                     *       "roles": [
+                     *         "viewer"
+                     *       ],
+                     *       "seats": [],
+                     *       "csrf_token": "Y5tV891oGxJ4B5LVWKwTFV2f"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Me"];
                 };
             };
@@ -9475,9 +12246,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "viewer_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "account": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "handle": "staff_without-catalog",
+                     *         "name": "Staff_Without-Catalog",
+                     *         "avatar": null,
+                     *         "about": "",
+                     *         "locale": "zh-CN"
+                     *       },
+                     *       "roles": [
+                     *         "viewer"
+                     *       ],
+                     *       "seats": [],
+                     *       "csrf_token": "Y5tV891oGxJ4B5LVWKwTFV2f"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Me"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -9506,9 +12296,96 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "activity": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "kind": "red_packet",
+                     *         "state": "settled",
+                     *         "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "title": "开播红包",
+                     *         "version": 5,
+                     *         "audience": {
+                     *           "who": "everyone",
+                     *           "follow_minutes": 0
+                     *         },
+                     *         "duration_s": 60,
+                     *         "opens_at": "2026-11-22T08:00:00Z",
+                     *         "closes_at": "2026-11-22T08:00:00Z",
+                     *         "settled_at": "2026-11-22T08:00:00Z",
+                     *         "entries": 1,
+                     *         "rules": [
+                     *           {
+                     *             "key": "fun.rule.no_purchase",
+                     *             "facts": {}
+                     *           },
+                     *           {
+                     *             "key": "fun.rule.one_each",
+                     *             "facts": {}
+                     *           }
+                     *         ],
+                     *         "odds": {
+                     *           "key": "fun.odds.packet",
+                     *           "facts": {
+                     *             "shares": 3,
+                     *             "left": 2
+                     *           }
+                     *         },
+                     *         "money": {
+                     *           "amount": 1000,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "packet": {
+                     *           "split": "lucky",
+                     *           "amount": {
+                     *             "amount": 1000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "count": 3,
+                     *           "left": 2
+                     *         },
+                     *         "prizes": [],
+                     *         "question": null,
+                     *         "options": [],
+                     *         "answer": null,
+                     *         "bargain": null,
+                     *         "pk": null,
+                     *         "winners": [
+                     *           {
+                     *             "no": 1,
+                     *             "entrant": "05f183673fa610e43f6f90d7007850d5",
+                     *             "name": "A**",
+                     *             "prize": null,
+                     *             "amount": {
+                     *               "amount": 238,
+                     *               "currency": "CNY"
+                     *             }
+                     *           }
+                     *         ],
+                     *         "commitment": "…",
+                     *         "entries_hash": "…",
+                     *         "seed": "…",
+                     *         "proof": "/api/draws/01a20000-0000-7000-8000-000000000001/proof"
+                     *       },
+                     *       "mine": {
+                     *         "no": 1,
+                     *         "head": "…",
+                     *         "choice": null,
+                     *         "bargain_id": null,
+                     *         "prize": null,
+                     *         "amount": {
+                     *           "amount": 238,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "won": true,
+                     *         "at": "2026-11-22T08:00:00Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ActivityView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -9531,6 +12408,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewBargain"];
             };
         };
@@ -9541,6 +12423,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "activity_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "item_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000006",
+                     *         "name": "A**",
+                     *         "avatar": null
+                     *       },
+                     *       "price": {
+                     *         "amount": 100,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "start": {
+                     *         "amount": 100,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "floor": {
+                     *         "amount": 1,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "helpers": 9,
+                     *       "helped": 0,
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "state": "open",
+                     *       "grant": null,
+                     *       "mine_cut": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Bargain"];
                 };
             };
@@ -9550,9 +12464,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "activity_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "item_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000006",
+                     *         "name": "A**",
+                     *         "avatar": null
+                     *       },
+                     *       "price": {
+                     *         "amount": 100,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "start": {
+                     *         "amount": 100,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "floor": {
+                     *         "amount": 1,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "helpers": 9,
+                     *       "helped": 0,
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "state": "open",
+                     *       "grant": null,
+                     *       "mine_cut": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Bargain"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -9585,9 +12532,67 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "activity": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "kind": "poll",
+                     *         "state": "cancelled",
+                     *         "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "title": "…",
+                     *         "version": 2,
+                     *         "audience": {
+                     *           "who": "everyone",
+                     *           "follow_minutes": 0
+                     *         },
+                     *         "duration_s": 3600,
+                     *         "opens_at": null,
+                     *         "closes_at": null,
+                     *         "settled_at": "2026-11-22T08:00:00Z",
+                     *         "entries": 0,
+                     *         "rules": [
+                     *           {
+                     *             "key": "fun.rule.no_purchase",
+                     *             "facts": {}
+                     *           },
+                     *           {
+                     *             "key": "fun.rule.one_each",
+                     *             "facts": {}
+                     *           }
+                     *         ],
+                     *         "odds": null,
+                     *         "money": null,
+                     *         "packet": null,
+                     *         "prizes": [],
+                     *         "question": "?",
+                     *         "options": [
+                     *           {
+                     *             "no": 1,
+                     *             "text": "a",
+                     *             "count": 0
+                     *           },
+                     *           {
+                     *             "no": 2,
+                     *             "text": "b",
+                     *             "count": 0
+                     *           }
+                     *         ],
+                     *         "answer": null,
+                     *         "bargain": null,
+                     *         "pk": null,
+                     *         "winners": [],
+                     *         "commitment": null,
+                     *         "entries_hash": null,
+                     *         "seed": null,
+                     *         "proof": null
+                     *       },
+                     *       "mine": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ActivityView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -9623,6 +12628,7 @@ export interface operations {
                     "application/json": components["schemas"]["ActivityView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -9645,6 +12651,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "nonce": "mine"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewEntry"] | null;
             };
         };
@@ -9655,6 +12666,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "activity_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "no": 1,
+                     *       "head": "…",
+                     *       "choice": null,
+                     *       "amount": {
+                     *         "amount": 238,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "again": false,
+                     *       "bargain_id": null,
+                     *       "price": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Entered"];
                 };
             };
@@ -9664,9 +12690,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "activity_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "no": 1,
+                     *       "head": "…",
+                     *       "choice": null,
+                     *       "amount": {
+                     *         "amount": 238,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "again": false,
+                     *       "bargain_id": null,
+                     *       "price": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Entered"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -9699,9 +12741,76 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "activity": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "kind": "bargain",
+                     *         "state": "open",
+                     *         "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "title": "…",
+                     *         "version": 2,
+                     *         "audience": {
+                     *           "who": "everyone",
+                     *           "follow_minutes": 0
+                     *         },
+                     *         "duration_s": 3600,
+                     *         "opens_at": "2026-11-22T08:00:00Z",
+                     *         "closes_at": "2026-11-22T08:00:00Z",
+                     *         "settled_at": null,
+                     *         "entries": 0,
+                     *         "rules": [
+                     *           {
+                     *             "key": "fun.rule.no_purchase",
+                     *             "facts": {}
+                     *           },
+                     *           {
+                     *             "key": "fun.rule.one_each",
+                     *             "facts": {}
+                     *           }
+                     *         ],
+                     *         "odds": {
+                     *           "key": "fun.odds.bargain",
+                     *           "facts": {
+                     *             "helpers": 9,
+                     *             "left": 9
+                     *           }
+                     *         },
+                     *         "money": null,
+                     *         "packet": null,
+                     *         "prizes": [],
+                     *         "question": null,
+                     *         "options": [],
+                     *         "answer": null,
+                     *         "bargain": {
+                     *           "item_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "price": {
+                     *             "amount": 100,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "floor": {
+                     *             "amount": 1,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "helpers": 9,
+                     *           "pieces": 9,
+                     *           "left": 9
+                     *         },
+                     *         "pk": null,
+                     *         "winners": [],
+                     *         "commitment": "…",
+                     *         "entries_hash": null,
+                     *         "seed": null,
+                     *         "proof": null
+                     *       },
+                     *       "mine": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ActivityView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -9728,6 +12837,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "key": "fun.template.warm_up",
+                     *         "kind": "red_packet",
+                     *         "duration_s": 120,
+                     *         "audience": null,
+                     *         "packet_split": "lucky",
+                     *         "packet_count": 50,
+                     *         "packet_amount": 5000,
+                     *         "prizes": [],
+                     *         "option_count": 0,
+                     *         "helpers": 0,
+                     *         "pieces": 0
+                     *       },
+                     *       {
+                     *         "key": "fun.template.thank_fans",
+                     *         "kind": "red_packet",
+                     *         "duration_s": 300,
+                     *         "audience": {
+                     *           "who": "followers",
+                     *           "follow_minutes": 10
+                     *         },
+                     *         "packet_split": "equal",
+                     *         "packet_count": 100,
+                     *         "packet_amount": 10000,
+                     *         "prizes": [],
+                     *         "option_count": 0,
+                     *         "helpers": 0,
+                     *         "pieces": 0
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["Template"][];
                 };
             };
@@ -9762,9 +12904,62 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop": {
+                     *             "id": "01a20000-0000-7000-8000-000000000003",
+                     *             "name": "海边人家"
+                     *           },
+                     *           "buyer": {
+                     *             "id": "01a20000-0000-7000-8000-000000000004",
+                     *             "name": "Anna"
+                     *           },
+                     *           "kind": "return_refund",
+                     *           "reason": "damaged",
+                     *           "state": "arbitration",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *               "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *               "title": "海参",
+                     *               "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *               "options": {},
+                     *               "quantity": 1,
+                     *               "bought_quantity": 1,
+                     *               "amount": {
+                     *                 "amount": 9900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "restocked_quantity": 0,
+                     *               "written_off_quantity": 0
+                     *             }
+                     *           ],
+                     *           "amount": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "refunded": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "opened_at": "2026-11-22T08:00:00Z",
+                     *           "due_at": "2026-11-22T08:00:00Z",
+                     *           "then": "overdue",
+                     *           "closed_at": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CaseBriefViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -9797,9 +12992,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "actor_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "act": "seat.revoked",
+                     *           "subject": "01a20000-0000-7000-8000-000000000003",
+                     *           "detail": {
+                     *             "account_id": "01a20000-0000-7000-8000-000000000004"
+                     *           },
+                     *           "address": "127.0.0.1",
+                     *           "request_id": "01a20626db7c7698beafa4b2ef6afe6c"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000005",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "actor_id": "01a20000-0000-7000-8000-000000000006",
+                     *           "act": "seat.granted",
+                     *           "subject": "01a20000-0000-7000-8000-000000000003",
+                     *           "detail": {
+                     *             "scopes": [
+                     *               "staff"
+                     *             ],
+                     *             "is_owner": false,
+                     *             "account_id": "01a20000-0000-7000-8000-000000000004"
+                     *           },
+                     *           "address": "127.0.0.1",
+                     *           "request_id": "01a20626db647677abcc25bdb76414e5"
+                     *         }
+                     *       ],
+                     *       "next": "01a20000-0000-7000-8000-000000000007"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AuditEntryPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -9811,9 +13042,14 @@ export interface operations {
             };
         };
     };
-    show_tallies: {
+    list_incidents: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -9826,9 +13062,77 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TalliesView"];
+                    "application/json": components["schemas"]["AuditIncidentViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_runs: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+                /** @description Only whole runs and those that found something. */
+                eventful?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditRunViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ask_for_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditAskedView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -9851,6 +13155,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "granted": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["Answer"];
             };
         };
@@ -9861,9 +13170,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "brand_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "brand": "獐子岛",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop": "海边人家",
+                     *       "trademark_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "categories": [],
+                     *       "is_online": true,
+                     *       "stores": [],
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "document_id": null,
+                     *       "note": "想卖",
+                     *       "state": "granted",
+                     *       "reason": "",
+                     *       "is_live": true,
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Authorisation"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -9886,6 +13217,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "reason": "卖假货"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Revocation"];
             };
         };
@@ -9896,9 +13232,79 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "brand_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "brand": "獐子岛",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop": "海边人家",
+                     *       "trademark_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "categories": [],
+                     *       "is_online": true,
+                     *       "stores": [],
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "document_id": null,
+                     *       "note": "想卖",
+                     *       "state": "revoked",
+                     *       "reason": "卖假货",
+                     *       "is_live": false,
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Authorisation"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stop_bank_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "form": "card",
+                     *       "currency": "CNY",
+                     *       "holder": "王小明",
+                     *       "bank": "工商银行",
+                     *       "branch": "青岛分行",
+                     *       "bic": null,
+                     *       "last_digits": "0128",
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "usable_at": "2026-11-22T08:00:00Z",
+                     *       "stopped_at": "2026-11-22T08:00:00Z",
+                     *       "standing": "stopped"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BankAccountView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -9927,9 +13333,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "activity_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "item_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000006",
+                     *         "name": "A**",
+                     *         "avatar": null
+                     *       },
+                     *       "price": {
+                     *         "amount": 100,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "start": {
+                     *         "amount": 100,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "floor": {
+                     *         "amount": 1,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "helpers": 9,
+                     *       "helped": 0,
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "state": "open",
+                     *       "grant": null,
+                     *       "mine_cut": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Bargain"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -9962,6 +13401,48 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "activity_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "item_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000006",
+                     *         "name": "A**",
+                     *         "avatar": null
+                     *       },
+                     *       "price": {
+                     *         "amount": 29,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "start": {
+                     *         "amount": 100,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "floor": {
+                     *         "amount": 1,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "helpers": 9,
+                     *       "helped": 5,
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "state": "granted",
+                     *       "grant": {
+                     *         "id": "01a20000-0000-7000-8000-000000000007",
+                     *         "item_id": "01a20000-0000-7000-8000-000000000004",
+                     *         "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *         "price": {
+                     *           "amount": 29,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "valid_until": "2026-11-22T08:00:00Z",
+                     *         "order_id": null
+                     *       },
+                     *       "mine_cut": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Bargain"];
                 };
             };
@@ -9971,9 +13452,52 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "activity_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "item_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000006",
+                     *         "name": "A**",
+                     *         "avatar": null
+                     *       },
+                     *       "price": {
+                     *         "amount": 29,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "start": {
+                     *         "amount": 100,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "floor": {
+                     *         "amount": 1,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "helpers": 9,
+                     *       "helped": 5,
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "state": "granted",
+                     *       "grant": {
+                     *         "id": "01a20000-0000-7000-8000-000000000007",
+                     *         "item_id": "01a20000-0000-7000-8000-000000000004",
+                     *         "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *         "price": {
+                     *           "amount": 29,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "valid_until": "2026-11-22T08:00:00Z",
+                     *         "order_id": null
+                     *       },
+                     *       "mine_cut": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Bargain"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10006,6 +13530,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "bargain_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "no": 1,
+                     *       "head": "…",
+                     *       "cut": {
+                     *         "amount": 15,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "price": {
+                     *         "amount": 85,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "again": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Helped"];
                 };
             };
@@ -10015,9 +13555,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "bargain_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "no": 1,
+                     *       "head": "…",
+                     *       "cut": {
+                     *         "amount": 15,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "price": {
+                     *         "amount": 85,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "again": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Helped"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10044,9 +13601,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "lines": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Basket"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10069,6 +13632,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "quantity": 2
+                 *     }
+                 */
                 "application/json": components["schemas"]["Wanted"];
             };
         };
@@ -10079,9 +13647,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "lines": [
+                     *         {
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "shop_name": "海边人家",
+                     *           "title": "海参",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000002.svg",
+                     *           "options": {},
+                     *           "quantity": 2,
+                     *           "available": 992,
+                     *           "price": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "seen_price": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "show_id": null,
+                     *           "cart_item_id": null,
+                     *           "limit_per_person": null,
+                     *           "trouble": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Basket"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10102,6 +13700,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "sku_ids": [
+                 *         "01a20000-0000-7000-8000-000000000001"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["TakenOut"];
             };
         };
@@ -10112,9 +13717,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "lines": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Basket"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10137,6 +13748,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example {} */
                 "application/json": components["schemas"]["Ending"];
             };
         };
@@ -10147,9 +13759,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "code": "3f25f633b0e0",
+                     *       "made_on": "2026-01-01",
+                     *       "best_before_on": null,
+                     *       "origin": "大连",
+                     *       "quantity": 9,
+                     *       "state": "closed",
+                     *       "reason": "",
+                     *       "is_current": false,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "documents": [],
+                     *       "video": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10178,9 +13808,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "code": "2026-11-A",
+                     *       "made_on": "2026-11-01",
+                     *       "best_before_on": "2027-11-01",
+                     *       "origin": "大连 · 獐子岛",
+                     *       "quantity": 500,
+                     *       "state": "open",
+                     *       "reason": "",
+                     *       "is_current": true,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "documents": [
+                     *         {
+                     *           "document_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "kind": "inspection",
+                     *           "title": "重金属检测",
+                     *           "page_count": 2,
+                     *           "digest": "…"
+                     *         }
+                     *       ],
+                     *       "video": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10209,9 +13865,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "act": "entered",
+                     *           "reason": "",
+                     *           "actor_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "at": "2026-11-22T08:00:00Z"
+                     *         },
+                     *         {
+                     *           "act": "current",
+                     *           "reason": "",
+                     *           "actor_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchLog"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10245,9 +13920,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "state": "placed",
+                     *           "quantity": 2,
+                     *           "kept_quantity": 2,
+                     *           "placed_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchOrderPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10270,6 +13960,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "reason": "标签印错"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Ending"];
             };
         };
@@ -10280,9 +13975,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "code": "2026-11-A",
+                     *       "made_on": "2026-11-01",
+                     *       "best_before_on": "2027-11-01",
+                     *       "origin": "大连 · 獐子岛",
+                     *       "quantity": 500,
+                     *       "state": "recalled",
+                     *       "reason": "标签印错",
+                     *       "is_current": false,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "documents": [
+                     *         {
+                     *           "document_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "kind": "inspection",
+                     *           "title": "重金属检测",
+                     *           "page_count": 2,
+                     *           "digest": "…"
+                     *         }
+                     *       ],
+                     *       "video": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10309,9 +14030,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "product_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "product": "海参",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop": "海边人家",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "brand": "品牌cab7a512a91d",
+                     *           "statement": "…",
+                     *           "state": "open",
+                     *           "reason": "",
+                     *           "said_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Contests"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10341,6 +14081,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "name_zh": "獐子岛",
+                     *           "name_en": "",
+                     *           "logo": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["BrandNames"];
                 };
             };
@@ -10364,6 +14116,24 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "name_zh": "獐子岛海鲜",
+                 *       "name_en": "",
+                 *       "trademarks": [
+                 *         {
+                 *           "id": "01a20000-0000-7000-8000-000000000002",
+                 *           "office": "cnipa",
+                 *           "number": "99",
+                 *           "class_no": 29,
+                 *           "name": "獐子岛海鲜",
+                 *           "ends_at": "2026-11-22T08:00:00Z",
+                 *           "document_id": "01a20000-0000-7000-8000-000000000003"
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewBrand"];
             };
         };
@@ -10374,6 +14144,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "name_zh": "獐子岛海鲜",
+                     *       "name_en": "",
+                     *       "logo": null,
+                     *       "state": "asked",
+                     *       "reason": "",
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "trademarks": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "office": "CNIPA",
+                     *           "number": "99",
+                     *           "class_no": 29,
+                     *           "name": "獐子岛海鲜",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "document_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "state": "asked",
+                     *           "reason": ""
+                     *         }
+                     *       ],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["BrandView"];
                 };
             };
@@ -10383,9 +14180,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "name_zh": "獐子岛海鲜",
+                     *       "name_en": "",
+                     *       "logo": null,
+                     *       "state": "asked",
+                     *       "reason": "",
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "trademarks": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "office": "CNIPA",
+                     *           "number": "99",
+                     *           "class_no": 29,
+                     *           "name": "獐子岛海鲜",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "document_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "state": "asked",
+                     *           "reason": ""
+                     *         }
+                     *       ],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["BrandView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10417,9 +14242,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "name_zh": "獐子岛海鲜",
+                     *           "name_en": "",
+                     *           "logo": null,
+                     *           "state": "asked",
+                     *           "reason": "",
+                     *           "created_at": "2026-11-22T08:00:00Z",
+                     *           "trademarks": [
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000003",
+                     *               "brand_id": "01a20000-0000-7000-8000-000000000001",
+                     *               "office": "CNIPA",
+                     *               "number": "99",
+                     *               "class_no": 29,
+                     *               "name": "獐子岛海鲜",
+                     *               "ends_at": "2026-11-22T08:00:00Z",
+                     *               "document_id": "01a20000-0000-7000-8000-000000000004",
+                     *               "state": "asked",
+                     *               "reason": ""
+                     *             }
+                     *           ],
+                     *           "similar": [
+                     *             "獐子岛"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["BrandViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10446,9 +14306,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "name_zh": "品牌cab7a512a91d",
+                     *           "name_en": "",
+                     *           "logo": null,
+                     *           "state": "verified",
+                     *           "reason": "",
+                     *           "created_at": "2026-11-22T08:00:00Z",
+                     *           "trademarks": [
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000003",
+                     *               "brand_id": "01a20000-0000-7000-8000-000000000001",
+                     *               "office": "CNIPA",
+                     *               "number": "cab7a512a91d",
+                     *               "class_no": 29,
+                     *               "name": "…",
+                     *               "ends_at": "2026-11-22T08:00:00Z",
+                     *               "document_id": null,
+                     *               "state": "verified",
+                     *               "reason": ""
+                     *             },
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000004",
+                     *               "brand_id": "01a20000-0000-7000-8000-000000000001",
+                     *               "office": "CNIPA",
+                     *               "number": "4d08aba10705",
+                     *               "class_no": 29,
+                     *               "name": "…",
+                     *               "ends_at": "2026-11-22T08:00:00Z",
+                     *               "document_id": null,
+                     *               "state": "asked",
+                     *               "reason": ""
+                     *             }
+                     *           ],
+                     *           "similar": []
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Brands"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10477,9 +14381,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "name_zh": "品牌cab7a512a91d",
+                     *       "name_en": "",
+                     *       "logo": null,
+                     *       "state": "verified",
+                     *       "reason": "",
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "trademarks": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "office": "CNIPA",
+                     *           "number": "cab7a512a91d",
+                     *           "class_no": 29,
+                     *           "name": "…",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "document_id": null,
+                     *           "state": "verified",
+                     *           "reason": ""
+                     *         }
+                     *       ],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["BrandView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10513,9 +14445,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "brand": "獐子岛",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "shop": "海边人家",
+                     *           "trademark_id": null,
+                     *           "categories": [],
+                     *           "is_online": true,
+                     *           "stores": [],
+                     *           "starts_at": "2026-11-22T08:00:00Z",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "document_id": null,
+                     *           "note": "想卖",
+                     *           "state": "asked",
+                     *           "reason": "",
+                     *           "is_live": false,
+                     *           "created_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["AuthorisationPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10538,6 +14497,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                 *       "starts_at": "2026-11-22T08:00:00Z",
+                 *       "ends_at": "2026-11-22T08:00:00Z"
+                 *     }
+                 */
                 "application/json": components["schemas"]["GrantedTerms"];
             };
         };
@@ -10548,6 +14515,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "brand_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "brand": "品牌cab7a512a91d",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop": "海边人家",
+                     *       "trademark_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "categories": [],
+                     *       "is_online": true,
+                     *       "stores": [],
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "document_id": null,
+                     *       "note": "",
+                     *       "state": "granted",
+                     *       "reason": "",
+                     *       "is_live": true,
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Authorisation"];
                 };
             };
@@ -10557,9 +14545,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "brand_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "brand": "品牌cab7a512a91d",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop": "海边人家",
+                     *       "trademark_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "categories": [],
+                     *       "is_online": true,
+                     *       "stores": [],
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "document_id": null,
+                     *       "note": "",
+                     *       "state": "granted",
+                     *       "reason": "",
+                     *       "is_live": true,
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Authorisation"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10582,6 +14592,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "verified": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["Decision"];
             };
         };
@@ -10592,9 +14607,49 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "name_zh": "品牌cab7a512a91d",
+                     *       "name_en": "",
+                     *       "logo": null,
+                     *       "state": "verified",
+                     *       "reason": "",
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "trademarks": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "office": "CNIPA",
+                     *           "number": "cab7a512a91d",
+                     *           "class_no": 29,
+                     *           "name": "…",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "document_id": null,
+                     *           "state": "verified",
+                     *           "reason": ""
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000004",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "office": "CNIPA",
+                     *           "number": "4d08aba10705",
+                     *           "class_no": 29,
+                     *           "name": "…",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "document_id": null,
+                     *           "state": "asked",
+                     *           "reason": ""
+                     *         }
+                     *       ],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["BrandView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10617,6 +14672,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "office": "CNIPA",
+                 *       "class_no": 29,
+                 *       "name": "…",
+                 *       "ends_at": "2026-11-22T08:00:00Z",
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "number": "4d08aba10705"
+                 *     }
+                 */
                 "application/json": components["schemas"]["TrademarkDraft"];
             };
         };
@@ -10627,6 +14692,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "name_zh": "品牌cab7a512a91d",
+                     *       "name_en": "",
+                     *       "logo": null,
+                     *       "state": "verified",
+                     *       "reason": "",
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "trademarks": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000004",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "office": "CNIPA",
+                     *           "number": "cab7a512a91d",
+                     *           "class_no": 29,
+                     *           "name": "…",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "document_id": null,
+                     *           "state": "verified",
+                     *           "reason": ""
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "office": "CNIPA",
+                     *           "number": "4d08aba10705",
+                     *           "class_no": 29,
+                     *           "name": "…",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "document_id": null,
+                     *           "state": "asked",
+                     *           "reason": ""
+                     *         }
+                     *       ],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["BrandView"];
                 };
             };
@@ -10636,9 +14740,49 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "name_zh": "品牌cab7a512a91d",
+                     *       "name_en": "",
+                     *       "logo": null,
+                     *       "state": "verified",
+                     *       "reason": "",
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "trademarks": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000004",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "office": "CNIPA",
+                     *           "number": "cab7a512a91d",
+                     *           "class_no": 29,
+                     *           "name": "…",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "document_id": null,
+                     *           "state": "verified",
+                     *           "reason": ""
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "office": "CNIPA",
+                     *           "number": "4d08aba10705",
+                     *           "class_no": 29,
+                     *           "name": "…",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "document_id": null,
+                     *           "state": "asked",
+                     *           "reason": ""
+                     *         }
+                     *       ],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["BrandView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10665,6 +14809,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "code": "sf",
+                     *         "zh": "顺丰速运",
+                     *         "en": "SF Express",
+                     *         "example": "SF1234567890123"
+                     *       },
+                     *       {
+                     *         "code": "yto",
+                     *         "zh": "圆通速递",
+                     *         "en": "YTO Express",
+                     *         "example": "YT8812345678901"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["CarrierView"][];
                 };
             };
@@ -10697,6 +14857,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10719,6 +14880,19 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "prices": [
+                 *         {
+                 *           "sku_id": "01a20000-0000-7000-8000-000000000001",
+                 *           "price": {
+                 *             "amount": 8800,
+                 *             "currency": "CNY"
+                 *           }
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["CartItemChange"];
             };
         };
@@ -10729,9 +14903,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "position": 0,
+                     *       "title": "海参",
+                     *       "image": "/media/pictures/01a20000-0000-7000-8000-000000000003.svg",
+                     *       "on_shelf": true,
+                     *       "pinned": true,
+                     *       "explaining_since": "2026-11-22T08:00:00Z",
+                     *       "limit_per_person": null,
+                     *       "sale_ends_at": null,
+                     *       "skus": [
+                     *         {
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "options": {},
+                     *           "price": {
+                     *             "amount": 8800,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "list_price": null,
+                     *           "available": 50,
+                     *           "aside": 0
+                     *         }
+                     *       ],
+                     *       "version": 3,
+                     *       "wave": null,
+                     *       "promise": null,
+                     *       "origin": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CartItem"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10754,6 +14960,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "price": {
+                 *         "amount": 5000,
+                 *         "currency": "CNY"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["PromiseDraft"];
             };
         };
@@ -10764,6 +14979,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "item_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "wave_id": null,
+                     *       "version": 2,
+                     *       "price": {
+                     *         "amount": 5000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "gift": "",
+                     *       "pieces": null,
+                     *       "guarantee": "",
+                     *       "note": "",
+                     *       "said_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Promise"];
                 };
             };
@@ -10773,9 +15007,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "item_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "wave_id": null,
+                     *       "version": 2,
+                     *       "price": {
+                     *         "amount": 5000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "gift": "",
+                     *       "pieces": null,
+                     *       "guarantee": "",
+                     *       "note": "",
+                     *       "said_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Promise"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10798,6 +15052,28 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "skus": [
+                 *         {
+                 *           "sku_id": "01a20000-0000-7000-8000-000000000002",
+                 *           "pieces": 4,
+                 *           "price": {
+                 *             "amount": 5900,
+                 *             "currency": "CNY"
+                 *           }
+                 *         }
+                 *       ],
+                 *       "limit_per_person": 2,
+                 *       "lasts_s": 300,
+                 *       "opens": false,
+                 *       "promise": {
+                 *         "id": "01a20000-0000-7000-8000-000000000003",
+                 *         "gift": "A brush"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["WaveDraft"];
             };
         };
@@ -10808,6 +15084,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "item_id": "01a20000-0000-7000-8000-000000000005",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *       "no": 1,
+                     *       "state": "ready",
+                     *       "limit_per_person": 2,
+                     *       "lasts_s": 300,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "opened_at": null,
+                     *       "ends_at": null,
+                     *       "ended_at": null,
+                     *       "end_reason": null,
+                     *       "skus": [
+                     *         {
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "price": {
+                     *             "amount": 5900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "pieces": 4,
+                     *           "remaining": 4,
+                     *           "returned": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Wave"];
                 };
             };
@@ -10817,9 +15122,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "item_id": "01a20000-0000-7000-8000-000000000005",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *       "no": 1,
+                     *       "state": "ready",
+                     *       "limit_per_person": 2,
+                     *       "lasts_s": 300,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "opened_at": null,
+                     *       "ends_at": null,
+                     *       "ended_at": null,
+                     *       "end_reason": null,
+                     *       "skus": [
+                     *         {
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "price": {
+                     *             "amount": 5900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "pieces": 4,
+                     *           "remaining": 4,
+                     *           "returned": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Wave"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10851,9 +15186,107 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop": {
+                     *             "id": "01a20000-0000-7000-8000-000000000003",
+                     *             "name": "海边人家"
+                     *           },
+                     *           "buyer": {
+                     *             "id": "01a20000-0000-7000-8000-000000000004",
+                     *             "name": "Anna"
+                     *           },
+                     *           "kind": "refund_only",
+                     *           "reason": "damaged",
+                     *           "state": "requested",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *               "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *               "title": "海参",
+                     *               "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *               "options": {},
+                     *               "quantity": 1,
+                     *               "bought_quantity": 1,
+                     *               "amount": {
+                     *                 "amount": 9900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "restocked_quantity": 0,
+                     *               "written_off_quantity": 0
+                     *             }
+                     *           ],
+                     *           "amount": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "refunded": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "opened_at": "2026-11-22T08:00:00Z",
+                     *           "due_at": "2026-11-22T08:00:00Z",
+                     *           "then": "refunded",
+                     *           "closed_at": null
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000007",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000008",
+                     *           "shop": {
+                     *             "id": "01a20000-0000-7000-8000-000000000003",
+                     *             "name": "海边人家"
+                     *           },
+                     *           "buyer": {
+                     *             "id": "01a20000-0000-7000-8000-000000000004",
+                     *             "name": "Anna"
+                     *           },
+                     *           "kind": "refund_only",
+                     *           "reason": "damaged",
+                     *           "state": "requested",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *               "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *               "title": "海参",
+                     *               "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *               "options": {},
+                     *               "quantity": 1,
+                     *               "bought_quantity": 1,
+                     *               "amount": {
+                     *                 "amount": 9900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "restocked_quantity": 0,
+                     *               "written_off_quantity": 0
+                     *             }
+                     *           ],
+                     *           "amount": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "refunded": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "opened_at": "2026-11-22T08:00:00Z",
+                     *           "due_at": "2026-11-22T08:00:00Z",
+                     *           "then": "refunded",
+                     *           "closed_at": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CaseBriefViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10882,9 +15315,125 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "海边人家"
+                     *       },
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "Anna"
+                     *       },
+                     *       "kind": "return_refund",
+                     *       "reason": "damaged",
+                     *       "state": "requested",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *           "title": "海参",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *           "options": {},
+                     *           "quantity": 1,
+                     *           "bought_quantity": 1,
+                     *           "amount": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "restocked_quantity": 0,
+                     *           "written_off_quantity": 0
+                     *         }
+                     *       ],
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "opened_at": "2026-11-22T08:00:00Z",
+                     *       "due_at": "2026-11-22T08:00:00Z",
+                     *       "then": "returning",
+                     *       "closed_at": null,
+                     *       "party": "buyer",
+                     *       "acts": [
+                     *         "call_off"
+                     *       ],
+                     *       "is_part": false,
+                     *       "must_return": true,
+                     *       "is_back": false,
+                     *       "is_guaranteed": false,
+                     *       "statute": null,
+                     *       "exchange_sku_id": null,
+                     *       "offer": null,
+                     *       "sent_back": null,
+                     *       "replacement": null,
+                     *       "freight": {
+                     *         "amount": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "by": "shop",
+                     *         "paid": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "guarantee": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "show_id": "01a20000-0000-7000-8000-000000000007",
+                     *       "promises": [],
+                     *       "entries": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "no": 1,
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "party": "buyer",
+                     *           "act": "open",
+                     *           "state_before": null,
+                     *           "state": "requested",
+                     *           "text": "",
+                     *           "facts": {
+                     *             "kind": "return_refund",
+                     *             "amount": 9900,
+                     *             "reason": "damaged",
+                     *             "statute": null
+                     *           },
+                     *           "exhibits": [
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000008",
+                     *               "kind": "picture",
+                     *               "state": "ready",
+                     *               "url": "/api/evidence/01a20000-0000-7000-8000-000000000008",
+                     *               "poster": null,
+                     *               "width": 320,
+                     *               "height": 200
+                     *             },
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000009",
+                     *               "kind": "film",
+                     *               "state": "ready",
+                     *               "url": "/api/evidence/01a20000-0000-7000-8000-000000000009",
+                     *               "poster": "/api/evidence/01a20000-0000-7000-8000-000000000009?poster=true",
+                     *               "width": 90,
+                     *               "height": 160
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["CaseView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10907,6 +15456,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "act": "say",
+                 *       "exhibits": [
+                 *         "01a20000-0000-7000-8000-000000000002"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewCaseEntry"];
             };
         };
@@ -10917,6 +15475,124 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000003",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "shop": {
+                     *         "id": "01a20000-0000-7000-8000-000000000005",
+                     *         "name": "海边人家"
+                     *       },
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000006",
+                     *         "name": "Anna"
+                     *       },
+                     *       "kind": "refund_only",
+                     *       "reason": "damaged",
+                     *       "state": "requested",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000007",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000008",
+                     *           "title": "海参",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000008.svg",
+                     *           "options": {},
+                     *           "quantity": 1,
+                     *           "bought_quantity": 1,
+                     *           "amount": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "restocked_quantity": 0,
+                     *           "written_off_quantity": 0
+                     *         }
+                     *       ],
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "opened_at": "2026-11-22T08:00:00Z",
+                     *       "due_at": "2026-11-22T08:00:00Z",
+                     *       "then": "refunded",
+                     *       "closed_at": null,
+                     *       "party": "buyer",
+                     *       "acts": [
+                     *         "call_off"
+                     *       ],
+                     *       "is_part": false,
+                     *       "must_return": false,
+                     *       "is_back": false,
+                     *       "is_guaranteed": false,
+                     *       "statute": null,
+                     *       "exchange_sku_id": null,
+                     *       "offer": null,
+                     *       "sent_back": null,
+                     *       "replacement": null,
+                     *       "freight": {
+                     *         "amount": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "by": "shop",
+                     *         "paid": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "guarantee": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "show_id": null,
+                     *       "promises": [],
+                     *       "entries": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "no": 1,
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "party": "buyer",
+                     *           "act": "open",
+                     *           "state_before": null,
+                     *           "state": "requested",
+                     *           "text": "",
+                     *           "facts": {
+                     *             "kind": "refund_only",
+                     *             "amount": 9900,
+                     *             "reason": "damaged",
+                     *             "statute": null
+                     *           },
+                     *           "exhibits": []
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "no": 2,
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "party": "buyer",
+                     *           "act": "say",
+                     *           "state_before": "requested",
+                     *           "state": "requested",
+                     *           "text": "",
+                     *           "facts": {},
+                     *           "exhibits": [
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000002",
+                     *               "kind": "picture",
+                     *               "state": "ready",
+                     *               "url": "/api/evidence/01a20000-0000-7000-8000-000000000002",
+                     *               "poster": null,
+                     *               "width": 320,
+                     *               "height": 200
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["CaseView"];
                 };
             };
@@ -10926,9 +15602,128 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000003",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "shop": {
+                     *         "id": "01a20000-0000-7000-8000-000000000005",
+                     *         "name": "海边人家"
+                     *       },
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000006",
+                     *         "name": "Anna"
+                     *       },
+                     *       "kind": "refund_only",
+                     *       "reason": "damaged",
+                     *       "state": "requested",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000007",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000008",
+                     *           "title": "海参",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000008.svg",
+                     *           "options": {},
+                     *           "quantity": 1,
+                     *           "bought_quantity": 1,
+                     *           "amount": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "restocked_quantity": 0,
+                     *           "written_off_quantity": 0
+                     *         }
+                     *       ],
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "opened_at": "2026-11-22T08:00:00Z",
+                     *       "due_at": "2026-11-22T08:00:00Z",
+                     *       "then": "refunded",
+                     *       "closed_at": null,
+                     *       "party": "buyer",
+                     *       "acts": [
+                     *         "call_off"
+                     *       ],
+                     *       "is_part": false,
+                     *       "must_return": false,
+                     *       "is_back": false,
+                     *       "is_guaranteed": false,
+                     *       "statute": null,
+                     *       "exchange_sku_id": null,
+                     *       "offer": null,
+                     *       "sent_back": null,
+                     *       "replacement": null,
+                     *       "freight": {
+                     *         "amount": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "by": "shop",
+                     *         "paid": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "guarantee": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "show_id": null,
+                     *       "promises": [],
+                     *       "entries": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "no": 1,
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "party": "buyer",
+                     *           "act": "open",
+                     *           "state_before": null,
+                     *           "state": "requested",
+                     *           "text": "",
+                     *           "facts": {
+                     *             "kind": "refund_only",
+                     *             "amount": 9900,
+                     *             "reason": "damaged",
+                     *             "statute": null
+                     *           },
+                     *           "exhibits": []
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "no": 2,
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "party": "buyer",
+                     *           "act": "say",
+                     *           "state_before": "requested",
+                     *           "state": "requested",
+                     *           "text": "",
+                     *           "facts": {},
+                     *           "exhibits": [
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000002",
+                     *               "kind": "picture",
+                     *               "state": "ready",
+                     *               "url": "/api/evidence/01a20000-0000-7000-8000-000000000002",
+                     *               "poster": null,
+                     *               "width": 320,
+                     *               "height": 200
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["CaseView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -10958,6 +15753,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         "海产"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Categories"];
                 };
             };
@@ -10989,9 +15791,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "title": "海参",
+                     *       "from_at": "2026-11-22T08:00:00Z",
+                     *       "to_at": "2026-11-22T08:00:00Z",
+                     *       "from_s": 0.993811,
+                     *       "duration_s": 8,
+                     *       "published": true,
+                     *       "hls_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000001.m3u8",
+                     *       "file_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000001.mp4",
+                     *       "show_title": "今早的潮水",
+                     *       "streamer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "Olga",
+                     *         "avatar": null
+                     *       },
+                     *       "has_replay": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["ClipPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11021,6 +15846,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11043,6 +15869,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "title": "化冻",
+                 *       "published": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["ClipChange"];
             };
         };
@@ -11053,9 +15885,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "product_id": null,
+                     *       "title": "化冻",
+                     *       "from_at": "2026-11-22T08:00:00Z",
+                     *       "to_at": "2026-11-22T08:00:00Z",
+                     *       "from_s": 1.977,
+                     *       "duration_s": 3,
+                     *       "published": false,
+                     *       "hls_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000001.m3u8",
+                     *       "file_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000001.mp4"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ClipView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11096,6 +15944,7 @@ export interface operations {
                     "application/json": components["schemas"]["ShareLink"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11118,6 +15967,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "entry": "…"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Arrival"];
             };
         };
@@ -11128,6 +15982,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "visit": "…",
+                     *       "expires_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SurfaceVisit"];
                 };
             };
@@ -11137,9 +15997,317 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "visit": "…",
+                     *       "expires_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SurfaceVisit"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_corrections: {
+        parameters: {
+            query?: {
+                /** @description Only those that wait for a decision. */
+                open?: boolean;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "owner_name": "渔家小铺",
+                     *           "is_shop": true,
+                     *           "amount": {
+                     *             "amount": -500,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "reason": "重复补贴",
+                     *           "evidence": "工单 1",
+                     *           "state": "proposed",
+                     *           "note": null,
+                     *           "proposed_by": {
+                     *             "id": "01a20000-0000-7000-8000-000000000003",
+                     *             "name": "One"
+                     *           },
+                     *           "proposed_at": "2026-11-22T08:00:00Z",
+                     *           "decided_by": null,
+                     *           "decided_at": null,
+                     *           "may_decide": true,
+                     *           "is_mine": false
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CorrectionViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    propose_correction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "owner_id": "01a20000-0000-7000-8000-000000000002",
+                 *       "is_shop": true,
+                 *       "amount": {
+                 *         "amount": -500,
+                 *         "currency": "CNY"
+                 *       },
+                 *       "reason": "重复补贴",
+                 *       "evidence": "工单 1"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CorrectionProposal"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "owner_name": "渔家小铺",
+                     *       "is_shop": true,
+                     *       "amount": {
+                     *         "amount": -500,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reason": "重复补贴",
+                     *       "evidence": "工单 1",
+                     *       "state": "proposed",
+                     *       "note": null,
+                     *       "proposed_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "One"
+                     *       },
+                     *       "proposed_at": "2026-11-22T08:00:00Z",
+                     *       "decided_by": null,
+                     *       "decided_at": null,
+                     *       "may_decide": false,
+                     *       "is_mine": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CorrectionView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "owner_name": "渔家小铺",
+                     *       "is_shop": true,
+                     *       "amount": {
+                     *         "amount": -500,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reason": "重复补贴",
+                     *       "evidence": "工单 1",
+                     *       "state": "proposed",
+                     *       "note": null,
+                     *       "proposed_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "One"
+                     *       },
+                     *       "proposed_at": "2026-11-22T08:00:00Z",
+                     *       "decided_by": null,
+                     *       "decided_at": null,
+                     *       "may_decide": false,
+                     *       "is_mine": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CorrectionView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approve_correction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                correction_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "owner_name": "渔家小铺",
+                     *       "is_shop": true,
+                     *       "amount": {
+                     *         "amount": -500,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reason": "重复补贴",
+                     *       "evidence": "工单 1",
+                     *       "state": "approved",
+                     *       "note": null,
+                     *       "proposed_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "One"
+                     *       },
+                     *       "proposed_at": "2026-11-22T08:00:00Z",
+                     *       "decided_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "Two"
+                     *       },
+                     *       "decided_at": "2026-11-22T08:00:00Z",
+                     *       "may_decide": false,
+                     *       "is_mine": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CorrectionView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    refuse_correction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                correction_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CorrectionNote"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrectionView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    withdraw_correction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                correction_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrectionView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11173,9 +16341,52 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "title": "立减",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop_name": "海边人家",
+                     *           "layer": "shop",
+                     *           "kind": "fixed",
+                     *           "off": {
+                     *             "amount": 500,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "bps": null,
+                     *           "cap": null,
+                     *           "threshold": null,
+                     *           "steps": [],
+                     *           "product_ids": null,
+                     *           "show_id": null,
+                     *           "streamer_id": null,
+                     *           "fan_level": 0,
+                     *           "new_buyer": false,
+                     *           "alone": false,
+                     *           "per_person": 1,
+                     *           "starts_at": "2026-11-22T08:00:00Z",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "valid_days": null,
+                     *           "currency": "CNY",
+                     *           "state": "running",
+                     *           "left": 999999,
+                     *           "mine": {
+                     *             "claimed": 1,
+                     *             "usable": 1,
+                     *             "can_claim": false,
+                     *             "why_not": "claimed",
+                     *             "facts": {}
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["CouponCards"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11198,6 +16409,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewCouponClaim"];
             };
         };
@@ -11208,6 +16424,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "coupon": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "title": "立减",
+                     *         "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *         "shop_name": "海边人家",
+                     *         "layer": "shop",
+                     *         "kind": "fixed",
+                     *         "off": {
+                     *           "amount": 1,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "bps": null,
+                     *         "cap": null,
+                     *         "threshold": null,
+                     *         "steps": [],
+                     *         "product_ids": null,
+                     *         "show_id": null,
+                     *         "streamer_id": null,
+                     *         "fan_level": 0,
+                     *         "new_buyer": false,
+                     *         "alone": false,
+                     *         "per_person": 100,
+                     *         "starts_at": "2026-11-22T08:00:00Z",
+                     *         "ends_at": "2026-11-22T08:00:00Z",
+                     *         "valid_days": null,
+                     *         "currency": "CNY",
+                     *         "state": "running"
+                     *       },
+                     *       "state": "usable",
+                     *       "claimed_at": "2026-11-22T08:00:00Z",
+                     *       "valid_until": "2026-11-22T08:00:00Z",
+                     *       "used_at": null,
+                     *       "order_id": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CouponClaimView"];
                 };
             };
@@ -11217,9 +16471,48 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "coupon": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "title": "立减",
+                     *         "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *         "shop_name": "海边人家",
+                     *         "layer": "shop",
+                     *         "kind": "fixed",
+                     *         "off": {
+                     *           "amount": 1,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "bps": null,
+                     *         "cap": null,
+                     *         "threshold": null,
+                     *         "steps": [],
+                     *         "product_ids": null,
+                     *         "show_id": null,
+                     *         "streamer_id": null,
+                     *         "fan_level": 0,
+                     *         "new_buyer": false,
+                     *         "alone": false,
+                     *         "per_person": 100,
+                     *         "starts_at": "2026-11-22T08:00:00Z",
+                     *         "ends_at": "2026-11-22T08:00:00Z",
+                     *         "valid_days": null,
+                     *         "currency": "CNY",
+                     *         "state": "running"
+                     *       },
+                     *       "state": "usable",
+                     *       "claimed_at": "2026-11-22T08:00:00Z",
+                     *       "valid_until": "2026-11-22T08:00:00Z",
+                     *       "used_at": null,
+                     *       "order_id": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CouponClaimView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11242,6 +16535,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example {} */
                 "application/json": components["schemas"]["orders_Nothing"] | null;
             };
         };
@@ -11252,9 +16546,70 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "title": "满减",
+                     *       "shop_id": null,
+                     *       "shop_name": null,
+                     *       "layer": "platform",
+                     *       "kind": "steps",
+                     *       "off": null,
+                     *       "bps": null,
+                     *       "cap": null,
+                     *       "threshold": null,
+                     *       "steps": [
+                     *         {
+                     *           "threshold": {
+                     *             "amount": 10000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "off": {
+                     *             "amount": 1000,
+                     *             "currency": "CNY"
+                     *           }
+                     *         },
+                     *         {
+                     *           "threshold": {
+                     *             "amount": 20000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "off": {
+                     *             "amount": 3000,
+                     *             "currency": "CNY"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "product_ids": null,
+                     *       "show_id": null,
+                     *       "streamer_id": null,
+                     *       "fan_level": 0,
+                     *       "new_buyer": false,
+                     *       "alone": false,
+                     *       "per_person": 1,
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "valid_days": null,
+                     *       "currency": "CNY",
+                     *       "state": "stopped",
+                     *       "quantity": 100,
+                     *       "claimed": 0,
+                     *       "used": 0,
+                     *       "budget": {
+                     *         "amount": 50000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "spent": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["CouponFigures"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11283,9 +16638,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "page_count": 2,
+                     *       "digest": "",
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["DocumentView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11314,9 +16678,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "page_count": 1,
+                     *       "digest": "…",
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["DocumentView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11349,6 +16722,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11377,6 +16751,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "format": "laotie-draw-1",
+                     *       "title": "开播红包",
+                     *       "rules": "{\"format\":\"laotie-draw-1\",\"activity\":\"01a20000-0000-7000-8000-000000000001\",\"kind\":\"red_packet\",\"opens_ms\":1795399768991,\"closes_ms\":1795399828991,\"currency\":\"CNY\",\"amount\":1000,\"split\":\"lucky\",\"count\":3,\"prizes\":[],\"options\":[],\"price\":0,\"floor\":0,\"helpers\":0}",
+                     *       "secret": "",
+                     *       "commitment": "…",
+                     *       "seed": "…",
+                     *       "entries": [
+                     *         [
+                     *           1,
+                     *           "05f183673fa610e43f6f90d7007850d5"
+                     *         ]
+                     *       ],
+                     *       "entries_hash": "…",
+                     *       "outcome": [
+                     *         [
+                     *           1,
+                     *           "05f183673fa610e43f6f90d7007850d5"
+                     *         ]
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proof"];
                 };
             };
@@ -11400,6 +16797,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "size_bytes": 27972
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewFilm"];
             };
         };
@@ -11410,6 +16813,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "size_bytes": 27972,
+                     *       "received_bytes": 0,
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadView"];
                 };
             };
@@ -11419,9 +16830,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "size_bytes": 27972,
+                     *       "received_bytes": 0,
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11456,6 +16876,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11489,9 +16910,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "show_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "streamer": {
+                     *             "id": "01a20000-0000-7000-8000-000000000002",
+                     *             "name": "host",
+                     *             "avatar": null
+                     *           },
+                     *           "title": "Fresh from the sea",
+                     *           "cover": null,
+                     *           "state": "live",
+                     *           "viewer_count": 0,
+                     *           "planned_at": null,
+                     *           "started_at": "2026-11-22T08:00:00Z",
+                     *           "ended_at": null,
+                     *           "pinned": null,
+                     *           "entry": "…",
+                     *           "why": "刚刚开播"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShowCardPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11518,9 +16965,46 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "streamer": {
+                     *             "id": "01a20000-0000-7000-8000-000000000001",
+                     *             "name": "host",
+                     *             "avatar": null
+                     *           },
+                     *           "headline": "Room of host",
+                     *           "since": "2026-11-22T08:00:00Z",
+                     *           "live": {
+                     *             "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *             "streamer": {
+                     *               "id": "01a20000-0000-7000-8000-000000000001",
+                     *               "name": "host",
+                     *               "avatar": null
+                     *             },
+                     *             "title": "Fresh from the sea",
+                     *             "cover": null,
+                     *             "state": "live",
+                     *             "viewer_count": 0,
+                     *             "planned_at": null,
+                     *             "started_at": "2026-11-22T08:00:00Z",
+                     *             "ended_at": null,
+                     *             "pinned": null,
+                     *             "entry": "…",
+                     *             "why": null
+                     *           },
+                     *           "entry": "…",
+                     *           "last_live_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["FollowedPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11554,9 +17038,109 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "video": {
+                     *             "id": "01a20000-0000-7000-8000-000000000001",
+                     *             "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *             "streamer": {
+                     *               "id": "01a20000-0000-7000-8000-000000000003",
+                     *               "name": "Olga",
+                     *               "avatar": null
+                     *             },
+                     *             "title": "海边",
+                     *             "cover": "/media/videos/01a20000-0000-7000-8000-000000000001.jpg",
+                     *             "film": "/media/videos/01a20000-0000-7000-8000-000000000001.mp4",
+                     *             "duration_ms": 9000,
+                     *             "width": 9,
+                     *             "height": 16,
+                     *             "products": [],
+                     *             "warms_up": null,
+                     *             "plays": 0,
+                     *             "likes": 0,
+                     *             "comments": 0,
+                     *             "is_liked": false,
+                     *             "published_at": "2026-11-22T08:00:00Z"
+                     *           },
+                     *           "why": "1分钟前发布",
+                     *           "entry": "…",
+                     *           "is_following": false,
+                     *           "live_show": {
+                     *             "show_id": "01a20000-0000-7000-8000-000000000004",
+                     *             "streamer": {
+                     *               "id": "01a20000-0000-7000-8000-000000000003",
+                     *               "name": "Olga",
+                     *               "avatar": null
+                     *             },
+                     *             "title": "明天",
+                     *             "cover": null,
+                     *             "state": "live",
+                     *             "viewer_count": 0,
+                     *             "planned_at": null,
+                     *             "started_at": "2026-11-22T08:00:00Z",
+                     *             "ended_at": null,
+                     *             "pinned": null,
+                     *             "entry": "…",
+                     *             "why": null
+                     *           },
+                     *           "warms_up": null
+                     *         },
+                     *         {
+                     *           "video": {
+                     *             "id": "01a20000-0000-7000-8000-000000000005",
+                     *             "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *             "streamer": {
+                     *               "id": "01a20000-0000-7000-8000-000000000003",
+                     *               "name": "Olga",
+                     *               "avatar": null
+                     *             },
+                     *             "title": "海边",
+                     *             "cover": "/media/videos/01a20000-0000-7000-8000-000000000005.jpg",
+                     *             "film": "/media/videos/01a20000-0000-7000-8000-000000000005.mp4",
+                     *             "duration_ms": 9000,
+                     *             "width": 9,
+                     *             "height": 16,
+                     *             "products": [],
+                     *             "warms_up": null,
+                     *             "plays": 0,
+                     *             "likes": 0,
+                     *             "comments": 0,
+                     *             "is_liked": false,
+                     *             "published_at": "2026-11-22T08:00:00Z"
+                     *           },
+                     *           "why": "1分钟前发布",
+                     *           "entry": "…",
+                     *           "is_following": false,
+                     *           "live_show": {
+                     *             "show_id": "01a20000-0000-7000-8000-000000000004",
+                     *             "streamer": {
+                     *               "id": "01a20000-0000-7000-8000-000000000003",
+                     *               "name": "Olga",
+                     *               "avatar": null
+                     *             },
+                     *             "title": "明天",
+                     *             "cover": null,
+                     *             "state": "live",
+                     *             "viewer_count": 0,
+                     *             "planned_at": null,
+                     *             "started_at": "2026-11-22T08:00:00Z",
+                     *             "ended_at": null,
+                     *             "pinned": null,
+                     *             "entry": "…",
+                     *             "why": null
+                     *           },
+                     *           "warms_up": null
+                     *         }
+                     *       ],
+                     *       "next": "…"
+                     *     }
+                     */
                     "application/json": components["schemas"]["VideoSlotPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11579,6 +17163,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "visit": "…"
+                 *     }
+                 */
                 "application/json": components["schemas"]["FollowAsk"] | null;
             };
         };
@@ -11590,6 +17179,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11619,6 +17209,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11641,6 +17232,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "notify": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["FollowChange"];
             };
         };
@@ -11652,6 +17248,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11684,9 +17281,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "title": "海参",
+                     *       "image": "/media/pictures/01a20000-0000-7000-8000-000000000003.svg",
+                     *       "state": "closed",
+                     *       "size": 2,
+                     *       "gather_hours": 24,
+                     *       "limit_per_person": 1,
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "skus": [
+                     *         {
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "options": {},
+                     *           "price": {
+                     *             "amount": 6900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "shelf_price": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "list_price": null,
+                     *           "available": 998
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["GroupView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11716,6 +17345,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "product_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "is_own": false,
+                     *           "pledge": {
+                     *             "id": "01a20000-0000-7000-8000-000000000002",
+                     *             "promises": [
+                     *               {
+                     *                 "kind": "return_freight",
+                     *                 "cap": {
+                     *                   "amount": 1500,
+                     *                   "currency": "CNY"
+                     *                 },
+                     *                 "days": null
+                     *               },
+                     *               {
+                     *                 "kind": "authentic_ninefold",
+                     *                 "cap": null,
+                     *                 "days": null
+                     *               }
+                     *             ]
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductPledges"];
                 };
             };
@@ -11745,9 +17402,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "viewer_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "account": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "handle": "staff_without-orders",
+                     *         "name": "Staff_Without-Orders",
+                     *         "avatar": null,
+                     *         "about": "",
+                     *         "locale": "zh-CN"
+                     *       },
+                     *       "roles": [
+                     *         "shop_staff",
+                     *         "viewer"
+                     *       ],
+                     *       "seats": [
+                     *         {
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop_name": "海边人家",
+                     *           "is_owner": false,
+                     *           "scopes": [
+                     *             "catalog",
+                     *             "show"
+                     *           ],
+                     *           "is_sandbox": false
+                     *         }
+                     *       ],
+                     *       "csrf_token": "eSiZHpiZGOnv0BYXEQ19CxEQ"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Me"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11768,6 +17456,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "about": "…"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ProfileChange"];
             };
         };
@@ -11778,9 +17471,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "viewer_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "account": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "handle": "staff_without-orders",
+                     *         "name": "Staff_Without-Orders",
+                     *         "avatar": null,
+                     *         "about": "…",
+                     *         "locale": "zh-CN"
+                     *       },
+                     *       "roles": [
+                     *         "shop_staff",
+                     *         "viewer"
+                     *       ],
+                     *       "seats": [
+                     *         {
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop_name": "海边人家",
+                     *           "is_owner": false,
+                     *           "scopes": [
+                     *             "catalog",
+                     *             "show"
+                     *           ],
+                     *           "is_sandbox": false
+                     *         }
+                     *       ],
+                     *       "csrf_token": "eSiZHpiZGOnv0BYXEQ19CxEQ"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Me"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11807,9 +17531,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "name": "安娜",
+                     *           "phone": "+86 138 0000 0000",
+                     *           "country": "CN",
+                     *           "region": "辽宁省",
+                     *           "city": "上海市",
+                     *           "district": "中山区",
+                     *           "street": "海边路 1 号",
+                     *           "postcode": "116001",
+                     *           "is_default": true
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "name": "安娜",
+                     *           "phone": "+86 138 0000 0000",
+                     *           "country": "CN",
+                     *           "region": "辽宁省",
+                     *           "city": "大连市",
+                     *           "district": "中山区",
+                     *           "street": "海边路 1 号",
+                     *           "postcode": "116001",
+                     *           "is_default": false
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["AddressPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11830,6 +17586,19 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "name": "安娜",
+                 *       "phone": "+86 138 0000 0000",
+                 *       "country": "CN",
+                 *       "region": "辽宁省",
+                 *       "city": "大连市",
+                 *       "district": "中山区",
+                 *       "street": "港口路 2 号",
+                 *       "postcode": "116001"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewAddress"];
             };
         };
@@ -11840,6 +17609,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "安娜",
+                     *       "phone": "+86 138 0000 0000",
+                     *       "country": "CN",
+                     *       "region": "辽宁省",
+                     *       "city": "大连市",
+                     *       "district": "中山区",
+                     *       "street": "港口路 2 号",
+                     *       "postcode": "116001",
+                     *       "is_default": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Address"];
                 };
             };
@@ -11849,9 +17632,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "安娜",
+                     *       "phone": "+86 138 0000 0000",
+                     *       "country": "CN",
+                     *       "region": "辽宁省",
+                     *       "city": "大连市",
+                     *       "district": "中山区",
+                     *       "street": "港口路 2 号",
+                     *       "postcode": "116001",
+                     *       "is_default": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Address"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11874,6 +17672,19 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "安娜",
+                 *       "phone": "+86 138 0000 0000",
+                 *       "country": "CN",
+                 *       "region": "辽宁省",
+                 *       "city": "上海市",
+                 *       "district": "中山区",
+                 *       "street": "海边路 1 号",
+                 *       "postcode": "116001",
+                 *       "is_default": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["AddressContent"];
             };
         };
@@ -11884,9 +17695,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "安娜",
+                     *       "phone": "+86 138 0000 0000",
+                     *       "country": "CN",
+                     *       "region": "辽宁省",
+                     *       "city": "上海市",
+                     *       "district": "中山区",
+                     *       "street": "海边路 1 号",
+                     *       "postcode": "116001",
+                     *       "is_default": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Address"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11916,6 +17742,146 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_own_balance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "zone": "Asia/Shanghai"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BalanceViews"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_my_bank_accounts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BankAccountViews"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_my_bank_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BankAccountChange"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BankAccountView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BankAccountView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_my_corrections: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnCorrectionViews"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11949,9 +17915,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "coupon": {
+                     *             "id": "01a20000-0000-7000-8000-000000000002",
+                     *             "title": "立减",
+                     *             "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *             "shop_name": "海边人家",
+                     *             "layer": "shop",
+                     *             "kind": "fixed",
+                     *             "off": {
+                     *               "amount": 1,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "bps": null,
+                     *             "cap": null,
+                     *             "threshold": null,
+                     *             "steps": [],
+                     *             "product_ids": null,
+                     *             "show_id": null,
+                     *             "streamer_id": null,
+                     *             "fan_level": 0,
+                     *             "new_buyer": false,
+                     *             "alone": false,
+                     *             "per_person": 100,
+                     *             "starts_at": "2026-11-22T08:00:00Z",
+                     *             "ends_at": "2026-11-22T08:00:00Z",
+                     *             "valid_days": null,
+                     *             "currency": "CNY",
+                     *             "state": "running"
+                     *           },
+                     *           "state": "usable",
+                     *           "claimed_at": "2026-11-22T08:00:00Z",
+                     *           "valid_until": "2026-11-22T08:00:00Z",
+                     *           "used_at": null,
+                     *           "order_id": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CouponClaimViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -11972,6 +17982,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Erasure"];
             };
         };
@@ -11983,6 +17998,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12009,11 +18025,101 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "exported_at": "2026-11-22T08:00:00Z",
+                     *       "identity": {
+                     *         "account": {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "handle": "staff-orders",
+                     *           "name": "Staff-Orders",
+                     *           "avatar": null,
+                     *           "about": "…",
+                     *           "locale": "zh-CN",
+                     *           "roles": [],
+                     *           "created_at": "2026-11-22T08:00:00Z"
+                     *         },
+                     *         "addresses": [],
+                     *         "sessions": [
+                     *           {
+                     *             "id": "01a20000-0000-7000-8000-000000000002",
+                     *             "user_agent": "python-httpx/0.28.1",
+                     *             "address": "127.0.0.1",
+                     *             "created_at": "2026-11-22T08:00:00Z",
+                     *             "last_seen_at": "2026-11-22T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "tokens": [
+                     *           {
+                     *             "id": "01a20000-0000-7000-8000-000000000003",
+                     *             "name": "test",
+                     *             "scopes": [
+                     *               "account"
+                     *             ],
+                     *             "shop_ids": null,
+                     *             "hint": "3CaF",
+                     *             "created_at": "2026-11-22T08:00:00Z",
+                     *             "expires_at": "2026-11-22T08:00:00Z",
+                     *             "last_used_at": null,
+                     *             "replaced_by": null
+                     *           }
+                     *         ],
+                     *         "seats": [
+                     *           {
+                     *             "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *             "account_id": "01a20000-0000-7000-8000-000000000001",
+                     *             "is_owner": false,
+                     *             "scopes": [
+                     *               "orders"
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "acts": [
+                     *           {
+                     *             "at": "2026-11-22T08:00:00Z",
+                     *             "act": "token.created",
+                     *             "subject": "01a20000-0000-7000-8000-000000000003",
+                     *             "address": null
+                     *           }
+                     *         ]
+                     *       },
+                     *       "basket": [],
+                     *       "cases": [],
+                     *       "fans": {
+                     *         "follows": [],
+                     *         "history": []
+                     *       },
+                     *       "fun": {
+                     *         "entries": []
+                     *       },
+                     *       "invoices": [],
+                     *       "messages": {
+                     *         "notices": [],
+                     *         "preference": {
+                     *           "off_kinds": [],
+                     *           "quiet_from": null,
+                     *           "quiet_to": null,
+                     *           "time_zone": "UTC"
+                     *         },
+                     *         "devices": []
+                     *       },
+                     *       "offers": [],
+                     *       "orders": [],
+                     *       "reviews": [],
+                     *       "videos": {
+                     *         "videos": [],
+                     *         "comments": [],
+                     *         "likes": [],
+                     *         "plays": []
+                     *       }
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12040,9 +18146,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "streamer": {
+                     *             "id": "01a20000-0000-7000-8000-000000000001",
+                     *             "name": "host",
+                     *             "avatar": null
+                     *           },
+                     *           "since": "2026-11-22T08:00:00Z",
+                     *           "source": "direct",
+                     *           "notify": true
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["FollowViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12069,9 +18193,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "off_kinds": [],
+                     *       "quiet_from": null,
+                     *       "quiet_to": null,
+                     *       "time_zone": "UTC"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Preference"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12092,6 +18225,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "off_kinds": [
+                 *         "show_soon"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["Preference"];
             };
         };
@@ -12102,9 +18242,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "off_kinds": [
+                     *         "show_soon"
+                     *       ],
+                     *       "quiet_from": null,
+                     *       "quiet_to": null,
+                     *       "time_zone": "UTC"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Preference"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12136,9 +18287,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "kind": "parcel_delivered",
+                     *           "facts": {
+                     *             "number": "BOX-17",
+                     *             "carrier": "other"
+                     *           },
+                     *           "link": "/orders/01a20000-0000-7000-8000-000000000002/parcels",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "read_at": null
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "kind": "parcel_delivered",
+                     *           "facts": {
+                     *             "number": "SF1234567890123",
+                     *             "carrier": "sf"
+                     *           },
+                     *           "link": "/orders/01a20000-0000-7000-8000-000000000002/parcels",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "read_at": null
+                     *         }
+                     *       ],
+                     *       "next": null,
+                     *       "unread_count": 4
+                     *     }
+                     */
                     "application/json": components["schemas"]["NoticesView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12159,6 +18341,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "up_to": "01a20000-0000-7000-8000-000000000001"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ReadMark"];
             };
         };
@@ -12170,6 +18357,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12196,9 +18384,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "unread_count": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["UnreadView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12227,9 +18421,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "link": "/me",
+                     *       "entry": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["OpeningView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12250,6 +18451,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "old": "correct horse battery",
+                 *       "new": "another password"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PasswordChange"];
             };
         };
@@ -12261,6 +18468,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12287,9 +18495,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["DevicePage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12310,6 +18525,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "endpoint": "https://push.example.com/anybody",
+                 *       "keys": {
+                 *         "p256dh": "…",
+                 *         "auth": "BTBZMqHH6r4Tts7J_aSIgg"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["Subscription"];
             };
         };
@@ -12320,6 +18544,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "user_agent": "python-httpx/0.28.1",
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "pushed_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Device"];
                 };
             };
@@ -12329,9 +18561,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "user_agent": "python-httpx/0.28.1",
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "pushed_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Device"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12361,6 +18602,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12387,9 +18629,405 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReminderViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_own_sellers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PayoutChannels"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    open_own_seller: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSeller"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SellerStep"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_my_payouts: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnPayoutViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_own_statements: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StatementMonths"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_own_statement: {
+        parameters: {
+            query?: {
+                /** @description Of which currency; unset: the shop's, or the house's. */
+                currency?: string | null;
+            };
+            header?: never;
+            path: {
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "owner_name": "Staff_Without-Orders",
+                     *       "month": "2026-01",
+                     *       "currency": "CNY",
+                     *       "zone": "Asia/Shanghai",
+                     *       "drawn_at": "2026-11-22T08:00:00Z",
+                     *       "is_open": false,
+                     *       "opening": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "total": {
+                     *         "line_count": 0,
+                     *         "goods": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "shipping": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "subsidy": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "platform": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "payment": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "streamer": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "net": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "closing": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "ledger": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "difference": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "kinds": [],
+                     *       "days": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SettlementStatement"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_own_statement_lines: {
+        parameters: {
+            query?: {
+                /** @description Of which currency; unset: the shop's, or the house's. */
+                currency?: string | null;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StatementLinePage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_own_statement: {
+        parameters: {
+            query?: {
+                /** @description Of which currency; unset: the shop's, or the house's. */
+                currency?: string | null;
+            };
+            header?: never;
+            path: {
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stream Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    print_own_statement: {
+        parameters: {
+            query?: {
+                /** @description Of which currency; unset: the shop's, or the house's. */
+                currency?: string | null;
+                /** @description In which language the paper is written. */
+                lang?: "zh-CN" | "en";
+            };
+            header?: never;
+            path: {
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/pdf": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_own_rates: {
+        parameters: {
+            query?: {
+                /** @description Also what has ended or was replaced. */
+                all?: boolean;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RateViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12410,6 +19048,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "method": "sandbox",
+                 *       "amount": {
+                 *         "amount": 9900,
+                 *         "currency": "CNY"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewTopup"];
             };
         };
@@ -12420,6 +19068,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "purpose": "topup",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "method": "sandbox",
+                     *       "state": "pending",
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": null,
+                     *       "next": {
+                     *         "kind": "redirect",
+                     *         "url": "/sandbox-pay/01a20000-0000-7000-8000-000000000001"
+                     *       },
+                     *       "failure": null,
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reversed": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "captured_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaymentView"];
                 };
             };
@@ -12429,9 +19106,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "purpose": "topup",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "method": "sandbox",
+                     *       "state": "pending",
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": null,
+                     *       "next": {
+                     *         "kind": "redirect",
+                     *         "url": "/sandbox-pay/01a20000-0000-7000-8000-000000000001"
+                     *       },
+                     *       "failure": null,
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reversed": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "captured_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaymentView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12463,9 +19170,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "balances": [
+                     *         {
+                     *           "amount": 4762,
+                     *           "currency": "CNY"
+                     *         }
+                     *       ],
+                     *       "movements": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "amount": {
+                     *             "amount": 762,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "reason": "escrow-back",
+                     *           "subject_id": "01a20000-0000-7000-8000-000000000002"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "amount": {
+                     *             "amount": -1000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "reason": "escrow",
+                     *           "subject_id": "01a20000-0000-7000-8000-000000000002"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["WalletView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12499,9 +19240,133 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "client_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "state": "placed",
+                     *           "shop": {
+                     *             "id": "01a20000-0000-7000-8000-000000000003",
+                     *             "name": "海边人家"
+                     *           },
+                     *           "show_id": null,
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000004",
+                     *               "product_id": "01a20000-0000-7000-8000-000000000005",
+                     *               "cart_item_id": null,
+                     *               "title": "海参",
+                     *               "image": "/media/pictures/01a20000-0000-7000-8000-000000000005.svg",
+                     *               "options": {},
+                     *               "quantity": 3,
+                     *               "unit_price": {
+                     *                 "amount": 11300,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "discount": {
+                     *                 "amount": 0,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "paid": {
+                     *                 "amount": 33900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "tax": {
+                     *                 "amount": 3900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "tax_bps": 1300,
+                     *               "shipped_quantity": 0,
+                     *               "refunded_quantity": 0,
+                     *               "refunded": {
+                     *                 "amount": 0,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "pledge_id": null,
+                     *               "batch_id": null,
+                     *               "promise": null
+                     *             }
+                     *           ],
+                     *           "total": {
+                     *             "amount": 35500,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "bill": {
+                     *             "goods": {
+                     *               "amount": 33900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "discount": {
+                     *               "amount": 0,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "subsidy": {
+                     *               "amount": 0,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "shipping": {
+                     *               "amount": 1600,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "tax": {
+                     *               "amount": 3900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "total": {
+                     *               "amount": 35500,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "refunded": {
+                     *               "amount": 0,
+                     *               "currency": "CNY"
+                     *             }
+                     *           },
+                     *           "purchase": {
+                     *             "id": "01a20000-0000-7000-8000-000000000001",
+                     *             "orders": [
+                     *               "01a20000-0000-7000-8000-000000000001"
+                     *             ],
+                     *             "total": {
+                     *               "amount": 35500,
+                     *               "currency": "CNY"
+                     *             }
+                     *           },
+                     *           "source": "shelf",
+                     *           "placement": "shelf",
+                     *           "note": "轻拿轻放",
+                     *           "address": {
+                     *             "id": "01a20000-0000-7000-8000-000000000006",
+                     *             "city": "大连",
+                     *             "name": "Anna",
+                     *             "phone": "13800000000",
+                     *             "region": "辽宁省",
+                     *             "street": "海边路 1 号",
+                     *             "country": "CN",
+                     *             "district": "",
+                     *             "postcode": "",
+                     *             "is_default": true
+                     *           },
+                     *           "payment": null,
+                     *           "placed_at": "2026-11-22T08:00:00Z",
+                     *           "pay_by": "2026-11-22T08:00:00Z",
+                     *           "paid_at": null,
+                     *           "shipped_at": null,
+                     *           "delivered_at": null,
+                     *           "completed_at": null,
+                     *           "ended_at": null,
+                     *           "end_reason": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["OrderViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12522,6 +19387,30 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "show_id": "01a20000-0000-7000-8000-000000000002",
+                 *       "lines": [
+                 *         {
+                 *           "sku_id": "01a20000-0000-7000-8000-000000000003",
+                 *           "cart_item_id": "01a20000-0000-7000-8000-000000000004",
+                 *           "quantity": 1,
+                 *           "unit_price": {
+                 *             "amount": 10000,
+                 *             "currency": "CNY"
+                 *           }
+                 *         }
+                 *       ],
+                 *       "coupons": [
+                 *         "01a20000-0000-7000-8000-000000000005"
+                 *       ],
+                 *       "total": {
+                 *         "amount": 8000,
+                 *         "currency": "CNY"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewOrder"];
             };
         };
@@ -12532,6 +19421,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000006",
+                     *       "client_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "state": "placed",
+                     *       "total": {
+                     *         "amount": 8000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "placed_at": "2026-11-22T08:00:00Z",
+                     *       "pay_by": "2026-11-22T08:00:00Z",
+                     *       "orders": [
+                     *         "01a20000-0000-7000-8000-000000000006"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PlacedOrder"];
                 };
             };
@@ -12541,9 +19446,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000006",
+                     *       "client_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "state": "placed",
+                     *       "total": {
+                     *         "amount": 8000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "placed_at": "2026-11-22T08:00:00Z",
+                     *       "pay_by": "2026-11-22T08:00:00Z",
+                     *       "orders": [
+                     *         "01a20000-0000-7000-8000-000000000006"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PlacedOrder"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12572,9 +19494,131 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "client_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "state": "paid",
+                     *       "shop": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "海边人家"
+                     *       },
+                     *       "show_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *           "cart_item_id": "01a20000-0000-7000-8000-000000000007",
+                     *           "title": "海参",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *           "options": {},
+                     *           "quantity": 2,
+                     *           "unit_price": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "discount": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "paid": {
+                     *             "amount": 19800,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax_bps": 0,
+                     *           "shipped_quantity": 0,
+                     *           "refunded_quantity": 0,
+                     *           "refunded": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "pledge_id": null,
+                     *           "batch_id": null,
+                     *           "promise": null
+                     *         }
+                     *       ],
+                     *       "total": {
+                     *         "amount": 19800,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "bill": {
+                     *         "goods": {
+                     *           "amount": 19800,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "discount": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "subsidy": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "shipping": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "tax": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "total": {
+                     *           "amount": 19800,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "refunded": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "purchase": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "orders": [
+                     *           "01a20000-0000-7000-8000-000000000001"
+                     *         ],
+                     *         "total": {
+                     *           "amount": 19800,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "source": "direct",
+                     *       "placement": "direct",
+                     *       "note": "轻拿轻放",
+                     *       "address": {
+                     *         "id": "01a20000-0000-7000-8000-000000000008",
+                     *         "city": "青岛",
+                     *         "name": "王小明",
+                     *         "phone": "13800000000",
+                     *         "region": "",
+                     *         "street": "海边路 1 号",
+                     *         "country": "CN",
+                     *         "district": "",
+                     *         "postcode": "",
+                     *         "is_default": true
+                     *       },
+                     *       "payment": {
+                     *         "id": "01a20000-0000-7000-8000-000000000009",
+                     *         "state": "captured"
+                     *       },
+                     *       "placed_at": "2026-11-22T08:00:00Z",
+                     *       "pay_by": "2026-11-22T08:00:00Z",
+                     *       "paid_at": "2026-11-22T08:00:00Z",
+                     *       "shipped_at": null,
+                     *       "delivered_at": null,
+                     *       "completed_at": null,
+                     *       "ended_at": null,
+                     *       "end_reason": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["OrderView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12597,6 +19641,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "address_id": "01a20000-0000-7000-8000-000000000001"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Destination"];
             };
         };
@@ -12607,9 +19656,128 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "client_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "state": "placed",
+                     *       "shop": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "海边人家"
+                     *       },
+                     *       "show_id": "01a20000-0000-7000-8000-000000000005",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000006",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000007",
+                     *           "cart_item_id": "01a20000-0000-7000-8000-000000000008",
+                     *           "title": "海参",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000007.svg",
+                     *           "options": {},
+                     *           "quantity": 2,
+                     *           "unit_price": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "discount": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "paid": {
+                     *             "amount": 19800,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax_bps": 0,
+                     *           "shipped_quantity": 0,
+                     *           "refunded_quantity": 0,
+                     *           "refunded": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "pledge_id": null,
+                     *           "batch_id": null,
+                     *           "promise": null
+                     *         }
+                     *       ],
+                     *       "total": {
+                     *         "amount": 19800,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "bill": {
+                     *         "goods": {
+                     *           "amount": 19800,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "discount": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "subsidy": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "shipping": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "tax": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "total": {
+                     *           "amount": 19800,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "refunded": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "purchase": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "orders": [
+                     *           "01a20000-0000-7000-8000-000000000002"
+                     *         ],
+                     *         "total": {
+                     *           "amount": 19800,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "source": "direct",
+                     *       "placement": "direct",
+                     *       "note": "轻拿轻放",
+                     *       "address": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "city": "青岛",
+                     *         "name": "王小明",
+                     *         "phone": "13800000000",
+                     *         "region": "",
+                     *         "street": "海边路 1 号",
+                     *         "country": "CN",
+                     *         "district": "",
+                     *         "postcode": "",
+                     *         "is_default": true
+                     *       },
+                     *       "payment": null,
+                     *       "placed_at": "2026-11-22T08:00:00Z",
+                     *       "pay_by": "2026-11-22T08:00:00Z",
+                     *       "paid_at": null,
+                     *       "shipped_at": null,
+                     *       "delivered_at": null,
+                     *       "completed_at": null,
+                     *       "ended_at": null,
+                     *       "end_reason": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["OrderView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12632,6 +19800,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example {} */
                 "application/json": components["schemas"]["orders_Nothing"] | null;
             };
         };
@@ -12642,9 +19811,131 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "client_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "state": "refunded",
+                     *       "shop": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "海边人家"
+                     *       },
+                     *       "show_id": null,
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000005",
+                     *           "cart_item_id": null,
+                     *           "title": "海参",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000005.svg",
+                     *           "options": {},
+                     *           "quantity": 1,
+                     *           "unit_price": {
+                     *             "amount": 11300,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "discount": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "paid": {
+                     *             "amount": 11300,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax": {
+                     *             "amount": 1300,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax_bps": 1300,
+                     *           "shipped_quantity": 0,
+                     *           "refunded_quantity": 1,
+                     *           "refunded": {
+                     *             "amount": 11300,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "pledge_id": null,
+                     *           "batch_id": null,
+                     *           "promise": null
+                     *         }
+                     *       ],
+                     *       "total": {
+                     *         "amount": 11300,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "bill": {
+                     *         "goods": {
+                     *           "amount": 11300,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "discount": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "subsidy": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "shipping": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "tax": {
+                     *           "amount": 1300,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "total": {
+                     *           "amount": 11300,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "refunded": {
+                     *           "amount": 11300,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "purchase": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "orders": [
+                     *           "01a20000-0000-7000-8000-000000000001"
+                     *         ],
+                     *         "total": {
+                     *           "amount": 11300,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "source": "shelf",
+                     *       "placement": "shelf",
+                     *       "note": null,
+                     *       "address": {
+                     *         "id": "01a20000-0000-7000-8000-000000000006",
+                     *         "city": "大连",
+                     *         "name": "Anna",
+                     *         "phone": "13800000000",
+                     *         "region": "",
+                     *         "street": "海边路 1 号",
+                     *         "country": "CN",
+                     *         "district": "",
+                     *         "postcode": "",
+                     *         "is_default": true
+                     *       },
+                     *       "payment": {
+                     *         "id": "01a20000-0000-7000-8000-000000000007",
+                     *         "state": "refunding"
+                     *       },
+                     *       "placed_at": "2026-11-22T08:00:00Z",
+                     *       "pay_by": "2026-11-22T08:00:00Z",
+                     *       "paid_at": "2026-11-22T08:00:00Z",
+                     *       "shipped_at": null,
+                     *       "delivered_at": null,
+                     *       "completed_at": null,
+                     *       "ended_at": "2026-11-22T08:00:00Z",
+                     *       "end_reason": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["OrderView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12673,9 +19964,62 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop": {
+                     *             "id": "01a20000-0000-7000-8000-000000000003",
+                     *             "name": "海边人家"
+                     *           },
+                     *           "buyer": {
+                     *             "id": "01a20000-0000-7000-8000-000000000004",
+                     *             "name": "Anna"
+                     *           },
+                     *           "kind": "return_refund",
+                     *           "reason": "damaged",
+                     *           "state": "requested",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *               "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *               "title": "海参",
+                     *               "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *               "options": {},
+                     *               "quantity": 1,
+                     *               "bought_quantity": 1,
+                     *               "amount": {
+                     *                 "amount": 9900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "restocked_quantity": 0,
+                     *               "written_off_quantity": 0
+                     *             }
+                     *           ],
+                     *           "amount": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "refunded": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "opened_at": "2026-11-22T08:00:00Z",
+                     *           "due_at": "2026-11-22T08:00:00Z",
+                     *           "then": "returning",
+                     *           "closed_at": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CaseBriefViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12698,6 +20042,23 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "kind": "return_refund",
+                 *       "reason": "damaged",
+                 *       "lines": [
+                 *         {
+                 *           "no": 1,
+                 *           "quantity": 1
+                 *         }
+                 *       ],
+                 *       "exhibits": [
+                 *         "01a20000-0000-7000-8000-000000000002",
+                 *         "01a20000-0000-7000-8000-000000000003"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewCase"];
             };
         };
@@ -12708,6 +20069,121 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "shop": {
+                     *         "id": "01a20000-0000-7000-8000-000000000005",
+                     *         "name": "海边人家"
+                     *       },
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000006",
+                     *         "name": "Anna"
+                     *       },
+                     *       "kind": "return_refund",
+                     *       "reason": "damaged",
+                     *       "state": "requested",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000007",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000008",
+                     *           "title": "海参",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000008.svg",
+                     *           "options": {},
+                     *           "quantity": 1,
+                     *           "bought_quantity": 1,
+                     *           "amount": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "restocked_quantity": 0,
+                     *           "written_off_quantity": 0
+                     *         }
+                     *       ],
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "opened_at": "2026-11-22T08:00:00Z",
+                     *       "due_at": "2026-11-22T08:00:00Z",
+                     *       "then": "returning",
+                     *       "closed_at": null,
+                     *       "party": "buyer",
+                     *       "acts": [
+                     *         "call_off"
+                     *       ],
+                     *       "is_part": false,
+                     *       "must_return": true,
+                     *       "is_back": false,
+                     *       "is_guaranteed": false,
+                     *       "statute": null,
+                     *       "exchange_sku_id": null,
+                     *       "offer": null,
+                     *       "sent_back": null,
+                     *       "replacement": null,
+                     *       "freight": {
+                     *         "amount": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "by": "shop",
+                     *         "paid": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "guarantee": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "show_id": "01a20000-0000-7000-8000-000000000009",
+                     *       "promises": [],
+                     *       "entries": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "no": 1,
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "party": "buyer",
+                     *           "act": "open",
+                     *           "state_before": null,
+                     *           "state": "requested",
+                     *           "text": "",
+                     *           "facts": {
+                     *             "kind": "return_refund",
+                     *             "amount": 9900,
+                     *             "reason": "damaged",
+                     *             "statute": null
+                     *           },
+                     *           "exhibits": [
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000002",
+                     *               "kind": "picture",
+                     *               "state": "ready",
+                     *               "url": "/api/evidence/01a20000-0000-7000-8000-000000000002",
+                     *               "poster": null,
+                     *               "width": 320,
+                     *               "height": 200
+                     *             },
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000003",
+                     *               "kind": "film",
+                     *               "state": "processing",
+                     *               "url": null,
+                     *               "poster": null,
+                     *               "width": null,
+                     *               "height": null
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["CaseView"];
                 };
             };
@@ -12717,9 +20193,125 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "shop": {
+                     *         "id": "01a20000-0000-7000-8000-000000000005",
+                     *         "name": "海边人家"
+                     *       },
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000006",
+                     *         "name": "Anna"
+                     *       },
+                     *       "kind": "return_refund",
+                     *       "reason": "damaged",
+                     *       "state": "requested",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000007",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000008",
+                     *           "title": "海参",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000008.svg",
+                     *           "options": {},
+                     *           "quantity": 1,
+                     *           "bought_quantity": 1,
+                     *           "amount": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "restocked_quantity": 0,
+                     *           "written_off_quantity": 0
+                     *         }
+                     *       ],
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "opened_at": "2026-11-22T08:00:00Z",
+                     *       "due_at": "2026-11-22T08:00:00Z",
+                     *       "then": "returning",
+                     *       "closed_at": null,
+                     *       "party": "buyer",
+                     *       "acts": [
+                     *         "call_off"
+                     *       ],
+                     *       "is_part": false,
+                     *       "must_return": true,
+                     *       "is_back": false,
+                     *       "is_guaranteed": false,
+                     *       "statute": null,
+                     *       "exchange_sku_id": null,
+                     *       "offer": null,
+                     *       "sent_back": null,
+                     *       "replacement": null,
+                     *       "freight": {
+                     *         "amount": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "by": "shop",
+                     *         "paid": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "guarantee": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "show_id": "01a20000-0000-7000-8000-000000000009",
+                     *       "promises": [],
+                     *       "entries": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "no": 1,
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "party": "buyer",
+                     *           "act": "open",
+                     *           "state_before": null,
+                     *           "state": "requested",
+                     *           "text": "",
+                     *           "facts": {
+                     *             "kind": "return_refund",
+                     *             "amount": 9900,
+                     *             "reason": "damaged",
+                     *             "statute": null
+                     *           },
+                     *           "exhibits": [
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000002",
+                     *               "kind": "picture",
+                     *               "state": "ready",
+                     *               "url": "/api/evidence/01a20000-0000-7000-8000-000000000002",
+                     *               "poster": null,
+                     *               "width": 320,
+                     *               "height": 200
+                     *             },
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000003",
+                     *               "kind": "film",
+                     *               "state": "processing",
+                     *               "url": null,
+                     *               "poster": null,
+                     *               "width": null,
+                     *               "height": null
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["CaseView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12748,9 +20340,84 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "state": "shipped",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "title": "海参",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000002.svg",
+                     *           "options": {},
+                     *           "quantity": 1,
+                     *           "left": 1,
+                     *           "unsent": 0,
+                     *           "amount": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "withdrawal": {
+                     *             "statute": "cn",
+                     *             "source": "Art. 25",
+                     *             "days": 7,
+                     *             "until": "2026-11-22T08:00:00Z",
+                     *             "ground": null,
+                     *             "law": null,
+                     *             "only_unsealed": false
+                     *           },
+                     *           "guarantees": [],
+                     *           "exchanges": [
+                     *             {
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000003",
+                     *               "options": {},
+                     *               "available": 9
+                     *             }
+                     *           ],
+                     *           "promise": null
+                     *         }
+                     *       ],
+                     *       "kinds": {
+                     *         "refund_only": [
+                     *           "not_received",
+                     *           "damaged"
+                     *         ],
+                     *         "return_refund": [
+                     *           "damaged",
+                     *           "defective"
+                     *         ],
+                     *         "exchange": [
+                     *           "damaged",
+                     *           "defective"
+                     *         ],
+                     *         "repair": [
+                     *           "damaged",
+                     *           "defective"
+                     *         ],
+                     *         "withdrawal": [
+                     *           "changed_mind"
+                     *         ]
+                     *       },
+                     *       "until": {
+                     *         "not_received": "2026-11-22T08:00:00Z",
+                     *         "damaged": "2026-11-22T08:00:00Z",
+                     *         "defective": "2026-11-22T08:00:00Z",
+                     *         "wrong_item": "2026-11-22T08:00:00Z",
+                     *         "missing_parts": "2026-11-22T08:00:00Z",
+                     *         "not_as_described": "2026-11-22T08:00:00Z",
+                     *         "not_as_promised": "2026-11-22T08:00:00Z",
+                     *         "counterfeit": "2026-11-22T08:00:00Z",
+                     *         "late": "2026-11-22T08:00:00Z",
+                     *         "changed_mind": "2026-11-22T08:00:00Z",
+                     *         "agreed": "2026-11-22T08:00:00Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["RightsView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12779,9 +20446,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "claim_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "coupon_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "title": "立减",
+                     *           "layer": "platform",
+                     *           "off": {
+                     *             "amount": 2000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "subsidy": {
+                     *             "amount": 2000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "base": {
+                     *             "amount": 10000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "off": {
+                     *                 "amount": 2000,
+                     *                 "currency": "CNY"
+                     *               }
+                     *             }
+                     *           ],
+                     *           "rule_version": 1,
+                     *           "given_back": false
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["SpentCoupons"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12804,6 +20507,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example {} */
                 "application/json": components["schemas"]["orders_Nothing"] | null;
             };
         };
@@ -12814,9 +20518,85 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "state": "shipped",
+                     *       "stage": "delivered",
+                     *       "promised_h": 48,
+                     *       "ship_by": "2026-11-22T08:00:00Z",
+                     *       "is_late": false,
+                     *       "broken_at": null,
+                     *       "confirm_by": "2026-11-22T08:00:00Z",
+                     *       "is_paused": false,
+                     *       "may_confirm": true,
+                     *       "may_extend": false,
+                     *       "extension_days": 3,
+                     *       "left": [],
+                     *       "parcels": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "carrier": {
+                     *             "code": "sf",
+                     *             "zh": "顺丰速运",
+                     *             "en": "SF Express",
+                     *             "example": "SF1234567890123"
+                     *           },
+                     *           "number": "SF1234567890123",
+                     *           "state": "delivered",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "quantity": 1
+                     *             }
+                     *           ],
+                     *           "events": [
+                     *             {
+                     *               "kind": "delivered",
+                     *               "at": "2026-11-22T08:00:00Z",
+                     *               "place": "青岛",
+                     *               "note": "本人签收",
+                     *               "source": "shop"
+                     *             }
+                     *           ],
+                     *           "made_at": "2026-11-22T08:00:00Z",
+                     *           "delivered_at": "2026-11-22T08:00:00Z"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "carrier": {
+                     *             "code": "other",
+                     *             "zh": "其他",
+                     *             "en": "Other",
+                     *             "example": "ABC-12345"
+                     *           },
+                     *           "number": "BOX-17",
+                     *           "state": "delivered",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "quantity": 1
+                     *             }
+                     *           ],
+                     *           "events": [
+                     *             {
+                     *               "kind": "delivered",
+                     *               "at": "2026-11-22T08:00:00Z",
+                     *               "place": "青岛",
+                     *               "note": "本人签收",
+                     *               "source": "shop"
+                     *             }
+                     *           ],
+                     *           "made_at": "2026-11-22T08:00:00Z",
+                     *           "delivered_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeliveryView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12845,9 +20625,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "line_no": 1,
+                     *           "pledge": {
+                     *             "id": "01a20000-0000-7000-8000-000000000001",
+                     *             "promises": [
+                     *               {
+                     *                 "kind": "return_freight",
+                     *                 "cap": {
+                     *                   "amount": 1500,
+                     *                   "currency": "CNY"
+                     *                 },
+                     *                 "days": null
+                     *               }
+                     *             ]
+                     *           },
+                     *           "payouts": []
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["OrderGuarantees"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12876,9 +20680,143 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "may_ask": false,
+                     *       "invoice": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "credits_id": null,
+                     *         "number": 1,
+                     *         "recipient": {
+                     *           "kind": "company",
+                     *           "title": "青岛海货",
+                     *           "tax_number": "91370200MA3C1234X5",
+                     *           "email": "a@b.cn"
+                     *         },
+                     *         "content": {
+                     *           "seller": "海边人家",
+                     *           "placed_at": "2026-11-22T08:00:00Z",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "title": "海参",
+                     *               "options": {},
+                     *               "quantity": 1,
+                     *               "unit_price": {
+                     *                 "amount": 11300,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "discount": {
+                     *                 "amount": 0,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "paid": {
+                     *                 "amount": 11300,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "tax_bps": 1300,
+                     *               "tax": {
+                     *                 "amount": 1300,
+                     *                 "currency": "CNY"
+                     *               }
+                     *             }
+                     *           ],
+                     *           "goods": {
+                     *             "amount": 11300,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "discount": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "shipping": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "total": {
+                     *             "amount": 11300,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax": {
+                     *             "amount": 1300,
+                     *             "currency": "CNY"
+                     *           }
+                     *         },
+                     *         "asked_at": "2026-11-22T08:00:00Z",
+                     *         "issued_at": "2026-11-22T08:00:00Z"
+                     *       },
+                     *       "credit_notes": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "credits_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "number": 2,
+                     *           "recipient": {
+                     *             "kind": "company",
+                     *             "title": "青岛海货",
+                     *             "tax_number": "91370200MA3C1234X5",
+                     *             "email": "a@b.cn"
+                     *           },
+                     *           "content": {
+                     *             "seller": "海边人家",
+                     *             "placed_at": "2026-11-22T08:00:00Z",
+                     *             "lines": [
+                     *               {
+                     *                 "no": 1,
+                     *                 "title": "海参",
+                     *                 "options": {},
+                     *                 "quantity": 1,
+                     *                 "unit_price": {
+                     *                   "amount": 11300,
+                     *                   "currency": "CNY"
+                     *                 },
+                     *                 "discount": {
+                     *                   "amount": 0,
+                     *                   "currency": "CNY"
+                     *                 },
+                     *                 "paid": {
+                     *                   "amount": 11300,
+                     *                   "currency": "CNY"
+                     *                 },
+                     *                 "tax_bps": 1300,
+                     *                 "tax": {
+                     *                   "amount": 1300,
+                     *                   "currency": "CNY"
+                     *                 }
+                     *               }
+                     *             ],
+                     *             "goods": {
+                     *               "amount": 11300,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "discount": {
+                     *               "amount": 0,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "shipping": {
+                     *               "amount": 0,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "total": {
+                     *               "amount": 11300,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "tax": {
+                     *               "amount": 1300,
+                     *               "currency": "CNY"
+                     *             }
+                     *           },
+                     *           "asked_at": "2026-11-22T08:00:00Z",
+                     *           "issued_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["OrderInvoices"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12901,6 +20839,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "kind": "company",
+                 *       "title": "青岛海货",
+                 *       "tax_number": "91370200MA3C1234X5",
+                 *       "email": "a@b.cn"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Recipient"];
             };
         };
@@ -12911,9 +20857,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "may_ask": true,
+                     *       "invoice": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "credits_id": null,
+                     *         "number": null,
+                     *         "recipient": {
+                     *           "kind": "company",
+                     *           "title": "青岛海货",
+                     *           "tax_number": "91370200MA3C1234X5",
+                     *           "email": "a@b.cn"
+                     *         },
+                     *         "content": null,
+                     *         "asked_at": "2026-11-22T08:00:00Z",
+                     *         "issued_at": null
+                     *       },
+                     *       "credit_notes": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["OrderInvoices"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12942,9 +20910,85 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "state": "shipped",
+                     *       "stage": "delivered",
+                     *       "promised_h": 48,
+                     *       "ship_by": "2026-11-22T08:00:00Z",
+                     *       "is_late": false,
+                     *       "broken_at": null,
+                     *       "confirm_by": "2026-11-22T08:00:00Z",
+                     *       "is_paused": false,
+                     *       "may_confirm": true,
+                     *       "may_extend": true,
+                     *       "extension_days": 3,
+                     *       "left": [],
+                     *       "parcels": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "carrier": {
+                     *             "code": "sf",
+                     *             "zh": "顺丰速运",
+                     *             "en": "SF Express",
+                     *             "example": "SF1234567890123"
+                     *           },
+                     *           "number": "SF1234567890123",
+                     *           "state": "delivered",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "quantity": 1
+                     *             }
+                     *           ],
+                     *           "events": [
+                     *             {
+                     *               "kind": "delivered",
+                     *               "at": "2026-11-22T08:00:00Z",
+                     *               "place": "青岛",
+                     *               "note": "本人签收",
+                     *               "source": "shop"
+                     *             }
+                     *           ],
+                     *           "made_at": "2026-11-22T08:00:00Z",
+                     *           "delivered_at": "2026-11-22T08:00:00Z"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "carrier": {
+                     *             "code": "other",
+                     *             "zh": "其他",
+                     *             "en": "Other",
+                     *             "example": "ABC-12345"
+                     *           },
+                     *           "number": "BOX-17",
+                     *           "state": "delivered",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "quantity": 1
+                     *             }
+                     *           ],
+                     *           "events": [
+                     *             {
+                     *               "kind": "delivered",
+                     *               "at": "2026-11-22T08:00:00Z",
+                     *               "place": "青岛",
+                     *               "note": "本人签收",
+                     *               "source": "shop"
+                     *             }
+                     *           ],
+                     *           "made_at": "2026-11-22T08:00:00Z",
+                     *           "delivered_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeliveryView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -12967,6 +21011,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "method": "sandbox"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewPayment"];
             };
         };
@@ -12977,6 +21027,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "purpose": "order",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "method": "sandbox",
+                     *       "state": "pending",
+                     *       "amount": {
+                     *         "amount": 19800,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": null,
+                     *       "next": {
+                     *         "kind": "redirect",
+                     *         "url": "/sandbox-pay/01a20000-0000-7000-8000-000000000001"
+                     *       },
+                     *       "failure": null,
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reversed": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "captured_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaymentView"];
                 };
             };
@@ -12986,9 +21065,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "purpose": "order",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "method": "sandbox",
+                     *       "state": "pending",
+                     *       "amount": {
+                     *         "amount": 19800,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": null,
+                     *       "next": {
+                     *         "kind": "redirect",
+                     *         "url": "/sandbox-pay/01a20000-0000-7000-8000-000000000001"
+                     *       },
+                     *       "failure": null,
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reversed": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "captured_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaymentView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13017,9 +21126,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "until": "2026-11-22T08:00:00Z",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "shelf_price": {
+                     *             "amount": 10000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "amount": {
+                     *             "amount": 1300,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "given_at": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProtectionView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13042,6 +21171,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example {} */
                 "application/json": components["schemas"]["orders_Nothing"] | null;
             };
         };
@@ -13052,9 +21182,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "until": "2026-11-22T08:00:00Z",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "shelf_price": {
+                     *             "amount": 10000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "amount": {
+                     *             "amount": 1300,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "given_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProtectionView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13083,9 +21233,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "line": 1,
+                     *           "title": "海参",
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "batch": {
+                     *             "id": "01a20000-0000-7000-8000-000000000002",
+                     *             "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *             "code": "2026-11-A",
+                     *             "made_on": "2026-11-01",
+                     *             "best_before_on": "2027-11-01",
+                     *             "origin": "大连 · 獐子岛",
+                     *             "quantity": 500,
+                     *             "state": "recalled",
+                     *             "reason": "标签印错",
+                     *             "is_current": false,
+                     *             "created_at": "2026-11-22T08:00:00Z",
+                     *             "documents": [
+                     *               {
+                     *                 "document_id": "01a20000-0000-7000-8000-000000000004",
+                     *                 "kind": "inspection",
+                     *                 "title": "重金属检测",
+                     *                 "page_count": 2,
+                     *                 "digest": "…"
+                     *               }
+                     *             ],
+                     *             "video": null
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["OrderProvenance"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13108,6 +21293,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example {} */
                 "application/json": components["schemas"]["orders_Nothing"] | null;
             };
         };
@@ -13118,9 +21304,85 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "state": "completed",
+                     *       "stage": "closed",
+                     *       "promised_h": 48,
+                     *       "ship_by": "2026-11-22T08:00:00Z",
+                     *       "is_late": false,
+                     *       "broken_at": null,
+                     *       "confirm_by": null,
+                     *       "is_paused": false,
+                     *       "may_confirm": false,
+                     *       "may_extend": false,
+                     *       "extension_days": 3,
+                     *       "left": [],
+                     *       "parcels": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "carrier": {
+                     *             "code": "sf",
+                     *             "zh": "顺丰速运",
+                     *             "en": "SF Express",
+                     *             "example": "SF1234567890123"
+                     *           },
+                     *           "number": "SF1234567890123",
+                     *           "state": "delivered",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "quantity": 1
+                     *             }
+                     *           ],
+                     *           "events": [
+                     *             {
+                     *               "kind": "delivered",
+                     *               "at": "2026-11-22T08:00:00Z",
+                     *               "place": "青岛",
+                     *               "note": "本人签收",
+                     *               "source": "shop"
+                     *             }
+                     *           ],
+                     *           "made_at": "2026-11-22T08:00:00Z",
+                     *           "delivered_at": "2026-11-22T08:00:00Z"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "carrier": {
+                     *             "code": "other",
+                     *             "zh": "其他",
+                     *             "en": "Other",
+                     *             "example": "ABC-12345"
+                     *           },
+                     *           "number": "BOX-17",
+                     *           "state": "delivered",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "quantity": 1
+                     *             }
+                     *           ],
+                     *           "events": [
+                     *             {
+                     *               "kind": "delivered",
+                     *               "at": "2026-11-22T08:00:00Z",
+                     *               "place": "青岛",
+                     *               "note": "本人签收",
+                     *               "source": "shop"
+                     *             }
+                     *           ],
+                     *           "made_at": "2026-11-22T08:00:00Z",
+                     *           "delivered_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeliveryView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13149,9 +21411,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "line_no": 1,
+                     *           "review": null,
+                     *           "may_review": false,
+                     *           "until": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["OrderReviews"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13174,6 +21449,17 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "line_no": 1,
+                 *       "goods": 2,
+                 *       "service": 4,
+                 *       "shipping": 5,
+                 *       "text": "小了点",
+                 *       "is_anonymous": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewReview"];
             };
         };
@@ -13184,6 +21470,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "line_no": 1,
+                     *       "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "title": "海参",
+                     *       "options": {},
+                     *       "author": {
+                     *         "id": null,
+                     *         "name": "A***a",
+                     *         "avatar": null
+                     *       },
+                     *       "goods": 2,
+                     *       "service": 4,
+                     *       "shipping": 5,
+                     *       "text": "小了点",
+                     *       "pictures": [],
+                     *       "is_anonymous": true,
+                     *       "is_held": false,
+                     *       "is_mine": true,
+                     *       "bought_at": "2026-11-22T08:00:00Z",
+                     *       "written_at": "2026-11-22T08:00:00Z",
+                     *       "follow_up": null,
+                     *       "may_follow_up": true,
+                     *       "answer": null,
+                     *       "hidden_reason": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductReview"];
                 };
             };
@@ -13193,9 +21509,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "line_no": 1,
+                     *       "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "title": "海参",
+                     *       "options": {},
+                     *       "author": {
+                     *         "id": null,
+                     *         "name": "A***a",
+                     *         "avatar": null
+                     *       },
+                     *       "goods": 2,
+                     *       "service": 4,
+                     *       "shipping": 5,
+                     *       "text": "小了点",
+                     *       "pictures": [],
+                     *       "is_anonymous": true,
+                     *       "is_held": false,
+                     *       "is_mine": true,
+                     *       "bought_at": "2026-11-22T08:00:00Z",
+                     *       "written_at": "2026-11-22T08:00:00Z",
+                     *       "follow_up": null,
+                     *       "may_follow_up": true,
+                     *       "answer": null,
+                     *       "hidden_reason": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductReview"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13224,9 +21571,230 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "team": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "state": "gathering",
+                     *         "size": 2,
+                     *         "free": 1,
+                     *         "paid": 0,
+                     *         "deadline_at": "2026-11-22T08:00:00Z",
+                     *         "ended_at": null,
+                     *         "members": [
+                     *           {
+                     *             "id": "01a20000-0000-7000-8000-000000000002",
+                     *             "name": "Anna",
+                     *             "avatar": null,
+                     *             "is_opener": true,
+                     *             "is_me": true,
+                     *             "paid": false
+                     *           }
+                     *         ],
+                     *         "mine": {
+                     *           "order_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "state": "held"
+                     *         },
+                     *         "is_opener": true,
+                     *         "offer": {
+                     *           "id": "01a20000-0000-7000-8000-000000000004",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000005",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *           "title": "海参",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *           "state": "running",
+                     *           "size": 2,
+                     *           "gather_hours": 24,
+                     *           "limit_per_person": 1,
+                     *           "starts_at": "2026-11-22T08:00:00Z",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "skus": [
+                     *             {
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000007",
+                     *               "options": {},
+                     *               "price": {
+                     *                 "amount": 6900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "shelf_price": {
+                     *                 "amount": 9900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "list_price": null,
+                     *               "available": 998
+                     *             }
+                     *           ]
+                     *         }
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["OrderTeam"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_payees: {
+        parameters: {
+            query?: {
+                /** @description Of which currency. */
+                currency?: string;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "owner_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "owner_name": "渔家小铺",
+                     *           "is_shop": true,
+                     *           "amount": {
+                     *             "amount": 123456,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "waiting": "ready",
+                     *           "channel": "cn",
+                     *           "usable_at": "2026-11-22T08:00:00Z",
+                     *           "held_because": null
+                     *         }
+                     *       ],
+                     *       "next": null,
+                     *       "currencies": [
+                     *         "CNY"
+                     *       ],
+                     *       "minimum": {
+                     *         "amount": 1000,
+                     *         "currency": "CNY"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Payees"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    hold_payee: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                owner_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PayoutReason"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    lift_payee_hold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                owner_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_discrepancies: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiscrepancyViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13258,9 +21826,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "provider": "sandbox",
+                     *           "payment_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "amount": {
+                     *             "amount": 900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "reason": "fraudulent",
+                     *           "state": "open",
+                     *           "evidence_until": null,
+                     *           "evidence": null,
+                     *           "opened_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["DisputeViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13283,6 +21874,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "text": "delivered"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Evidence"];
             };
         };
@@ -13293,9 +21889,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "provider": "sandbox",
+                     *       "payment_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "amount": {
+                     *         "amount": 900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reason": "fraudulent",
+                     *       "state": "answered",
+                     *       "evidence_until": null,
+                     *       "evidence": "delivered",
+                     *       "opened_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["DisputeView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13312,6 +21926,10 @@ export interface operations {
             query?: {
                 /** @description Only those that take this currency. */
                 currency?: string | null;
+                /** @description Only those that may take these shops' money. */
+                shop_id?: string[] | null;
+                /** @description Only those that may take money for wallets. */
+                wallet?: boolean;
             };
             header?: never;
             path?: never;
@@ -13325,9 +21943,65 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "method": "sandbox",
+                     *           "can": [
+                     *             "authorise",
+                     *             "capture"
+                     *           ],
+                     *           "currencies": [],
+                     *           "step": "redirect"
+                     *         },
+                     *         {
+                     *           "method": "alipay",
+                     *           "can": [
+                     *             "authorise",
+                     *             "look_up"
+                     *           ],
+                     *           "currencies": [
+                     *             "CNY"
+                     *           ],
+                     *           "step": "redirect"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaymentMethods"];
                 };
             };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_provider_desk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderDesk"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13359,9 +22033,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["OpenRefundViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13391,6 +22072,123 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_resolutions: {
+        parameters: {
+            query?: {
+                /** @description `proposed`, `settled` or `dropped`. */
+                state?: components["schemas"]["ResolutionState"] | null;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResolutionViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    propose_resolution: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewResolution"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResolutionView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResolutionView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_resolution: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                resolution_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResolutionDecision"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResolutionView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13422,9 +22220,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "provider": "sandbox",
+                     *           "stated_on": "2026-11-23",
+                     *           "digest": "…",
+                     *           "name": "a.csv",
+                     *           "line_count": 0,
+                     *           "difference_count": 2,
+                     *           "open_count": 2,
+                     *           "brought_at": "2026-11-22T08:00:00Z",
+                     *           "matched_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["StatementViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13462,9 +22280,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "provider": "sandbox",
+                     *       "stated_on": "2026-11-23",
+                     *       "digest": "…",
+                     *       "name": "a.csv",
+                     *       "line_count": 0,
+                     *       "difference_count": 2,
+                     *       "open_count": 2,
+                     *       "brought_at": "2026-11-22T08:00:00Z",
+                     *       "matched_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["StatementView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13498,9 +22331,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "no": 1,
+                     *           "kind": "missing-there",
+                     *           "line_no": null,
+                     *           "subject_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "reference": "sbp_01a2062b3f7374d0830c042f4beacd97",
+                     *           "expected": "payment 99.00 CNY",
+                     *           "found": "nothing",
+                     *           "resolution_id": null,
+                     *           "settled": false
+                     *         },
+                     *         {
+                     *           "no": 2,
+                     *           "kind": "missing-there",
+                     *           "line_no": null,
+                     *           "subject_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "reference": "sbd_1",
+                     *           "expected": "reversal -9.00 CNY",
+                     *           "found": "nothing",
+                     *           "resolution_id": null,
+                     *           "settled": false
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["DifferenceViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13529,9 +22394,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "provider": "sandbox",
+                     *       "stated_on": "2026-11-23",
+                     *       "digest": "…",
+                     *       "name": "a.csv",
+                     *       "line_count": 0,
+                     *       "difference_count": 2,
+                     *       "open_count": 2,
+                     *       "brought_at": "2026-11-22T08:00:00Z",
+                     *       "matched_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["StatementView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13560,9 +22440,618 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "purpose": "order",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "method": "sandbox",
+                     *       "state": "pending",
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": null,
+                     *       "next": {
+                     *         "kind": "redirect",
+                     *         "url": "/sandbox-pay/01a20000-0000-7000-8000-000000000001"
+                     *       },
+                     *       "failure": null,
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reversed": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "captured_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaymentView"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_payout_batches: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PayoutBatchViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    draft_payout_batch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "channel": "cn",
+                 *       "currency": "CNY"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewPayoutBatch"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "route": "bank",
+                     *       "channel": "cn",
+                     *       "state": "drafted",
+                     *       "minimum": {
+                     *         "amount": 1000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "drafted_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "name": "One"
+                     *       },
+                     *       "drafted_at": "2026-11-22T08:00:00Z",
+                     *       "changed_by": [],
+                     *       "approved_by": null,
+                     *       "approved_at": null,
+                     *       "sent_by": null,
+                     *       "sent_at": null,
+                     *       "ended_at": null,
+                     *       "counts": {
+                     *         "drafted": 1
+                     *       },
+                     *       "amounts": {
+                     *         "drafted": {
+                     *           "amount": 123456,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "may_approve": false,
+                     *       "may_send": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PayoutBatchView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "route": "bank",
+                     *       "channel": "cn",
+                     *       "state": "drafted",
+                     *       "minimum": {
+                     *         "amount": 1000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "drafted_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "name": "One"
+                     *       },
+                     *       "drafted_at": "2026-11-22T08:00:00Z",
+                     *       "changed_by": [],
+                     *       "approved_by": null,
+                     *       "approved_at": null,
+                     *       "sent_by": null,
+                     *       "sent_at": null,
+                     *       "ended_at": null,
+                     *       "counts": {
+                     *         "drafted": 1
+                     *       },
+                     *       "amounts": {
+                     *         "drafted": {
+                     *           "amount": 123456,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "may_approve": false,
+                     *       "may_send": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PayoutBatchView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_payout_batch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "route": "bank",
+                     *       "channel": "cn",
+                     *       "state": "drafted",
+                     *       "minimum": {
+                     *         "amount": 1000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "drafted_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "name": "One"
+                     *       },
+                     *       "drafted_at": "2026-11-22T08:00:00Z",
+                     *       "changed_by": [],
+                     *       "approved_by": null,
+                     *       "approved_at": null,
+                     *       "sent_by": null,
+                     *       "sent_at": null,
+                     *       "ended_at": null,
+                     *       "counts": {
+                     *         "drafted": 1
+                     *       },
+                     *       "amounts": {
+                     *         "drafted": {
+                     *           "amount": 123456,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "may_approve": true,
+                     *       "may_send": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PayoutBatchView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approve_payout_batch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "route": "bank",
+                     *       "channel": "cn",
+                     *       "state": "approved",
+                     *       "minimum": {
+                     *         "amount": 1000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "drafted_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "name": "One"
+                     *       },
+                     *       "drafted_at": "2026-11-22T08:00:00Z",
+                     *       "changed_by": [],
+                     *       "approved_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "Two"
+                     *       },
+                     *       "approved_at": "2026-11-22T08:00:00Z",
+                     *       "sent_by": null,
+                     *       "sent_at": null,
+                     *       "ended_at": null,
+                     *       "counts": {
+                     *         "drafted": 1
+                     *       },
+                     *       "amounts": {
+                     *         "drafted": {
+                     *           "amount": 123456,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "may_approve": false,
+                     *       "may_send": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PayoutBatchView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    discard_payout_batch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PayoutBatchView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    send_payout_batch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "route": "bank",
+                     *       "channel": "cn",
+                     *       "state": "sent",
+                     *       "minimum": {
+                     *         "amount": 1000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "drafted_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "name": "One"
+                     *       },
+                     *       "drafted_at": "2026-11-22T08:00:00Z",
+                     *       "changed_by": [],
+                     *       "approved_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "Two"
+                     *       },
+                     *       "approved_at": "2026-11-22T08:00:00Z",
+                     *       "sent_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "name": "One"
+                     *       },
+                     *       "sent_at": "2026-11-22T08:00:00Z",
+                     *       "ended_at": null,
+                     *       "counts": {
+                     *         "sent": 1
+                     *       },
+                     *       "amounts": {
+                     *         "sent": {
+                     *           "amount": 123456,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "may_approve": false,
+                     *       "may_send": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PayoutBatchView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    download_payout_file: {
+        parameters: {
+            query?: {
+                /** @description The form in which the bank wants it. */
+                form?: components["schemas"]["FileForm"];
+            };
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    bring_payout_results: {
+        parameters: {
+            query?: {
+                /** @description The file's name. */
+                name?: string;
+            };
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "row_count": 2,
+                     *       "refused": [
+                     *         {
+                     *           "line_no": 3,
+                     *           "reference": "what",
+                     *           "why": "unknown"
+                     *         }
+                     *       ],
+                     *       "batch": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "route": "bank",
+                     *         "channel": "cn",
+                     *         "state": "closed",
+                     *         "minimum": {
+                     *           "amount": 1000,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "drafted_by": {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "name": "One"
+                     *         },
+                     *         "drafted_at": "2026-11-22T08:00:00Z",
+                     *         "changed_by": [],
+                     *         "approved_by": {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "name": "Two"
+                     *         },
+                     *         "approved_at": "2026-11-22T08:00:00Z",
+                     *         "sent_by": {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "name": "One"
+                     *         },
+                     *         "sent_at": "2026-11-22T08:00:00Z",
+                     *         "ended_at": "2026-11-22T08:00:00Z",
+                     *         "counts": {
+                     *           "paid": 1
+                     *         },
+                     *         "amounts": {
+                     *           "paid": {
+                     *             "amount": 123456,
+                     *             "currency": "CNY"
+                     *           }
+                     *         },
+                     *         "may_approve": false,
+                     *         "may_send": false
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BroughtResults"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_batch_payouts: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "batch_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "owner_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "owner_name": "渔家小铺",
+                     *           "is_shop": true,
+                     *           "amount": {
+                     *             "amount": 123456,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "state": "sent",
+                     *           "reason": null,
+                     *           "bank_reference": null,
+                     *           "holder": "王小明",
+                     *           "bank": "工商银行",
+                     *           "last_digits": "0128",
+                     *           "sent_at": "2026-11-22T08:00:00Z",
+                     *           "ended_at": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeskPayoutViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13594,9 +23083,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "url": "/media/uploads/01a20000-0000-7000-8000-000000000001.webp",
+                     *       "width": 320,
+                     *       "height": 200
+                     *     }
+                     */
                     "application/json": components["schemas"]["PictureView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13628,9 +23126,75 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "title": "满减",
+                     *           "shop_id": null,
+                     *           "shop_name": null,
+                     *           "layer": "platform",
+                     *           "kind": "steps",
+                     *           "off": null,
+                     *           "bps": null,
+                     *           "cap": null,
+                     *           "threshold": null,
+                     *           "steps": [
+                     *             {
+                     *               "threshold": {
+                     *                 "amount": 10000,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "off": {
+                     *                 "amount": 1000,
+                     *                 "currency": "CNY"
+                     *               }
+                     *             },
+                     *             {
+                     *               "threshold": {
+                     *                 "amount": 20000,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "off": {
+                     *                 "amount": 3000,
+                     *                 "currency": "CNY"
+                     *               }
+                     *             }
+                     *           ],
+                     *           "product_ids": null,
+                     *           "show_id": null,
+                     *           "streamer_id": null,
+                     *           "fan_level": 0,
+                     *           "new_buyer": false,
+                     *           "alone": false,
+                     *           "per_person": 1,
+                     *           "starts_at": "2026-11-22T08:00:00Z",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "valid_days": null,
+                     *           "currency": "CNY",
+                     *           "state": "running",
+                     *           "quantity": 100,
+                     *           "claimed": 0,
+                     *           "used": 0,
+                     *           "budget": {
+                     *             "amount": 50000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "spent": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "created_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CouponFiguresPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13651,6 +23215,28 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "title": "满减",
+                 *       "kind": "steps",
+                 *       "currency": "CNY",
+                 *       "steps": [
+                 *         {
+                 *           "threshold_amount": 10000,
+                 *           "off_amount": 1000
+                 *         },
+                 *         {
+                 *           "threshold_amount": 20000,
+                 *           "off_amount": 3000
+                 *         }
+                 *       ],
+                 *       "quantity": 100,
+                 *       "budget_amount": 50000,
+                 *       "starts_at": "2026-11-22T08:00:00Z",
+                 *       "ends_at": "2026-11-22T08:00:00Z"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewCoupon"];
             };
         };
@@ -13661,6 +23247,66 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "title": "满减",
+                     *       "shop_id": null,
+                     *       "shop_name": null,
+                     *       "layer": "platform",
+                     *       "kind": "steps",
+                     *       "off": null,
+                     *       "bps": null,
+                     *       "cap": null,
+                     *       "threshold": null,
+                     *       "steps": [
+                     *         {
+                     *           "threshold": {
+                     *             "amount": 10000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "off": {
+                     *             "amount": 1000,
+                     *             "currency": "CNY"
+                     *           }
+                     *         },
+                     *         {
+                     *           "threshold": {
+                     *             "amount": 20000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "off": {
+                     *             "amount": 3000,
+                     *             "currency": "CNY"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "product_ids": null,
+                     *       "show_id": null,
+                     *       "streamer_id": null,
+                     *       "fan_level": 0,
+                     *       "new_buyer": false,
+                     *       "alone": false,
+                     *       "per_person": 1,
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "valid_days": null,
+                     *       "currency": "CNY",
+                     *       "state": "running",
+                     *       "quantity": 100,
+                     *       "claimed": 0,
+                     *       "used": 0,
+                     *       "budget": {
+                     *         "amount": 50000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "spent": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["CouponFigures"];
                 };
             };
@@ -13670,9 +23316,70 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "title": "满减",
+                     *       "shop_id": null,
+                     *       "shop_name": null,
+                     *       "layer": "platform",
+                     *       "kind": "steps",
+                     *       "off": null,
+                     *       "bps": null,
+                     *       "cap": null,
+                     *       "threshold": null,
+                     *       "steps": [
+                     *         {
+                     *           "threshold": {
+                     *             "amount": 10000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "off": {
+                     *             "amount": 1000,
+                     *             "currency": "CNY"
+                     *           }
+                     *         },
+                     *         {
+                     *           "threshold": {
+                     *             "amount": 20000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "off": {
+                     *             "amount": 3000,
+                     *             "currency": "CNY"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "product_ids": null,
+                     *       "show_id": null,
+                     *       "streamer_id": null,
+                     *       "fan_level": 0,
+                     *       "new_buyer": false,
+                     *       "alone": false,
+                     *       "per_person": 1,
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "valid_days": null,
+                     *       "currency": "CNY",
+                     *       "state": "running",
+                     *       "quantity": 100,
+                     *       "claimed": 0,
+                     *       "used": 0,
+                     *       "budget": {
+                     *         "amount": 50000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "spent": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["CouponFigures"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13739,6 +23446,47 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "title": "淡干海参",
+                     *           "description": "",
+                     *           "images": [
+                     *             "/media/pictures/01a20000-0000-7000-8000-000000000001.svg"
+                     *           ],
+                     *           "category": "海产",
+                     *           "state": "listed",
+                     *           "version": 3,
+                     *           "skus": [
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000003",
+                     *               "code": "HS-500",
+                     *               "options": {
+                     *                 "规格": "500g"
+                     *               },
+                     *               "price": {
+                     *                 "amount": 89900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "list_price": null,
+                     *               "available": 12,
+                     *               "state": "active",
+                     *               "weight_grams": 0,
+                     *               "own_list_price": null
+                     *             }
+                     *           ],
+                     *           "tax_bps": 0,
+                     *           "shipping_template_id": null,
+                     *           "brand_id": null,
+                     *           "delisted_why": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductViewPage"];
                 };
             };
@@ -13770,9 +23518,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "title": "海参",
+                     *       "description": "",
+                     *       "images": [
+                     *         "/media/pictures/01a20000-0000-7000-8000-000000000001.svg"
+                     *       ],
+                     *       "category": "",
+                     *       "state": "listed",
+                     *       "version": 4,
+                     *       "skus": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "code": "HS",
+                     *           "options": {},
+                     *           "price": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "list_price": {
+                     *             "amount": 11300,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "available": 9,
+                     *           "state": "active",
+                     *           "weight_grams": 600,
+                     *           "own_list_price": {
+                     *             "typed": {
+                     *               "amount": 19900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "gap": "above-reference"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "tax_bps": 1300,
+                     *       "shipping_template_id": null,
+                     *       "brand_id": null,
+                     *       "delisted_why": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13795,6 +23587,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "shipping_template_id": "01a20000-0000-7000-8000-000000000001",
+                 *       "tax_bps": 900
+                 *     }
+                 */
                 "application/json": components["schemas"]["ProductChange"];
             };
         };
@@ -13805,9 +23603,50 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "title": "海参",
+                     *       "description": "",
+                     *       "images": [
+                     *         "/media/pictures/01a20000-0000-7000-8000-000000000002.svg"
+                     *       ],
+                     *       "category": "",
+                     *       "state": "listed",
+                     *       "version": 4,
+                     *       "skus": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000004",
+                     *           "code": "HS",
+                     *           "options": {},
+                     *           "price": {
+                     *             "amount": 11300,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "list_price": null,
+                     *           "available": 9,
+                     *           "state": "active",
+                     *           "weight_grams": 600,
+                     *           "own_list_price": {
+                     *             "typed": {
+                     *               "amount": 19900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "gap": "no-history"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "tax_bps": 900,
+                     *       "shipping_template_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "brand_id": null,
+                     *       "delisted_why": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13841,9 +23680,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "code": "C9f658a1af9",
+                     *           "made_on": "2026-01-01",
+                     *           "best_before_on": null,
+                     *           "origin": "大连",
+                     *           "quantity": 9,
+                     *           "state": "open",
+                     *           "reason": "",
+                     *           "is_current": false,
+                     *           "created_at": "2026-11-22T08:00:00Z",
+                     *           "documents": [],
+                     *           "video": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13866,6 +23728,24 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "code": "2026-11-A",
+                 *       "made_on": "2026-11-01",
+                 *       "best_before_on": "2027-11-01",
+                 *       "origin": "大连 · 獐子岛",
+                 *       "quantity": 500,
+                 *       "documents": [
+                 *         {
+                 *           "document_id": "01a20000-0000-7000-8000-000000000002",
+                 *           "kind": "inspection",
+                 *           "title": "重金属检测"
+                 *         }
+                 *       ],
+                 *       "video_id": null
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewBatch"];
             };
         };
@@ -13876,6 +23756,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "code": "2026-11-A",
+                     *       "made_on": "2026-11-01",
+                     *       "best_before_on": "2027-11-01",
+                     *       "origin": "大连 · 獐子岛",
+                     *       "quantity": 500,
+                     *       "state": "open",
+                     *       "reason": "",
+                     *       "is_current": false,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "documents": [
+                     *         {
+                     *           "document_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "kind": "inspection",
+                     *           "title": "重金属检测",
+                     *           "page_count": 2,
+                     *           "digest": "…"
+                     *         }
+                     *       ],
+                     *       "video": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchView"];
                 };
             };
@@ -13885,9 +23790,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "code": "2026-11-A",
+                     *       "made_on": "2026-11-01",
+                     *       "best_before_on": "2027-11-01",
+                     *       "origin": "大连 · 獐子岛",
+                     *       "quantity": 500,
+                     *       "state": "open",
+                     *       "reason": "",
+                     *       "is_current": false,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "documents": [
+                     *         {
+                     *           "document_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "kind": "inspection",
+                     *           "title": "重金属检测",
+                     *           "page_count": 2,
+                     *           "digest": "…"
+                     *         }
+                     *       ],
+                     *       "video": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13910,6 +23841,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "brand_id": "01a20000-0000-7000-8000-000000000001",
+                 *       "statement": "…"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewContest"];
             };
         };
@@ -13920,6 +23857,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "product": "海参",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop": "海边人家",
+                     *       "brand_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "brand": "品牌cab7a512a91d",
+                     *       "statement": "…",
+                     *       "state": "open",
+                     *       "reason": "",
+                     *       "said_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Contest"];
                 };
             };
@@ -13929,9 +23880,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "product": "海参",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop": "海边人家",
+                     *       "brand_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "brand": "品牌cab7a512a91d",
+                     *       "statement": "…",
+                     *       "state": "open",
+                     *       "reason": "",
+                     *       "said_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Contest"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13955,6 +23921,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "accepted": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["ContestDecision"];
             };
         };
@@ -13965,9 +23936,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "product_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "product": "海参",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop": "海边人家",
+                     *       "brand_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "brand": "品牌cab7a512a91d",
+                     *       "statement": "…",
+                     *       "state": "accepted",
+                     *       "reason": "",
+                     *       "said_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Contest"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -13996,6 +23982,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "title": "海参",
+                     *           "from_at": "2026-11-22T08:00:00Z",
+                     *           "to_at": "2026-11-22T08:00:00Z",
+                     *           "from_s": 0.993811,
+                     *           "duration_s": 8,
+                     *           "published": true,
+                     *           "hls_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000001.m3u8",
+                     *           "file_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000001.mp4"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ClipViewPage"];
                 };
             };
@@ -14027,6 +24033,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "own_h": null,
+                     *       "ship_within_h": 48
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductPromise"];
                 };
             };
@@ -14052,6 +24064,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "ship_within_h": 48
+                 *     }
+                 */
                 "application/json": components["schemas"]["ProductDispatch"];
             };
         };
@@ -14062,9 +24079,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "own_h": 48,
+                     *       "ship_within_h": 48
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductPromise"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14093,9 +24117,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "offer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *         "title": "海参",
+                     *         "image": "/media/pictures/01a20000-0000-7000-8000-000000000003.svg",
+                     *         "state": "running",
+                     *         "size": 2,
+                     *         "gather_hours": 24,
+                     *         "limit_per_person": 1,
+                     *         "starts_at": "2026-11-22T08:00:00Z",
+                     *         "ends_at": "2026-11-22T08:00:00Z",
+                     *         "skus": [
+                     *           {
+                     *             "sku_id": "01a20000-0000-7000-8000-000000000004",
+                     *             "options": {},
+                     *             "price": {
+                     *               "amount": 6900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "shelf_price": {
+                     *               "amount": 9900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "list_price": null,
+                     *             "available": 998
+                     *           }
+                     *         ]
+                     *       },
+                     *       "teams": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductGroups"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14118,6 +24177,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "promises": [
+                 *         {
+                 *           "kind": "authentic_ninefold"
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewPledge"];
             };
         };
@@ -14128,9 +24197,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "promises": [
+                     *         {
+                     *           "kind": "authentic_ninefold",
+                     *           "cap": null,
+                     *           "days": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PledgeView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14160,6 +24242,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14188,9 +24271,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "brand": null,
+                     *       "batch": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "code": "2026-11-A",
+                     *         "made_on": "2026-11-01",
+                     *         "best_before_on": "2027-11-01",
+                     *         "origin": "大连 · 獐子岛",
+                     *         "quantity": 500,
+                     *         "state": "open",
+                     *         "reason": "",
+                     *         "is_current": true,
+                     *         "created_at": "2026-11-22T08:00:00Z",
+                     *         "documents": [
+                     *           {
+                     *             "document_id": "01a20000-0000-7000-8000-000000000003",
+                     *             "kind": "inspection",
+                     *             "title": "重金属检测",
+                     *             "page_count": 2,
+                     *             "digest": "…"
+                     *           }
+                     *         ],
+                     *         "video": null
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductProvenance"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14219,6 +24331,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "review_count": 44,
+                     *       "picture_count": 0,
+                     *       "goods_sum": 220,
+                     *       "service_sum": 220,
+                     *       "shipping_sum": 220,
+                     *       "star_counts": [
+                     *         0,
+                     *         0
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReviewSummary"];
                 };
             };
@@ -14259,9 +24384,73 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "line_no": 1,
+                     *           "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "title": "海参",
+                     *           "options": {},
+                     *           "author": {
+                     *             "id": "01a20000-0000-7000-8000-000000000005",
+                     *             "name": "Anna",
+                     *             "avatar": null
+                     *           },
+                     *           "goods": 5,
+                     *           "service": 5,
+                     *           "shipping": 5,
+                     *           "text": "",
+                     *           "pictures": [],
+                     *           "is_anonymous": false,
+                     *           "is_held": false,
+                     *           "is_mine": true,
+                     *           "bought_at": "2026-11-22T08:00:00Z",
+                     *           "written_at": "2026-11-22T08:00:00Z",
+                     *           "follow_up": null,
+                     *           "may_follow_up": true,
+                     *           "answer": null,
+                     *           "hidden_reason": null
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000006",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000007",
+                     *           "line_no": 1,
+                     *           "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "title": "海参",
+                     *           "options": {},
+                     *           "author": {
+                     *             "id": "01a20000-0000-7000-8000-000000000005",
+                     *             "name": "Anna",
+                     *             "avatar": null
+                     *           },
+                     *           "goods": 5,
+                     *           "service": 5,
+                     *           "shipping": 5,
+                     *           "text": "",
+                     *           "pictures": [],
+                     *           "is_anonymous": false,
+                     *           "is_held": false,
+                     *           "is_mine": true,
+                     *           "bought_at": "2026-11-22T08:00:00Z",
+                     *           "written_at": "2026-11-22T08:00:00Z",
+                     *           "follow_up": null,
+                     *           "may_follow_up": true,
+                     *           "answer": null,
+                     *           "hidden_reason": null
+                     *         }
+                     *       ],
+                     *       "next": "01a20000-0000-7000-8000-000000000008"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductReviewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14284,6 +24473,22 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "code": "HS",
+                 *       "price": {
+                 *         "amount": 11300,
+                 *         "currency": "CNY"
+                 *       },
+                 *       "list_price": {
+                 *         "amount": 19900,
+                 *         "currency": "CNY"
+                 *       },
+                 *       "stock": 9,
+                 *       "weight_grams": 600
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewSku"];
             };
         };
@@ -14294,6 +24499,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "code": "HS",
+                     *       "options": {},
+                     *       "price": {
+                     *         "amount": 11300,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "list_price": null,
+                     *       "available": 9,
+                     *       "state": "active",
+                     *       "weight_grams": 600,
+                     *       "own_list_price": {
+                     *         "typed": {
+                     *           "amount": 19900,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "gap": "no-history"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["SkuView"];
                 };
             };
@@ -14303,9 +24530,94 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "code": "HS",
+                     *       "options": {},
+                     *       "price": {
+                     *         "amount": 11300,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "list_price": null,
+                     *       "available": 9,
+                     *       "state": "active",
+                     *       "weight_grams": 600,
+                     *       "own_list_price": {
+                     *         "typed": {
+                     *           "amount": 19900,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "gap": "no-history"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["SkuView"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    visit_product: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "entry": "…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["HitEntrance"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "visit": "…",
+                     *       "expires_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShelfVisit"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "visit": "…",
+                     *       "expires_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShelfVisit"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14332,6 +24644,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "key": "…"
+                     *     }
+                     */
                     "application/json": components["schemas"]["PushKey"];
                 };
             };
@@ -14355,6 +24672,18 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "lines": [
+                 *         {
+                 *           "sku_id": "01a20000-0000-7000-8000-000000000001",
+                 *           "cart_item_id": "01a20000-0000-7000-8000-000000000002",
+                 *           "quantity": 1
+                 *         }
+                 *       ],
+                 *       "show_id": "01a20000-0000-7000-8000-000000000003"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewQuote"];
             };
         };
@@ -14365,9 +24694,267 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "orders": [
+                     *         {
+                     *           "shop": {
+                     *             "id": "01a20000-0000-7000-8000-000000000004",
+                     *             "name": "海边人家"
+                     *           },
+                     *           "lines": [
+                     *             {
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000001",
+                     *               "product_id": "01a20000-0000-7000-8000-000000000005",
+                     *               "cart_item_id": "01a20000-0000-7000-8000-000000000002",
+                     *               "title": "海参",
+                     *               "image": "/media/pictures/01a20000-0000-7000-8000-000000000005.svg",
+                     *               "options": {},
+                     *               "quantity": 1,
+                     *               "available": 10,
+                     *               "unit_price": {
+                     *                 "amount": 10000,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "reference_price": null,
+                     *               "amount": {
+                     *                 "amount": 10000,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "discount": {
+                     *                 "amount": 2000,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "paid": {
+                     *                 "amount": 8000,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "tax": {
+                     *                 "amount": 0,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "problem": null
+                     *             }
+                     *           ],
+                     *           "goods": {
+                     *             "amount": 10000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "discount": {
+                     *             "amount": 2000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "shipping": null,
+                     *           "shipping_problem": null,
+                     *           "tax": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "total": {
+                     *             "amount": 8000,
+                     *             "currency": "CNY"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "stray": [],
+                     *       "coupons": [
+                     *         {
+                     *           "claim_id": "01a20000-0000-7000-8000-000000000006",
+                     *           "coupon": {
+                     *             "id": "01a20000-0000-7000-8000-000000000007",
+                     *             "title": "立减",
+                     *             "shop_id": null,
+                     *             "shop_name": null,
+                     *             "layer": "platform",
+                     *             "kind": "fixed",
+                     *             "off": {
+                     *               "amount": 2000,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "bps": null,
+                     *             "cap": null,
+                     *             "threshold": null,
+                     *             "steps": [],
+                     *             "product_ids": null,
+                     *             "show_id": null,
+                     *             "streamer_id": null,
+                     *             "fan_level": 0,
+                     *             "new_buyer": false,
+                     *             "alone": false,
+                     *             "per_person": 1,
+                     *             "starts_at": "2026-11-22T08:00:00Z",
+                     *             "ends_at": "2026-11-22T08:00:00Z",
+                     *             "valid_days": null,
+                     *             "currency": "CNY",
+                     *             "state": "running"
+                     *           },
+                     *           "applied": true,
+                     *           "amount": {
+                     *             "amount": 2000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "reason": "applied",
+                     *           "facts": {
+                     *             "base": {
+                     *               "amount": 10000,
+                     *               "currency": "CNY"
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "chosen": [
+                     *         "01a20000-0000-7000-8000-000000000006"
+                     *       ],
+                     *       "subtotal": {
+                     *         "amount": 8000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "total": {
+                     *         "amount": 8000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "currency": "CNY",
+                     *       "rule_version": 1
+                     *     }
+                     */
                     "application/json": components["schemas"]["QuoteView"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_rates: {
+        parameters: {
+            query?: {
+                /** @description Only rates of this kind. */
+                kind?: components["schemas"]["RateKind"] | null;
+                /** @description Only rates of this shop. */
+                shop_id?: string | null;
+                /** @description Also what has ended or was replaced. */
+                all?: boolean;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RateViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_house_rate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "kind": "platform",
+                 *       "bps": 100,
+                 *       "note": "年框"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewHouseRate"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "kind": "platform",
+                     *       "shop_id": null,
+                     *       "shop_name": null,
+                     *       "category": null,
+                     *       "streamer_id": null,
+                     *       "streamer_name": null,
+                     *       "bps": 100,
+                     *       "valid_from": "2026-11-22T08:00:00Z",
+                     *       "note": "年框",
+                     *       "made_by": "01a20000-0000-7000-8000-000000000002",
+                     *       "made_by_name": "Operator",
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "state": "in_force"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RateView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "kind": "platform",
+                     *       "shop_id": null,
+                     *       "shop_name": null,
+                     *       "category": null,
+                     *       "streamer_id": null,
+                     *       "streamer_name": null,
+                     *       "bps": 100,
+                     *       "valid_from": "2026-11-22T08:00:00Z",
+                     *       "note": "年框",
+                     *       "made_by": "01a20000-0000-7000-8000-000000000002",
+                     *       "made_by_name": "Operator",
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "state": "in_force"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RateView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14399,9 +24986,93 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "review": {
+                     *             "id": "01a20000-0000-7000-8000-000000000001",
+                     *             "order_id": null,
+                     *             "line_no": 1,
+                     *             "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *             "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *             "title": "海参",
+                     *             "options": {},
+                     *             "author": {
+                     *               "id": "01a20000-0000-7000-8000-000000000004",
+                     *               "name": "Anna",
+                     *               "avatar": null
+                     *             },
+                     *             "goods": 5,
+                     *             "service": 5,
+                     *             "shipping": 5,
+                     *             "text": "",
+                     *             "pictures": [],
+                     *             "is_anonymous": false,
+                     *             "is_held": false,
+                     *             "is_mine": false,
+                     *             "bought_at": "2026-11-22T08:00:00Z",
+                     *             "written_at": "2026-11-22T08:00:00Z",
+                     *             "follow_up": null,
+                     *             "may_follow_up": false,
+                     *             "answer": null,
+                     *             "hidden_reason": null
+                     *           },
+                     *           "reports": [
+                     *             {
+                     *               "reason": "spam",
+                     *               "note": "",
+                     *               "at": "2026-11-22T08:00:00Z"
+                     *             }
+                     *           ],
+                     *           "report_count": 1
+                     *         },
+                     *         {
+                     *           "review": {
+                     *             "id": "01a20000-0000-7000-8000-000000000005",
+                     *             "order_id": null,
+                     *             "line_no": 1,
+                     *             "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *             "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *             "title": "海参",
+                     *             "options": {},
+                     *             "author": {
+                     *               "id": "01a20000-0000-7000-8000-000000000004",
+                     *               "name": "Anna",
+                     *               "avatar": null
+                     *             },
+                     *             "goods": 5,
+                     *             "service": 5,
+                     *             "shipping": 5,
+                     *             "text": "",
+                     *             "pictures": [],
+                     *             "is_anonymous": false,
+                     *             "is_held": false,
+                     *             "is_mine": false,
+                     *             "bought_at": "2026-11-22T08:00:00Z",
+                     *             "written_at": "2026-11-22T08:00:00Z",
+                     *             "follow_up": null,
+                     *             "may_follow_up": false,
+                     *             "answer": null,
+                     *             "hidden_reason": null
+                     *           },
+                     *           "reports": [
+                     *             {
+                     *               "reason": "spam",
+                     *               "note": "",
+                     *               "at": "2026-11-22T08:00:00Z"
+                     *             }
+                     *           ],
+                     *           "report_count": 1
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["JudgedReviewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14430,9 +25101,49 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "line_no": 1,
+                     *       "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "title": "海参",
+                     *       "options": {},
+                     *       "author": {
+                     *         "id": null,
+                     *         "name": "A***a",
+                     *         "avatar": null
+                     *       },
+                     *       "goods": 2,
+                     *       "service": 4,
+                     *       "shipping": 5,
+                     *       "text": "小了点",
+                     *       "pictures": [],
+                     *       "is_anonymous": true,
+                     *       "is_held": false,
+                     *       "is_mine": true,
+                     *       "bought_at": "2026-11-22T08:00:00Z",
+                     *       "written_at": "2026-11-22T08:00:00Z",
+                     *       "follow_up": {
+                     *         "text": "洗过就好了",
+                     *         "pictures": [],
+                     *         "is_held": false,
+                     *         "at": "2026-11-22T08:00:00Z",
+                     *         "days_after": 0
+                     *       },
+                     *       "may_follow_up": false,
+                     *       "answer": {
+                     *         "text": "谢谢，可以换大一号",
+                     *         "at": "2026-11-22T08:00:00Z"
+                     *       },
+                     *       "hidden_reason": "广告"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductReview"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14455,6 +25166,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "text": "谢谢，可以换大一号"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewReviewAnswer"];
             };
         };
@@ -14465,9 +25181,49 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": null,
+                     *       "line_no": 1,
+                     *       "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "title": "海参",
+                     *       "options": {},
+                     *       "author": {
+                     *         "id": null,
+                     *         "name": "A***a",
+                     *         "avatar": null
+                     *       },
+                     *       "goods": 2,
+                     *       "service": 4,
+                     *       "shipping": 5,
+                     *       "text": "小了点",
+                     *       "pictures": [],
+                     *       "is_anonymous": true,
+                     *       "is_held": false,
+                     *       "is_mine": false,
+                     *       "bought_at": "2026-11-22T08:00:00Z",
+                     *       "written_at": "2026-11-22T08:00:00Z",
+                     *       "follow_up": {
+                     *         "text": "洗过就好了",
+                     *         "pictures": [],
+                     *         "is_held": false,
+                     *         "at": "2026-11-22T08:00:00Z",
+                     *         "days_after": 0
+                     *       },
+                     *       "may_follow_up": false,
+                     *       "answer": {
+                     *         "text": "谢谢，可以换大一号",
+                     *         "at": "2026-11-22T08:00:00Z"
+                     *       },
+                     *       "hidden_reason": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductReview"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14490,6 +25246,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "text": "洗过就好了"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewFollowUp"];
             };
         };
@@ -14500,9 +25261,46 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "line_no": 1,
+                     *       "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "title": "海参",
+                     *       "options": {},
+                     *       "author": {
+                     *         "id": null,
+                     *         "name": "A***a",
+                     *         "avatar": null
+                     *       },
+                     *       "goods": 2,
+                     *       "service": 4,
+                     *       "shipping": 5,
+                     *       "text": "小了点",
+                     *       "pictures": [],
+                     *       "is_anonymous": true,
+                     *       "is_held": false,
+                     *       "is_mine": true,
+                     *       "bought_at": "2026-11-22T08:00:00Z",
+                     *       "written_at": "2026-11-22T08:00:00Z",
+                     *       "follow_up": {
+                     *         "text": "洗过就好了",
+                     *         "pictures": [],
+                     *         "is_held": false,
+                     *         "at": "2026-11-22T08:00:00Z",
+                     *         "days_after": 0
+                     *       },
+                     *       "may_follow_up": false,
+                     *       "answer": null,
+                     *       "hidden_reason": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductReview"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14525,6 +25323,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "hide": true,
+                 *       "reason": "广告"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ReviewJudgement"];
             };
         };
@@ -14535,9 +25339,49 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": null,
+                     *       "line_no": 1,
+                     *       "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "title": "海参",
+                     *       "options": {},
+                     *       "author": {
+                     *         "id": null,
+                     *         "name": "A***a",
+                     *         "avatar": null
+                     *       },
+                     *       "goods": 2,
+                     *       "service": 4,
+                     *       "shipping": 5,
+                     *       "text": "小了点",
+                     *       "pictures": [],
+                     *       "is_anonymous": true,
+                     *       "is_held": false,
+                     *       "is_mine": false,
+                     *       "bought_at": "2026-11-22T08:00:00Z",
+                     *       "written_at": "2026-11-22T08:00:00Z",
+                     *       "follow_up": {
+                     *         "text": "洗过就好了",
+                     *         "pictures": [],
+                     *         "is_held": false,
+                     *         "at": "2026-11-22T08:00:00Z",
+                     *         "days_after": 0
+                     *       },
+                     *       "may_follow_up": false,
+                     *       "answer": {
+                     *         "text": "谢谢，可以换大一号",
+                     *         "at": "2026-11-22T08:00:00Z"
+                     *       },
+                     *       "hidden_reason": "广告"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductReview"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14560,6 +25404,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "reason": "spam"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewReviewReport"];
             };
         };
@@ -14571,6 +25420,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14597,9 +25447,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "streamer_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "title": "Anna's shore",
+                     *       "cover": null,
+                     *       "records": true,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "ingest": {
+                     *         "rtmp_url": "rtmp://127.0.0.1:1935/live",
+                     *         "key": "01a206…",
+                     *         "issued_at": "2026-11-22T08:00:00Z",
+                     *         "refusals": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["OwnRoom"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14620,6 +25488,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                 *       "title": "房间"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewRoom"];
             };
         };
@@ -14630,6 +25505,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "streamer_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "title": "房间",
+                     *       "cover": null,
+                     *       "records": true,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "ingest": {
+                     *         "rtmp_url": "rtmp://127.0.0.1:1935/live",
+                     *         "key": null,
+                     *         "issued_at": null,
+                     *         "refusals": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["OwnRoom"];
                 };
             };
@@ -14639,9 +25531,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "streamer_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "title": "房间",
+                     *       "cover": null,
+                     *       "records": true,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "ingest": {
+                     *         "rtmp_url": "rtmp://127.0.0.1:1935/live",
+                     *         "key": null,
+                     *         "issued_at": null,
+                     *         "refusals": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["OwnRoom"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14662,6 +25572,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "title": "Two shores"
+                 *     }
+                 */
                 "application/json": components["schemas"]["RoomChange"];
             };
         };
@@ -14672,9 +25587,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "streamer_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "title": "Two shores",
+                     *       "cover": null,
+                     *       "records": true,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "ingest": {
+                     *         "rtmp_url": "rtmp://127.0.0.1:1935/live",
+                     *         "key": "01a206…",
+                     *         "issued_at": "2026-11-22T08:00:00Z",
+                     *         "refusals": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["OwnRoom"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14695,6 +25628,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example {} */
                 "application/json": components["schemas"]["live_Nothing"] | null;
             };
         };
@@ -14705,6 +25639,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "rtmp_url": "rtmp://127.0.0.1:1935/live",
+                     *       "key": "…",
+                     *       "issued_at": "2026-11-22T08:00:00Z",
+                     *       "refusals": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Ingest"];
                 };
             };
@@ -14714,9 +25656,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "rtmp_url": "rtmp://127.0.0.1:1935/live",
+                     *       "key": "…",
+                     *       "issued_at": "2026-11-22T08:00:00Z",
+                     *       "refusals": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Ingest"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14745,6 +25696,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "streamer_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "title": "房间",
+                     *       "cover": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["RoomView"];
                 };
             };
@@ -14781,9 +25741,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "show_id": null,
+                     *           "actor": "Operator",
+                     *           "act": "rules.changed",
+                     *           "whom_id": null,
+                     *           "whom": "",
+                     *           "reason": "",
+                     *           "detail": {}
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "show_id": null,
+                     *           "actor": "Staff-Show",
+                     *           "act": "rules.changed",
+                     *           "whom_id": null,
+                     *           "whom": "",
+                     *           "reason": "",
+                     *           "detail": {
+                     *             "slow_s": 5
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["EntryViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14812,9 +25804,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "account_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "name": "Mod",
+                     *           "rights": [
+                     *             "delete",
+                     *             "mute"
+                     *           ],
+                     *           "added_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "rights": [
+                     *         "delete",
+                     *         "mute"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Moderators"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14837,6 +25849,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "handle": "throwaway-a8cf24e7ce",
+                 *       "rights": [
+                 *         "mute"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewModerator"];
             };
         };
@@ -14847,6 +25867,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "Throwaway-A8Cf24E7Ce",
+                     *       "rights": [
+                     *         "mute"
+                     *       ],
+                     *       "added_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Moderator"];
                 };
             };
@@ -14856,9 +25886,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "Throwaway-A8Cf24E7Ce",
+                     *       "rights": [
+                     *         "mute"
+                     *       ],
+                     *       "added_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Moderator"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14889,6 +25930,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14917,9 +25959,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "room_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "version": 0,
+                     *       "rules": {
+                     *         "slow_s": 0,
+                     *         "fans_only": false,
+                     *         "followed_min": 0,
+                     *         "review_all": false,
+                     *         "house_words": true,
+                     *         "lists": [],
+                     *         "links": "block",
+                     *         "contacts": null,
+                     *         "allowed_hosts": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["RoomRules"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14955,6 +26015,7 @@ export interface operations {
                     "application/json": components["schemas"]["RoomRules"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -14984,6 +26045,145 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_sandbox_shop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewSandboxShop"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "沙盒小店",
+                     *       "about": "",
+                     *       "currency": "CNY",
+                     *       "stores": [],
+                     *       "price_protection_days": 0,
+                     *       "is_sandbox": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShopView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "沙盒小店",
+                     *       "about": "",
+                     *       "currency": "CNY",
+                     *       "stores": [],
+                     *       "price_protection_days": 0,
+                     *       "is_sandbox": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShopView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sandbox_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SandboxAccountView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    judge_sandbox_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SandboxJudgement"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SandboxAccountView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15019,6 +26219,7 @@ export interface operations {
                     "application/json": components["schemas"]["SandboxPaymentView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15047,9 +26248,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "number": "sbp_01a20626c22e777f906d99251e014a93",
+                     *       "state": "open",
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": null,
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "decline_reason": null,
+                     *       "code": null,
+                     *       "description": "Order 01a20000-0000-7000-8000-000000000002",
+                     *       "return_url": "http://127.0.0.1:8000/orders/01a20000-0000-7000-8000-000000000002/result",
+                     *       "disputes": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SandboxPaymentView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15072,6 +26297,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "code": "817983"
+                 *     }
+                 */
                 "application/json": components["schemas"]["SecondFactor"];
             };
         };
@@ -15082,9 +26312,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "number": "sbp_01a2062b3d9876aa9f0caa386a87b2ab",
+                     *       "state": "approved",
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "decline_reason": null,
+                     *       "code": null,
+                     *       "description": "Order 01a20000-0000-7000-8000-000000000002",
+                     *       "return_url": "http://127.0.0.1:8000/orders/01a20000-0000-7000-8000-000000000002/result",
+                     *       "disputes": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SandboxPaymentView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15129,6 +26386,7 @@ export interface operations {
                     "application/json": components["schemas"]["SandboxPaymentView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15151,6 +26409,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "outcome": "approve",
+                 *       "trouble": "duplicate"
+                 *     }
+                 */
                 "application/json": components["schemas"]["SandboxDecision"];
             };
         };
@@ -15161,9 +26425,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "number": "sbp_01a2062b2b9b73e688c17145e2c85f46",
+                     *       "state": "approved",
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "decline_reason": null,
+                     *       "code": null,
+                     *       "description": "Order 01a20000-0000-7000-8000-000000000002",
+                     *       "return_url": "http://127.0.0.1:8000/orders/01a20000-0000-7000-8000-000000000002/result",
+                     *       "disputes": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SandboxPaymentView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15195,6 +26486,299 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_shelf: {
+        parameters: {
+            query?: {
+                /** @description What is looked for; nothing: everything. */
+                q?: string;
+                /** @description Only this category. */
+                category?: string | null;
+                /** @description Only this shop. */
+                shop_id?: string | null;
+                /** @description Only this brand. */
+                brand_id?: string | null;
+                /** @description Only prices in it; limits of price need it. */
+                currency?: string | null;
+                /** @description In minor units. */
+                price_min?: number | null;
+                /** @description In minor units. */
+                price_max?: number | null;
+                /** @description Only what can be bought now. */
+                in_stock?: boolean;
+                /** @description Only what a guarantee stands behind. */
+                guaranteed?: boolean;
+                /** @description Only what a live show offers at this moment. */
+                live?: boolean;
+                /** @description In which order. */
+                sort?: components["schemas"]["ShelfSort"];
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "product": {
+                     *             "id": "01a20000-0000-7000-8000-000000000001",
+                     *             "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *             "shop_name": "海边人家",
+                     *             "title": "围巾",
+                     *             "category": "",
+                     *             "brand": "",
+                     *             "image": "/media/pictures/01a20000-0000-7000-8000-000000000001.svg",
+                     *             "price": {
+                     *               "amount": 100,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "varies": false,
+                     *             "in_stock": true,
+                     *             "sold_count": 0,
+                     *             "is_guaranteed": false
+                     *           },
+                     *           "entry": "…",
+                     *           "live": null
+                     *         },
+                     *         {
+                     *           "product": {
+                     *             "id": "01a20000-0000-7000-8000-000000000003",
+                     *             "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *             "shop_name": "海边人家",
+                     *             "title": "围巾",
+                     *             "category": "",
+                     *             "brand": "",
+                     *             "image": "/media/pictures/01a20000-0000-7000-8000-000000000003.svg",
+                     *             "price": {
+                     *               "amount": 100,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "varies": false,
+                     *             "in_stock": true,
+                     *             "sold_count": 0,
+                     *             "is_guaranteed": false
+                     *           },
+                     *           "entry": "…",
+                     *           "live": null
+                     *         }
+                     *       ],
+                     *       "next": "…",
+                     *       "query_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "instead": null,
+                     *       "is_complete": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShelfPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    count_shelf: {
+        parameters: {
+            query?: {
+                /** @description What is looked for; nothing: everything. */
+                q?: string;
+                /** @description Only this category. */
+                category?: string | null;
+                /** @description Only this shop. */
+                shop_id?: string | null;
+                /** @description Only this brand. */
+                brand_id?: string | null;
+                /** @description Only prices in it; limits of price need it. */
+                currency?: string | null;
+                /** @description In minor units. */
+                price_min?: number | null;
+                /** @description In minor units. */
+                price_max?: number | null;
+                /** @description Only what can be bought now. */
+                in_stock?: boolean;
+                /** @description Only what a guarantee stands behind. */
+                guaranteed?: boolean;
+                /** @description Only what a live show offers at this moment. */
+                live?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "total": 1,
+                     *       "categories": [
+                     *         {
+                     *           "name": "海味",
+                     *           "count": 1,
+                     *           "id": null
+                     *         }
+                     *       ],
+                     *       "shops": [
+                     *         {
+                     *           "name": "海边人家",
+                     *           "count": 1,
+                     *           "id": "01a20000-0000-7000-8000-000000000001"
+                     *         }
+                     *       ],
+                     *       "brands": [],
+                     *       "currencies": [
+                     *         {
+                     *           "name": "CNY",
+                     *           "count": 1,
+                     *           "id": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShelfFacets"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    suggest_searches: {
+        parameters: {
+            query?: {
+                /** @description What is looked for; nothing: everything. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         "海参"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Suggestions"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sellers: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SellerViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    check_seller: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                seller_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SellerView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15221,9 +26805,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "user_agent": "python-httpx/0.28.1",
+                     *           "address": "127.0.0.1",
+                     *           "created_at": "2026-11-22T08:00:00Z",
+                     *           "last_seen_at": "2026-11-22T08:00:00Z",
+                     *           "current": false
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "user_agent": "python-httpx/0.28.1",
+                     *           "address": "127.0.0.1",
+                     *           "created_at": "2026-11-22T08:00:00Z",
+                     *           "last_seen_at": "2026-11-22T08:00:00Z",
+                     *           "current": true
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SessionViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15244,6 +26852,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "handle": "olga",
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
                 "application/json": components["schemas"]["SignIn"];
             };
         };
@@ -15254,6 +26868,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "viewer_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "account": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "handle": "olga",
+                     *         "name": "Olga",
+                     *         "avatar": null,
+                     *         "about": "",
+                     *         "locale": "zh-CN"
+                     *       },
+                     *       "roles": [
+                     *         "shop_staff",
+                     *         "streamer"
+                     *       ],
+                     *       "seats": [
+                     *         {
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop_name": "海边人家",
+                     *           "is_owner": true,
+                     *           "scopes": [
+                     *             "catalog",
+                     *             "show"
+                     *           ],
+                     *           "is_sandbox": false
+                     *         }
+                     *       ],
+                     *       "csrf_token": "cjbEpC9UhFOMM6Mw-FR4g_pl"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Me"];
                 };
             };
@@ -15263,9 +26907,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "viewer_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "account": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "handle": "olga",
+                     *         "name": "Olga",
+                     *         "avatar": null,
+                     *         "about": "",
+                     *         "locale": "zh-CN"
+                     *       },
+                     *       "roles": [
+                     *         "shop_staff",
+                     *         "streamer"
+                     *       ],
+                     *       "seats": [
+                     *         {
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop_name": "海边人家",
+                     *           "is_owner": true,
+                     *           "scopes": [
+                     *             "catalog",
+                     *             "show"
+                     *           ],
+                     *           "is_sandbox": false
+                     *         }
+                     *       ],
+                     *       "csrf_token": "cjbEpC9UhFOMM6Mw-FR4g_pl"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Me"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15293,6 +26968,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15320,6 +26996,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15349,6 +27026,79 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    note_payout_result: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                payout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PayoutResult"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeskPayoutView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    withhold_payout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                payout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PayoutReason"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeskPayoutView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15378,9 +27128,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShopNames"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15401,6 +27157,20 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "name": "海边人家",
+                 *       "currency": "CNY",
+                 *       "stores": [
+                 *         {
+                 *           "name": "码头店",
+                 *           "city": "大连",
+                 *           "address": "渔港路 1 号"
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewShop"];
             };
         };
@@ -15411,6 +27181,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "海边人家",
+                     *       "about": "",
+                     *       "currency": "CNY",
+                     *       "stores": [
+                     *         {
+                     *           "name": "码头店",
+                     *           "city": "大连",
+                     *           "address": "渔港路 1 号"
+                     *         }
+                     *       ],
+                     *       "price_protection_days": 0,
+                     *       "is_sandbox": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShopView"];
                 };
             };
@@ -15420,9 +27207,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "海边人家",
+                     *       "about": "",
+                     *       "currency": "CNY",
+                     *       "stores": [
+                     *         {
+                     *           "name": "码头店",
+                     *           "city": "大连",
+                     *           "address": "渔港路 1 号"
+                     *         }
+                     *       ],
+                     *       "price_protection_days": 0,
+                     *       "is_sandbox": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShopView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15451,9 +27256,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "海边人家",
+                     *       "about": "跟着潮水走",
+                     *       "currency": "CNY",
+                     *       "stores": [
+                     *         {
+                     *           "name": "码头店",
+                     *           "city": "大连",
+                     *           "address": "渔港路 1 号"
+                     *         }
+                     *       ],
+                     *       "price_protection_days": 0,
+                     *       "is_sandbox": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShopView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15476,6 +27299,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "about": "跟着潮水走"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ShopChange"];
             };
         };
@@ -15486,9 +27314,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "海边人家",
+                     *       "about": "跟着潮水走",
+                     *       "currency": "CNY",
+                     *       "stores": [
+                     *         {
+                     *           "name": "码头店",
+                     *           "city": "大连",
+                     *           "address": "渔港路 1 号"
+                     *         }
+                     *       ],
+                     *       "price_protection_days": 0,
+                     *       "is_sandbox": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShopView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15522,9 +27368,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "brand": "品牌cab7a512a91d",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "shop": "海边人家",
+                     *           "trademark_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "categories": [],
+                     *           "is_online": true,
+                     *           "stores": [],
+                     *           "starts_at": "2026-11-22T08:00:00Z",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "document_id": null,
+                     *           "note": "",
+                     *           "state": "granted",
+                     *           "reason": "",
+                     *           "is_live": true,
+                     *           "created_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["AuthorisationPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15547,6 +27420,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "brand_id": "01a20000-0000-7000-8000-000000000002",
+                 *       "starts_at": "2026-11-22T08:00:00Z",
+                 *       "ends_at": "2026-11-22T08:00:00Z",
+                 *       "note": "想卖"
+                 *     }
+                 */
                 "application/json": components["schemas"]["AskedTerms"];
             };
         };
@@ -15557,6 +27439,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "brand_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "brand": "獐子岛",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop": "海边人家",
+                     *       "trademark_id": null,
+                     *       "categories": [],
+                     *       "is_online": true,
+                     *       "stores": [],
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "document_id": null,
+                     *       "note": "想卖",
+                     *       "state": "asked",
+                     *       "reason": "",
+                     *       "is_live": false,
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Authorisation"];
                 };
             };
@@ -15566,9 +27469,225 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "brand_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "brand": "獐子岛",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop": "海边人家",
+                     *       "trademark_id": null,
+                     *       "categories": [],
+                     *       "is_online": true,
+                     *       "stores": [],
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "document_id": null,
+                     *       "note": "想卖",
+                     *       "state": "asked",
+                     *       "reason": "",
+                     *       "is_live": false,
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Authorisation"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_shop_balance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "zone": "Asia/Shanghai"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BalanceViews"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shop_bank_accounts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "form": "card",
+                     *           "currency": "CNY",
+                     *           "holder": "王小明",
+                     *           "bank": "工商银行",
+                     *           "branch": "青岛分行",
+                     *           "bic": null,
+                     *           "last_digits": "0128",
+                     *           "made_at": "2026-11-22T08:00:00Z",
+                     *           "usable_at": "2026-11-22T08:00:00Z",
+                     *           "stopped_at": null,
+                     *           "standing": "current"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "form": "card",
+                     *           "currency": "CNY",
+                     *           "holder": "王小明",
+                     *           "bank": "工商银行",
+                     *           "branch": "青岛分行",
+                     *           "bic": null,
+                     *           "last_digits": "0128",
+                     *           "made_at": "2026-11-22T08:00:00Z",
+                     *           "usable_at": "2026-11-22T08:00:00Z",
+                     *           "stopped_at": "2026-11-22T08:00:00Z",
+                     *           "standing": "stopped"
+                     *         }
+                     *       ],
+                     *       "cooling_h": 72
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BankAccountViews"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_shop_bank_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "form": "card",
+                 *       "currency": "CNY",
+                 *       "holder": "王小明",
+                 *       "number": "6222021234567890128",
+                 *       "bank": "工商银行",
+                 *       "branch": "青岛分行",
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
+                "application/json": components["schemas"]["BankAccountChange"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "form": "card",
+                     *       "currency": "CNY",
+                     *       "holder": "王小明",
+                     *       "bank": "工商银行",
+                     *       "branch": "青岛分行",
+                     *       "bic": null,
+                     *       "last_digits": "0128",
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "usable_at": "2026-11-22T08:00:00Z",
+                     *       "stopped_at": null,
+                     *       "standing": "cooling"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BankAccountView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "form": "card",
+                     *       "currency": "CNY",
+                     *       "holder": "王小明",
+                     *       "bank": "工商银行",
+                     *       "branch": "青岛分行",
+                     *       "bic": null,
+                     *       "last_digits": "0128",
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "usable_at": "2026-11-22T08:00:00Z",
+                     *       "stopped_at": null,
+                     *       "standing": "cooling"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BankAccountView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15597,6 +27716,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "name_zh": "品牌cab7a512a91d",
+                     *           "name_en": "",
+                     *           "logo": null,
+                     *           "is_owner": false,
+                     *           "until": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Badges"];
                 };
             };
@@ -15622,6 +27755,20 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "items": [
+                 *         {
+                 *           "case_id": "01a20000-0000-7000-8000-000000000001",
+                 *           "entry_id": "01a20000-0000-7000-8000-000000000002"
+                 *         },
+                 *         {
+                 *           "case_id": "01a20000-0000-7000-8000-000000000003",
+                 *           "entry_id": "01a20000-0000-7000-8000-000000000004"
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["Acceptances"];
             };
         };
@@ -15632,9 +27779,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "case_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "state": null,
+                     *           "refusal": "act-refused"
+                     *         },
+                     *         {
+                     *           "case_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "state": "refunded",
+                     *           "refusal": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["AcceptedMany"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15670,9 +27834,156 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop": {
+                     *             "id": "01a20000-0000-7000-8000-000000000003",
+                     *             "name": "海边人家"
+                     *           },
+                     *           "buyer": {
+                     *             "id": "01a20000-0000-7000-8000-000000000004",
+                     *             "name": "Anna"
+                     *           },
+                     *           "kind": "refund_only",
+                     *           "reason": "damaged",
+                     *           "state": "requested",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *               "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *               "title": "海参",
+                     *               "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *               "options": {},
+                     *               "quantity": 1,
+                     *               "bought_quantity": 1,
+                     *               "amount": {
+                     *                 "amount": 9900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "restocked_quantity": 0,
+                     *               "written_off_quantity": 0
+                     *             }
+                     *           ],
+                     *           "amount": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "refunded": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "opened_at": "2026-11-22T08:00:00Z",
+                     *           "due_at": "2026-11-22T08:00:00Z",
+                     *           "then": "refunded",
+                     *           "closed_at": null
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000007",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000008",
+                     *           "shop": {
+                     *             "id": "01a20000-0000-7000-8000-000000000003",
+                     *             "name": "海边人家"
+                     *           },
+                     *           "buyer": {
+                     *             "id": "01a20000-0000-7000-8000-000000000004",
+                     *             "name": "Anna"
+                     *           },
+                     *           "kind": "refund_only",
+                     *           "reason": "damaged",
+                     *           "state": "requested",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *               "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *               "title": "海参",
+                     *               "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *               "options": {},
+                     *               "quantity": 1,
+                     *               "bought_quantity": 1,
+                     *               "amount": {
+                     *                 "amount": 9900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "restocked_quantity": 0,
+                     *               "written_off_quantity": 0
+                     *             }
+                     *           ],
+                     *           "amount": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "refunded": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "opened_at": "2026-11-22T08:00:00Z",
+                     *           "due_at": "2026-11-22T08:00:00Z",
+                     *           "then": "refunded",
+                     *           "closed_at": null
+                     *         }
+                     *       ],
+                     *       "next": null,
+                     *       "waiting": 20,
+                     *       "open": 20
+                     *     }
+                     */
                     "application/json": components["schemas"]["CasePage"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shop_corrections: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "amount": {
+                     *             "amount": -500,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "reason": "重复补贴",
+                     *           "booked_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OwnCorrectionViews"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15706,9 +28017,97 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "title": "立减",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop_name": "海边人家",
+                     *           "layer": "shop",
+                     *           "kind": "fixed",
+                     *           "off": {
+                     *             "amount": 1,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "bps": null,
+                     *           "cap": null,
+                     *           "threshold": null,
+                     *           "steps": [],
+                     *           "product_ids": null,
+                     *           "show_id": null,
+                     *           "streamer_id": null,
+                     *           "fan_level": 0,
+                     *           "new_buyer": false,
+                     *           "alone": false,
+                     *           "per_person": 100,
+                     *           "starts_at": "2026-11-22T08:00:00Z",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "valid_days": null,
+                     *           "currency": "CNY",
+                     *           "state": "stopped",
+                     *           "quantity": 100,
+                     *           "claimed": 0,
+                     *           "used": 0,
+                     *           "budget": {
+                     *             "amount": 100,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "spent": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "created_at": "2026-11-22T08:00:00Z"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "title": "立减",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop_name": "海边人家",
+                     *           "layer": "shop",
+                     *           "kind": "fixed",
+                     *           "off": {
+                     *             "amount": 1,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "bps": null,
+                     *           "cap": null,
+                     *           "threshold": null,
+                     *           "steps": [],
+                     *           "product_ids": null,
+                     *           "show_id": null,
+                     *           "streamer_id": null,
+                     *           "fan_level": 0,
+                     *           "new_buyer": false,
+                     *           "alone": false,
+                     *           "per_person": 100,
+                     *           "starts_at": "2026-11-22T08:00:00Z",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "valid_days": null,
+                     *           "currency": "CNY",
+                     *           "state": "running",
+                     *           "quantity": 100,
+                     *           "claimed": 0,
+                     *           "used": 0,
+                     *           "budget": {
+                     *             "amount": 100,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "spent": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "created_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CouponFiguresPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15731,6 +28130,20 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "title": "立减",
+                 *       "kind": "fixed",
+                 *       "currency": "CNY",
+                 *       "off_amount": 1,
+                 *       "quantity": 100,
+                 *       "per_person": 100,
+                 *       "budget_amount": 100,
+                 *       "starts_at": "2026-11-22T08:00:00Z",
+                 *       "ends_at": "2026-11-22T08:00:00Z"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewCoupon"];
             };
         };
@@ -15741,6 +28154,48 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "title": "立减",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_name": "海边人家",
+                     *       "layer": "shop",
+                     *       "kind": "fixed",
+                     *       "off": {
+                     *         "amount": 1,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "bps": null,
+                     *       "cap": null,
+                     *       "threshold": null,
+                     *       "steps": [],
+                     *       "product_ids": null,
+                     *       "show_id": null,
+                     *       "streamer_id": null,
+                     *       "fan_level": 0,
+                     *       "new_buyer": false,
+                     *       "alone": false,
+                     *       "per_person": 100,
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "valid_days": null,
+                     *       "currency": "CNY",
+                     *       "state": "running",
+                     *       "quantity": 100,
+                     *       "claimed": 0,
+                     *       "used": 0,
+                     *       "budget": {
+                     *         "amount": 100,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "spent": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["CouponFigures"];
                 };
             };
@@ -15750,9 +28205,52 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "title": "立减",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_name": "海边人家",
+                     *       "layer": "shop",
+                     *       "kind": "fixed",
+                     *       "off": {
+                     *         "amount": 1,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "bps": null,
+                     *       "cap": null,
+                     *       "threshold": null,
+                     *       "steps": [],
+                     *       "product_ids": null,
+                     *       "show_id": null,
+                     *       "streamer_id": null,
+                     *       "fan_level": 0,
+                     *       "new_buyer": false,
+                     *       "alone": false,
+                     *       "per_person": 100,
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "valid_days": null,
+                     *       "currency": "CNY",
+                     *       "state": "running",
+                     *       "quantity": 100,
+                     *       "claimed": 0,
+                     *       "used": 0,
+                     *       "budget": {
+                     *         "amount": 100,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "spent": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["CouponFigures"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15781,9 +28279,84 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "balance": {
+                     *         "amount": 400000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "required": {
+                     *         "amount": 330000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "base": {
+                     *         "amount": 100000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "owed": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "missing": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "free": {
+                     *         "amount": 70000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "paid_out": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "obligations": [
+                     *         {
+                     *           "kind": "return_freight",
+                     *           "required": {
+                     *             "amount": 30000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "ends_at": null
+                     *         },
+                     *         {
+                     *           "kind": "authentic_ninefold",
+                     *           "required": {
+                     *             "amount": 200000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "ends_at": null
+                     *         }
+                     *       ],
+                     *       "needs": {
+                     *         "refund_without_return": {
+                     *           "amount": 50000,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "return_freight": {
+                     *           "amount": 30000,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "authentic_ninefold": {
+                     *           "amount": 200000,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "seven_days": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "rule_version": 1,
+                     *       "grace_h": 72,
+                     *       "tail_days": 90,
+                     *       "short_since": null,
+                     *       "limited_from": null,
+                     *       "limited_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["DepositView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15806,6 +28379,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "direction": "out",
+                 *       "amount": {
+                 *         "amount": 70000,
+                 *         "currency": "CNY"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewDepositMovement"];
             };
         };
@@ -15816,6 +28399,80 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "balance": {
+                     *         "amount": 330000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "required": {
+                     *         "amount": 330000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "base": {
+                     *         "amount": 100000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "owed": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "missing": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "free": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "paid_out": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "obligations": [
+                     *         {
+                     *           "kind": "return_freight",
+                     *           "required": {
+                     *             "amount": 30000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "ends_at": null
+                     *         },
+                     *         {
+                     *           "kind": "authentic_ninefold",
+                     *           "required": {
+                     *             "amount": 200000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "ends_at": null
+                     *         }
+                     *       ],
+                     *       "needs": {
+                     *         "refund_without_return": {
+                     *           "amount": 50000,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "return_freight": {
+                     *           "amount": 30000,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "authentic_ninefold": {
+                     *           "amount": 200000,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "seven_days": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "rule_version": 1,
+                     *       "grace_h": 72,
+                     *       "tail_days": 90,
+                     *       "short_since": null,
+                     *       "limited_from": null,
+                     *       "limited_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["DepositView"];
                 };
             };
@@ -15825,9 +28482,84 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "balance": {
+                     *         "amount": 330000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "required": {
+                     *         "amount": 330000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "base": {
+                     *         "amount": 100000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "owed": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "missing": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "free": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "paid_out": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "obligations": [
+                     *         {
+                     *           "kind": "return_freight",
+                     *           "required": {
+                     *             "amount": 30000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "ends_at": null
+                     *         },
+                     *         {
+                     *           "kind": "authentic_ninefold",
+                     *           "required": {
+                     *             "amount": 200000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "ends_at": null
+                     *         }
+                     *       ],
+                     *       "needs": {
+                     *         "refund_without_return": {
+                     *           "amount": 50000,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "return_freight": {
+                     *           "amount": 30000,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "authentic_ninefold": {
+                     *           "amount": 200000,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "seven_days": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "rule_version": 1,
+                     *       "grace_h": 72,
+                     *       "tail_days": 90,
+                     *       "short_since": null,
+                     *       "limited_from": null,
+                     *       "limited_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["DepositView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15850,6 +28582,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "amount": {
+                 *         "amount": 400000,
+                 *         "currency": "CNY"
+                 *       },
+                 *       "method": "sandbox"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewTopup"];
             };
         };
@@ -15860,6 +28602,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "purpose": "topup",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "method": "sandbox",
+                     *       "state": "pending",
+                     *       "amount": {
+                     *         "amount": 400000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": null,
+                     *       "next": {
+                     *         "kind": "redirect",
+                     *         "url": "/sandbox-pay/01a20000-0000-7000-8000-000000000001"
+                     *       },
+                     *       "failure": null,
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reversed": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "captured_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaymentView"];
                 };
             };
@@ -15869,9 +28640,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "purpose": "topup",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "method": "sandbox",
+                     *       "state": "pending",
+                     *       "amount": {
+                     *         "amount": 400000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": null,
+                     *       "next": {
+                     *         "kind": "redirect",
+                     *         "url": "/sandbox-pay/01a20000-0000-7000-8000-000000000001"
+                     *       },
+                     *       "failure": null,
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reversed": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "captured_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaymentView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15900,6 +28701,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "ship_within_h": null,
+                     *       "confirm_days": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Dispatch"];
                 };
             };
@@ -15925,6 +28732,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "ship_within_h": 48,
+                 *       "confirm_days": null
+                 *     }
+                 */
                 "application/json": components["schemas"]["ShopDispatch"];
             };
         };
@@ -15935,9 +28748,145 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "ship_within_h": 48,
+                     *       "confirm_days": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Dispatch"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_everything: {
+        parameters: {
+            query?: {
+                /** @description CSV, or a JSON object a line. */
+                form?: components["schemas"]["ExportForm"];
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Streamed. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_exports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "kind": "products",
+                     *           "scope": "catalog",
+                     *           "columns": [
+                     *             "id",
+                     *             "code"
+                     *           ],
+                     *           "may": false
+                     *         },
+                     *         {
+                     *           "kind": "skus",
+                     *           "scope": "catalog",
+                     *           "columns": [
+                     *             "id",
+                     *             "product_id"
+                     *           ],
+                     *           "may": false
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ExportList"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_rows: {
+        parameters: {
+            query?: {
+                /** @description CSV, or a JSON object a line. */
+                form?: components["schemas"]["ExportForm"];
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+                /** @description What can be taken away by itself. */
+                kind: components["schemas"]["ExportKind"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Streamed. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                    "application/x-ndjson": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15971,9 +28920,87 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "title": "围巾",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000003.svg",
+                     *           "state": "running",
+                     *           "size": 2,
+                     *           "gather_hours": 24,
+                     *           "limit_per_person": 1,
+                     *           "starts_at": "2026-11-22T08:00:00Z",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "skus": [
+                     *             {
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000004",
+                     *               "options": {},
+                     *               "price": {
+                     *                 "amount": 90,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "shelf_price": {
+                     *                 "amount": 100,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "list_price": null,
+                     *               "available": 9
+                     *             }
+                     *           ],
+                     *           "figures": {
+                     *             "gathering": 0,
+                     *             "complete": 0,
+                     *             "failed": 0,
+                     *             "paid_seats": 0
+                     *           }
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000005",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *           "title": "围巾",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *           "state": "running",
+                     *           "size": 2,
+                     *           "gather_hours": 24,
+                     *           "limit_per_person": 1,
+                     *           "starts_at": "2026-11-22T08:00:00Z",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "skus": [
+                     *             {
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000007",
+                     *               "options": {},
+                     *               "price": {
+                     *                 "amount": 90,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "shelf_price": {
+                     *                 "amount": 100,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "list_price": null,
+                     *               "available": 9
+                     *             }
+                     *           ],
+                     *           "figures": {
+                     *             "gathering": 0,
+                     *             "complete": 0,
+                     *             "failed": 0,
+                     *             "paid_seats": 0
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShopGroupViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -15996,6 +29023,23 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "product_id": "01a20000-0000-7000-8000-000000000002",
+                 *       "size": 2,
+                 *       "prices": [
+                 *         {
+                 *           "sku_id": "01a20000-0000-7000-8000-000000000003",
+                 *           "price": {
+                 *             "amount": 6900,
+                 *             "currency": "CNY"
+                 *           }
+                 *         }
+                 *       ],
+                 *       "ends_at": "2026-11-22T08:00:00Z"
+                 *     }
+                 */
                 "application/json": components["schemas"]["GroupDraft"];
             };
         };
@@ -16006,6 +29050,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "title": "海参",
+                     *       "image": "/media/pictures/01a20000-0000-7000-8000-000000000002.svg",
+                     *       "state": "running",
+                     *       "size": 2,
+                     *       "gather_hours": 24,
+                     *       "limit_per_person": 1,
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "skus": [
+                     *         {
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "options": {},
+                     *           "price": {
+                     *             "amount": 6900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "shelf_price": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "list_price": null,
+                     *           "available": 999
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["GroupView"];
                 };
             };
@@ -16015,9 +29090,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "title": "海参",
+                     *       "image": "/media/pictures/01a20000-0000-7000-8000-000000000002.svg",
+                     *       "state": "running",
+                     *       "size": 2,
+                     *       "gather_hours": 24,
+                     *       "limit_per_person": 1,
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "skus": [
+                     *         {
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "options": {},
+                     *           "price": {
+                     *             "amount": 6900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "shelf_price": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "list_price": null,
+                     *           "available": 999
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["GroupView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16053,9 +29160,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "credits_id": null,
+                     *           "number": null,
+                     *           "recipient": {
+                     *             "kind": "company",
+                     *             "title": "青岛海货",
+                     *             "tax_number": "91370200MA3C1234X5",
+                     *             "email": "a@b.cn"
+                     *           },
+                     *           "content": null,
+                     *           "asked_at": "2026-11-22T08:00:00Z",
+                     *           "issued_at": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["InvoiceViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16087,6 +29217,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16116,9 +29247,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "credits_id": null,
+                     *       "number": null,
+                     *       "recipient": {
+                     *         "kind": "person",
+                     *         "title": "王小明",
+                     *         "tax_number": "",
+                     *         "email": ""
+                     *       },
+                     *       "content": null,
+                     *       "asked_at": "2026-11-22T08:00:00Z",
+                     *       "issued_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["InvoiceView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16142,6 +29291,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example {} */
                 "application/json": components["schemas"]["orders_Nothing"] | null;
             };
         };
@@ -16152,9 +29302,175 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "credits_id": null,
+                     *       "number": 1,
+                     *       "recipient": {
+                     *         "kind": "company",
+                     *         "title": "青岛海货",
+                     *         "tax_number": "91370200MA3C1234X5",
+                     *         "email": "a@b.cn"
+                     *       },
+                     *       "content": {
+                     *         "seller": "海边人家",
+                     *         "placed_at": "2026-11-22T08:00:00Z",
+                     *         "lines": [
+                     *           {
+                     *             "no": 1,
+                     *             "title": "海参",
+                     *             "options": {},
+                     *             "quantity": 1,
+                     *             "unit_price": {
+                     *               "amount": 11300,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "discount": {
+                     *               "amount": 0,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "paid": {
+                     *               "amount": 11300,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "tax_bps": 1300,
+                     *             "tax": {
+                     *               "amount": 1300,
+                     *               "currency": "CNY"
+                     *             }
+                     *           }
+                     *         ],
+                     *         "goods": {
+                     *           "amount": 11300,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "discount": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "shipping": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "total": {
+                     *           "amount": 11300,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "tax": {
+                     *           "amount": 1300,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "asked_at": "2026-11-22T08:00:00Z",
+                     *       "issued_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["InvoiceView"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shop_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "name": "test",
+                     *           "scopes": [
+                     *             "account"
+                     *           ],
+                     *           "shop_ids": null,
+                     *           "hint": "p5qh",
+                     *           "created_at": "2026-11-22T08:00:00Z",
+                     *           "expires_at": "2026-11-22T08:00:00Z",
+                     *           "last_used_at": null,
+                     *           "replaced_by": null,
+                     *           "holder_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "holder_name": "Staff-Catalog"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "name": "test",
+                     *           "scopes": [
+                     *             "account"
+                     *           ],
+                     *           "shop_ids": null,
+                     *           "hint": "4rgm",
+                     *           "created_at": "2026-11-22T08:00:00Z",
+                     *           "expires_at": "2026-11-22T08:00:00Z",
+                     *           "last_used_at": null,
+                     *           "replaced_by": null,
+                     *           "holder_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "holder_name": "Staff-Show"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShopKeyPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_shop_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+                token_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16194,9 +29510,126 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "client_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "state": "cancelled",
+                     *           "shop": {
+                     *             "id": "01a20000-0000-7000-8000-000000000003",
+                     *             "name": "海边人家"
+                     *           },
+                     *           "show_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *               "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *               "cart_item_id": "01a20000-0000-7000-8000-000000000007",
+                     *               "title": "童装",
+                     *               "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *               "options": {},
+                     *               "quantity": 1,
+                     *               "unit_price": {
+                     *                 "amount": 5900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "discount": {
+                     *                 "amount": 0,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "paid": {
+                     *                 "amount": 5900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "tax": {
+                     *                 "amount": 0,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "tax_bps": 0,
+                     *               "shipped_quantity": 0,
+                     *               "refunded_quantity": 0,
+                     *               "refunded": {
+                     *                 "amount": 0,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "pledge_id": null,
+                     *               "batch_id": null,
+                     *               "promise": null
+                     *             }
+                     *           ],
+                     *           "total": {
+                     *             "amount": 5900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "bill": {
+                     *             "goods": {
+                     *               "amount": 5900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "discount": {
+                     *               "amount": 0,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "subsidy": {
+                     *               "amount": 0,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "shipping": {
+                     *               "amount": 0,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "tax": {
+                     *               "amount": 0,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "total": {
+                     *               "amount": 5900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "refunded": {
+                     *               "amount": 0,
+                     *               "currency": "CNY"
+                     *             }
+                     *           },
+                     *           "purchase": {
+                     *             "id": "01a20000-0000-7000-8000-000000000001",
+                     *             "orders": [
+                     *               "01a20000-0000-7000-8000-000000000001"
+                     *             ],
+                     *             "total": {
+                     *               "amount": 5900,
+                     *               "currency": "CNY"
+                     *             }
+                     *           },
+                     *           "source": "direct",
+                     *           "placement": "direct",
+                     *           "note": null,
+                     *           "address": null,
+                     *           "payment": null,
+                     *           "placed_at": "2026-11-22T08:00:00Z",
+                     *           "pay_by": "2026-11-22T08:00:00Z",
+                     *           "paid_at": null,
+                     *           "shipped_at": null,
+                     *           "delivered_at": null,
+                     *           "completed_at": null,
+                     *           "ended_at": "2026-11-22T08:00:00Z",
+                     *           "end_reason": "buyer",
+                     *           "buyer": {
+                     *             "id": "01a20000-0000-7000-8000-000000000008",
+                     *             "name": "Anna"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShopOrderViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16226,9 +29659,135 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "client_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "state": "placed",
+                     *       "shop": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "海边人家"
+                     *       },
+                     *       "show_id": null,
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000005",
+                     *           "cart_item_id": null,
+                     *           "title": "海参",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000005.svg",
+                     *           "options": {},
+                     *           "quantity": 1,
+                     *           "unit_price": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "discount": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "paid": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax_bps": 0,
+                     *           "shipped_quantity": 0,
+                     *           "refunded_quantity": 0,
+                     *           "refunded": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "pledge_id": null,
+                     *           "batch_id": null,
+                     *           "promise": null
+                     *         }
+                     *       ],
+                     *       "total": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "bill": {
+                     *         "goods": {
+                     *           "amount": 9900,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "discount": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "subsidy": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "shipping": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "tax": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "total": {
+                     *           "amount": 9900,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "refunded": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "purchase": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "orders": [
+                     *           "01a20000-0000-7000-8000-000000000001"
+                     *         ],
+                     *         "total": {
+                     *           "amount": 9900,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "source": "shelf",
+                     *       "placement": "shelf",
+                     *       "note": null,
+                     *       "address": {
+                     *         "id": "01a20000-0000-7000-8000-000000000006",
+                     *         "city": "大连",
+                     *         "name": "Anna",
+                     *         "phone": "13800000000",
+                     *         "region": "",
+                     *         "street": "海边路 1 号",
+                     *         "country": "CN",
+                     *         "district": "",
+                     *         "postcode": "",
+                     *         "is_default": true
+                     *       },
+                     *       "payment": {
+                     *         "id": "01a20000-0000-7000-8000-000000000007",
+                     *         "state": "pending"
+                     *       },
+                     *       "placed_at": "2026-11-22T08:00:00Z",
+                     *       "pay_by": "2026-11-22T08:00:00Z",
+                     *       "paid_at": null,
+                     *       "shipped_at": null,
+                     *       "delivered_at": null,
+                     *       "completed_at": null,
+                     *       "ended_at": null,
+                     *       "end_reason": null,
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000008",
+                     *         "name": "Anna"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShopOrderView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16258,9 +29817,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "line_no": 1,
+                     *           "pledge": {
+                     *             "id": "01a20000-0000-7000-8000-000000000001",
+                     *             "promises": [
+                     *               {
+                     *                 "kind": "return_freight",
+                     *                 "cap": {
+                     *                   "amount": 1500,
+                     *                   "currency": "CNY"
+                     *                 },
+                     *                 "days": null
+                     *               }
+                     *             ]
+                     *           },
+                     *           "payouts": []
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["OrderGuarantees"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16290,9 +29873,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "state": "placed",
+                     *       "stage": null,
+                     *       "promised_h": null,
+                     *       "ship_by": null,
+                     *       "is_late": false,
+                     *       "broken_at": null,
+                     *       "confirm_by": null,
+                     *       "is_paused": false,
+                     *       "may_confirm": false,
+                     *       "may_extend": false,
+                     *       "extension_days": 3,
+                     *       "left": [
+                     *         {
+                     *           "no": 1,
+                     *           "quantity": 1
+                     *         }
+                     *       ],
+                     *       "parcels": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeliveryView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16316,6 +29923,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "carrier": "other",
+                 *       "number": "BOX-17"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewParcel"];
             };
         };
@@ -16326,6 +29940,65 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "state": "shipped",
+                     *       "stage": "shipped",
+                     *       "promised_h": 48,
+                     *       "ship_by": "2026-11-22T08:00:00Z",
+                     *       "is_late": false,
+                     *       "broken_at": null,
+                     *       "confirm_by": "2026-11-22T08:00:00Z",
+                     *       "is_paused": false,
+                     *       "may_confirm": true,
+                     *       "may_extend": true,
+                     *       "extension_days": 3,
+                     *       "left": [],
+                     *       "parcels": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "carrier": {
+                     *             "code": "sf",
+                     *             "zh": "顺丰速运",
+                     *             "en": "SF Express",
+                     *             "example": "SF1234567890123"
+                     *           },
+                     *           "number": "SF1234567890123",
+                     *           "state": "registered",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "quantity": 1
+                     *             }
+                     *           ],
+                     *           "events": [],
+                     *           "made_at": "2026-11-22T08:00:00Z",
+                     *           "delivered_at": null
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "carrier": {
+                     *             "code": "other",
+                     *             "zh": "其他",
+                     *             "en": "Other",
+                     *             "example": "ABC-12345"
+                     *           },
+                     *           "number": "BOX-17",
+                     *           "state": "registered",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "quantity": 1
+                     *             }
+                     *           ],
+                     *           "events": [],
+                     *           "made_at": "2026-11-22T08:00:00Z",
+                     *           "delivered_at": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeliveryView"];
                 };
             };
@@ -16335,9 +30008,69 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "state": "shipped",
+                     *       "stage": "shipped",
+                     *       "promised_h": 48,
+                     *       "ship_by": "2026-11-22T08:00:00Z",
+                     *       "is_late": false,
+                     *       "broken_at": null,
+                     *       "confirm_by": "2026-11-22T08:00:00Z",
+                     *       "is_paused": false,
+                     *       "may_confirm": true,
+                     *       "may_extend": true,
+                     *       "extension_days": 3,
+                     *       "left": [],
+                     *       "parcels": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "carrier": {
+                     *             "code": "sf",
+                     *             "zh": "顺丰速运",
+                     *             "en": "SF Express",
+                     *             "example": "SF1234567890123"
+                     *           },
+                     *           "number": "SF1234567890123",
+                     *           "state": "registered",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "quantity": 1
+                     *             }
+                     *           ],
+                     *           "events": [],
+                     *           "made_at": "2026-11-22T08:00:00Z",
+                     *           "delivered_at": null
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "carrier": {
+                     *             "code": "other",
+                     *             "zh": "其他",
+                     *             "en": "Other",
+                     *             "example": "ABC-12345"
+                     *           },
+                     *           "number": "BOX-17",
+                     *           "state": "registered",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "quantity": 1
+                     *             }
+                     *           ],
+                     *           "events": [],
+                     *           "made_at": "2026-11-22T08:00:00Z",
+                     *           "delivered_at": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeliveryView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16369,9 +30102,51 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *         "buyer": "Anna",
+                     *         "state": "paid",
+                     *         "stage": "waiting",
+                     *         "note": null,
+                     *         "address": {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "name": "王小明",
+                     *           "phone": "13800000000",
+                     *           "country": "CN",
+                     *           "region": "",
+                     *           "city": "青岛",
+                     *           "district": "",
+                     *           "street": "海边路 1 号",
+                     *           "postcode": "",
+                     *           "is_default": true
+                     *         },
+                     *         "paid_at": "2026-11-22T08:00:00Z",
+                     *         "ship_by": null,
+                     *         "broken_at": null,
+                     *         "confirm_by": null,
+                     *         "lines": [
+                     *           {
+                     *             "no": 1,
+                     *             "sku_id": "01a20000-0000-7000-8000-000000000003",
+                     *             "product_id": "01a20000-0000-7000-8000-000000000004",
+                     *             "title": "海参",
+                     *             "options": {},
+                     *             "image": "/media/pictures/01a20000-0000-7000-8000-000000000004.svg",
+                     *             "quantity": 2,
+                     *             "shipped": 0,
+                     *             "left": 2
+                     *           }
+                     *         ],
+                     *         "parcels": []
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["ShipmentView"][];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16395,6 +30170,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "carrier": "zto",
+                 *       "number": "75312345678901"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ParcelChange"];
             };
         };
@@ -16405,9 +30186,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "carrier": {
+                     *         "code": "zto",
+                     *         "zh": "中通快递",
+                     *         "en": "ZTO Express",
+                     *         "example": "75312345678901"
+                     *       },
+                     *       "number": "75312345678901",
+                     *       "state": "registered",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "quantity": 2
+                     *         }
+                     *       ],
+                     *       "events": [],
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "delivered_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ParcelView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16431,6 +30235,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example {} */
                 "application/json": components["schemas"]["orders_Nothing"] | null;
             };
         };
@@ -16441,9 +30246,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "carrier": {
+                     *         "code": "zto",
+                     *         "zh": "中通快递",
+                     *         "en": "ZTO Express",
+                     *         "example": "75312345678901"
+                     *       },
+                     *       "number": "75312345678901",
+                     *       "state": "cancelled",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "quantity": 2
+                     *         }
+                     *       ],
+                     *       "events": [],
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "delivered_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ParcelView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16467,6 +30295,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "kind": "delivered",
+                 *       "place": "青岛",
+                 *       "note": "本人签收"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewEvent"];
             };
         };
@@ -16477,6 +30313,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "carrier": {
+                     *         "code": "sf",
+                     *         "zh": "顺丰速运",
+                     *         "en": "SF Express",
+                     *         "example": "SF1234567890123"
+                     *       },
+                     *       "number": "SF1234567890123",
+                     *       "state": "delivered",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "quantity": 1
+                     *         }
+                     *       ],
+                     *       "events": [
+                     *         {
+                     *           "kind": "delivered",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "place": "青岛",
+                     *           "note": "本人签收",
+                     *           "source": "shop"
+                     *         }
+                     *       ],
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "delivered_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ParcelView"];
                 };
             };
@@ -16486,9 +30352,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "carrier": {
+                     *         "code": "sf",
+                     *         "zh": "顺丰速运",
+                     *         "en": "SF Express",
+                     *         "example": "SF1234567890123"
+                     *       },
+                     *       "number": "SF1234567890123",
+                     *       "state": "delivered",
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "quantity": 1
+                     *         }
+                     *       ],
+                     *       "events": [
+                     *         {
+                     *           "kind": "delivered",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "place": "青岛",
+                     *           "note": "本人签收",
+                     *           "source": "shop"
+                     *         }
+                     *       ],
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "delivered_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ParcelView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16522,9 +30419,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["PayoutViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16553,6 +30457,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "pledge": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShopPledge"];
                 };
             };
@@ -16578,6 +30487,26 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "promises": [
+                 *         {
+                 *           "kind": "authentic_ninefold",
+                 *           "cap": null,
+                 *           "days": null
+                 *         },
+                 *         {
+                 *           "kind": "return_freight",
+                 *           "cap": {
+                 *             "amount": 1500,
+                 *             "currency": "CNY"
+                 *           },
+                 *           "days": null
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewPledge"];
             };
         };
@@ -16588,9 +30517,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "promises": [
+                     *         {
+                     *           "kind": "return_freight",
+                     *           "cap": {
+                     *             "amount": 1500,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "days": null
+                     *         },
+                     *         {
+                     *           "kind": "authentic_ninefold",
+                     *           "cap": null,
+                     *           "days": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PledgeView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16620,6 +30570,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16657,9 +30608,49 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "title": "海参",
+                     *           "description": "",
+                     *           "images": [
+                     *             "/media/pictures/01a20000-0000-7000-8000-000000000001.svg"
+                     *           ],
+                     *           "category": "",
+                     *           "state": "listed",
+                     *           "version": 3,
+                     *           "skus": [
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000003",
+                     *               "code": "HS-1",
+                     *               "options": {},
+                     *               "price": {
+                     *                 "amount": 9900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "list_price": null,
+                     *               "available": 999,
+                     *               "state": "active",
+                     *               "weight_grams": 0,
+                     *               "own_list_price": null
+                     *             }
+                     *           ],
+                     *           "tax_bps": 0,
+                     *           "shipping_template_id": null,
+                     *           "brand_id": null,
+                     *           "delisted_why": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16682,6 +30673,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "title": "淡干海参",
+                 *       "category": "海产"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewProduct"];
             };
         };
@@ -16692,6 +30690,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "title": "淡干海参",
+                     *       "description": "",
+                     *       "images": [
+                     *         "/media/pictures/01a20000-0000-7000-8000-000000000001.svg"
+                     *       ],
+                     *       "category": "海产",
+                     *       "state": "draft",
+                     *       "version": 1,
+                     *       "skus": [],
+                     *       "tax_bps": 0,
+                     *       "shipping_template_id": null,
+                     *       "brand_id": null,
+                     *       "delisted_why": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductView"];
                 };
             };
@@ -16701,9 +30718,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "title": "淡干海参",
+                     *       "description": "",
+                     *       "images": [
+                     *         "/media/pictures/01a20000-0000-7000-8000-000000000001.svg"
+                     *       ],
+                     *       "category": "海产",
+                     *       "state": "draft",
+                     *       "version": 1,
+                     *       "skus": [],
+                     *       "tax_bps": 0,
+                     *       "shipping_template_id": null,
+                     *       "brand_id": null,
+                     *       "delisted_why": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16735,6 +30772,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16772,9 +30810,79 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "read": 3,
+                     *       "created": 1,
+                     *       "updated": 0,
+                     *       "unchanged": 1,
+                     *       "refused": 1,
+                     *       "refused_by_code": {
+                     *         "text-refused": 1
+                     *       },
+                     *       "errors": [
+                     *         {
+                     *           "line": 4,
+                     *           "field": "title",
+                     *           "code": "text-refused",
+                     *           "reason": "A text is missing, too long, or has characters that cannot be shown (length_max: 200)"
+                     *         }
+                     *       ],
+                     *       "dry_run": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["SheetReport"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_shop_rates: {
+        parameters: {
+            query?: {
+                /** @description Of what category; empty: another. */
+                category?: string;
+                /** @description In whose show it was bought; unset: in none. */
+                streamer_id?: string | null;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "platform_bps": 100,
+                     *       "platform_rate_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "payment_bps": 0,
+                     *       "payment_rate_id": null,
+                     *       "streamer_bps": 0,
+                     *       "streamer_rate_id": null,
+                     *       "delay_h": 72
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RatePreview"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16803,6 +30911,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "review_count": 44,
+                     *       "picture_count": 0,
+                     *       "goods_sum": 220,
+                     *       "service_sum": 220,
+                     *       "shipping_sum": 220,
+                     *       "star_counts": [
+                     *         0,
+                     *         0
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReviewSummary"];
                 };
             };
@@ -16843,9 +30964,532 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "line_no": 1,
+                     *           "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "title": "海参",
+                     *           "options": {},
+                     *           "author": {
+                     *             "id": "01a20000-0000-7000-8000-000000000005",
+                     *             "name": "Anna",
+                     *             "avatar": null
+                     *           },
+                     *           "goods": 5,
+                     *           "service": 5,
+                     *           "shipping": 5,
+                     *           "text": "",
+                     *           "pictures": [],
+                     *           "is_anonymous": false,
+                     *           "is_held": false,
+                     *           "is_mine": false,
+                     *           "bought_at": "2026-11-22T08:00:00Z",
+                     *           "written_at": "2026-11-22T08:00:00Z",
+                     *           "follow_up": null,
+                     *           "may_follow_up": false,
+                     *           "answer": null,
+                     *           "hidden_reason": null
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000006",
+                     *           "order_id": "01a20000-0000-7000-8000-000000000007",
+                     *           "line_no": 1,
+                     *           "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "title": "海参",
+                     *           "options": {},
+                     *           "author": {
+                     *             "id": "01a20000-0000-7000-8000-000000000005",
+                     *             "name": "Anna",
+                     *             "avatar": null
+                     *           },
+                     *           "goods": 5,
+                     *           "service": 5,
+                     *           "shipping": 5,
+                     *           "text": "",
+                     *           "pictures": [],
+                     *           "is_anonymous": false,
+                     *           "is_held": false,
+                     *           "is_mine": false,
+                     *           "bought_at": "2026-11-22T08:00:00Z",
+                     *           "written_at": "2026-11-22T08:00:00Z",
+                     *           "follow_up": null,
+                     *           "may_follow_up": false,
+                     *           "answer": null,
+                     *           "hidden_reason": null
+                     *         }
+                     *       ],
+                     *       "next": "01a20000-0000-7000-8000-000000000008"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProductReviewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    simulate_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewSimulatedOrder"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "client_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "state": "placed",
+                     *       "shop": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "沙盒小店"
+                     *       },
+                     *       "show_id": null,
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000005",
+                     *           "cart_item_id": null,
+                     *           "title": "海盐饼干",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000005.svg",
+                     *           "options": {},
+                     *           "quantity": 1,
+                     *           "unit_price": {
+                     *             "amount": 1990,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "discount": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "paid": {
+                     *             "amount": 1990,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax_bps": 0,
+                     *           "shipped_quantity": 0,
+                     *           "refunded_quantity": 0,
+                     *           "refunded": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "pledge_id": null,
+                     *           "batch_id": null,
+                     *           "promise": null
+                     *         }
+                     *       ],
+                     *       "total": {
+                     *         "amount": 1990,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "bill": {
+                     *         "goods": {
+                     *           "amount": 1990,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "discount": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "subsidy": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "shipping": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "tax": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "total": {
+                     *           "amount": 1990,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "refunded": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "purchase": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "orders": [
+                     *           "01a20000-0000-7000-8000-000000000002"
+                     *         ],
+                     *         "total": {
+                     *           "amount": 1990,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "source": "shelf",
+                     *       "placement": "sandbox",
+                     *       "note": null,
+                     *       "address": {
+                     *         "id": "01a20000-0000-7000-8000-000000000006",
+                     *         "city": "大连市",
+                     *         "name": "测试买家",
+                     *         "phone": "13800000000",
+                     *         "region": "辽宁省",
+                     *         "street": "测试路 1 号",
+                     *         "country": "CN",
+                     *         "district": "中山区",
+                     *         "postcode": "116000",
+                     *         "is_default": true
+                     *       },
+                     *       "payment": null,
+                     *       "placed_at": "2026-11-22T08:00:00Z",
+                     *       "pay_by": "2026-11-22T08:00:00Z",
+                     *       "paid_at": null,
+                     *       "shipped_at": null,
+                     *       "delivered_at": null,
+                     *       "completed_at": null,
+                     *       "ended_at": null,
+                     *       "end_reason": null,
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000007",
+                     *         "name": "测试买家"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShopOrderView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "client_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "state": "placed",
+                     *       "shop": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "沙盒小店"
+                     *       },
+                     *       "show_id": null,
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000005",
+                     *           "cart_item_id": null,
+                     *           "title": "海盐饼干",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000005.svg",
+                     *           "options": {},
+                     *           "quantity": 1,
+                     *           "unit_price": {
+                     *             "amount": 1990,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "discount": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "paid": {
+                     *             "amount": 1990,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax_bps": 0,
+                     *           "shipped_quantity": 0,
+                     *           "refunded_quantity": 0,
+                     *           "refunded": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "pledge_id": null,
+                     *           "batch_id": null,
+                     *           "promise": null
+                     *         }
+                     *       ],
+                     *       "total": {
+                     *         "amount": 1990,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "bill": {
+                     *         "goods": {
+                     *           "amount": 1990,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "discount": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "subsidy": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "shipping": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "tax": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "total": {
+                     *           "amount": 1990,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "refunded": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "purchase": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "orders": [
+                     *           "01a20000-0000-7000-8000-000000000002"
+                     *         ],
+                     *         "total": {
+                     *           "amount": 1990,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "source": "shelf",
+                     *       "placement": "sandbox",
+                     *       "note": null,
+                     *       "address": {
+                     *         "id": "01a20000-0000-7000-8000-000000000006",
+                     *         "city": "大连市",
+                     *         "name": "测试买家",
+                     *         "phone": "13800000000",
+                     *         "region": "辽宁省",
+                     *         "street": "测试路 1 号",
+                     *         "country": "CN",
+                     *         "district": "中山区",
+                     *         "postcode": "116000",
+                     *         "is_default": true
+                     *       },
+                     *       "payment": null,
+                     *       "placed_at": "2026-11-22T08:00:00Z",
+                     *       "pay_by": "2026-11-22T08:00:00Z",
+                     *       "paid_at": null,
+                     *       "shipped_at": null,
+                     *       "delivered_at": null,
+                     *       "completed_at": null,
+                     *       "ended_at": null,
+                     *       "end_reason": null,
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000007",
+                     *         "name": "测试买家"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShopOrderView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    simulate_happening: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "happening": "refund"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewHappening"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "client_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "state": "cancelled",
+                     *       "shop": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "沙盒小店"
+                     *       },
+                     *       "show_id": null,
+                     *       "lines": [
+                     *         {
+                     *           "no": 1,
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *           "cart_item_id": null,
+                     *           "title": "海盐饼干",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *           "options": {},
+                     *           "quantity": 1,
+                     *           "unit_price": {
+                     *             "amount": 1990,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "discount": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "paid": {
+                     *             "amount": 1990,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "tax_bps": 0,
+                     *           "shipped_quantity": 0,
+                     *           "refunded_quantity": 0,
+                     *           "refunded": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "pledge_id": null,
+                     *           "batch_id": null,
+                     *           "promise": null
+                     *         }
+                     *       ],
+                     *       "total": {
+                     *         "amount": 1990,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "bill": {
+                     *         "goods": {
+                     *           "amount": 1990,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "discount": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "subsidy": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "shipping": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "tax": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "total": {
+                     *           "amount": 1990,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "refunded": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "purchase": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "orders": [
+                     *           "01a20000-0000-7000-8000-000000000002"
+                     *         ],
+                     *         "total": {
+                     *           "amount": 1990,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "source": "shelf",
+                     *       "placement": "sandbox",
+                     *       "note": null,
+                     *       "address": {
+                     *         "id": "01a20000-0000-7000-8000-000000000007",
+                     *         "city": "大连市",
+                     *         "name": "测试买家",
+                     *         "phone": "13800000000",
+                     *         "region": "辽宁省",
+                     *         "street": "测试路 1 号",
+                     *         "country": "CN",
+                     *         "district": "中山区",
+                     *         "postcode": "116000",
+                     *         "is_default": true
+                     *       },
+                     *       "payment": null,
+                     *       "placed_at": "2026-11-22T08:00:00Z",
+                     *       "pay_by": "2026-11-22T08:00:00Z",
+                     *       "paid_at": null,
+                     *       "shipped_at": null,
+                     *       "delivered_at": null,
+                     *       "completed_at": null,
+                     *       "ended_at": "2026-11-22T08:00:00Z",
+                     *       "end_reason": "buyer",
+                     *       "buyer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000008",
+                     *         "name": "测试买家"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShopOrderView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16874,9 +31518,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "account_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "handle": "olga",
+                     *           "name": "Olga",
+                     *           "is_owner": true,
+                     *           "scopes": [
+                     *             "catalog",
+                     *             "show"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "account_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "handle": "staff-catalog",
+                     *           "name": "Staff-Catalog",
+                     *           "is_owner": false,
+                     *           "scopes": [
+                     *             "catalog"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SeatHolderPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16899,6 +31570,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "handle": "throwaway-d8e5260b64",
+                 *       "scopes": [
+                 *         "staff"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewSeat"];
             };
         };
@@ -16909,6 +31588,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "handle": "throwaway-d8e5260b64",
+                     *       "name": "Throwaway-D8E5260B64",
+                     *       "is_owner": false,
+                     *       "scopes": [
+                     *         "staff"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["SeatHolder"];
                 };
             };
@@ -16918,9 +31608,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "account_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "handle": "throwaway-d8e5260b64",
+                     *       "name": "Throwaway-D8E5260B64",
+                     *       "is_owner": false,
+                     *       "scopes": [
+                     *         "staff"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["SeatHolder"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16951,6 +31653,169 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    mark_own_shop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnShopMark"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnShopMark"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shop_sellers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PayoutChannels"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    open_shop_seller: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSeller"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SellerStep"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shop_payouts: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "amount": {
+                     *             "amount": 123456,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "state": "paid",
+                     *           "reason": null,
+                     *           "bank": "工商银行",
+                     *           "last_digits": "0128",
+                     *           "drafted_at": "2026-11-22T08:00:00Z",
+                     *           "sent_at": "2026-11-22T08:00:00Z",
+                     *           "ended_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OwnPayoutViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -16979,9 +31844,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "waiting": 0,
+                     *       "partly": 0,
+                     *       "late": 0,
+                     *       "gathering": 0,
+                     *       "shipped": 0,
+                     *       "delivered": 0,
+                     *       "broken": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShipmentCounts"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17017,9 +31894,64 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "buyer": "Anna",
+                     *           "state": "shipped",
+                     *           "stage": "shipped",
+                     *           "note": null,
+                     *           "address": null,
+                     *           "paid_at": "2026-11-22T08:00:00Z",
+                     *           "ship_by": null,
+                     *           "broken_at": null,
+                     *           "confirm_by": "2026-11-22T08:00:00Z",
+                     *           "lines": [
+                     *             {
+                     *               "no": 1,
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000002",
+                     *               "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *               "title": "海参",
+                     *               "options": {},
+                     *               "image": "/media/pictures/01a20000-0000-7000-8000-000000000003.svg",
+                     *               "quantity": 2,
+                     *               "shipped": 2,
+                     *               "left": 0
+                     *             }
+                     *           ],
+                     *           "parcels": [
+                     *             {
+                     *               "id": "01a20000-0000-7000-8000-000000000004",
+                     *               "carrier": {
+                     *                 "code": "sf",
+                     *                 "zh": "顺丰速运",
+                     *                 "en": "SF Express",
+                     *                 "example": "SF1234567890123"
+                     *               },
+                     *               "number": "SF1234567890123",
+                     *               "state": "registered",
+                     *               "lines": [
+                     *                 {
+                     *                   "no": 1,
+                     *                   "quantity": 2
+                     *                 }
+                     *               ],
+                     *               "events": [],
+                     *               "made_at": "2026-11-22T08:00:00Z",
+                     *               "delivered_at": null
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShipmentViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17054,6 +31986,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17086,9 +32019,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "read": 2,
+                     *       "shipped": 1,
+                     *       "unchanged": 0,
+                     *       "refused": 1,
+                     *       "waiting": 0,
+                     *       "parcels": 1,
+                     *       "refused_by_code": {
+                     *         "not-found": 1
+                     *       },
+                     *       "problems": [
+                     *         {
+                     *           "line": 3,
+                     *           "order": "01a20000-0000-7000-8000-000000000001",
+                     *           "carrier": "sf",
+                     *           "number": "SF1234567890124",
+                     *           "code": "not-found",
+                     *           "reason": "There is no such thing, or it is not yours to see"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShippingReport"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17117,9 +32074,55 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "name": "普通快递",
+                     *           "measure": "weight",
+                     *           "rules": [
+                     *             {
+                     *               "places": [],
+                     *               "delivered": true,
+                     *               "first": 1,
+                     *               "first_fee": 0,
+                     *               "further": 1,
+                     *               "further_fee": 0,
+                     *               "free_from_amount": null,
+                     *               "free_from_pieces": null
+                     *             },
+                     *             {
+                     *               "places": [
+                     *                 {
+                     *                   "country": "CN",
+                     *                   "region": "辽宁",
+                     *                   "city": ""
+                     *                 }
+                     *               ],
+                     *               "delivered": true,
+                     *               "first": 1000,
+                     *               "first_fee": 600,
+                     *               "further": 500,
+                     *               "further_fee": 0,
+                     *               "free_from_amount": null,
+                     *               "free_from_pieces": null
+                     *             }
+                     *           ],
+                     *           "is_default": true,
+                     *           "version": 1,
+                     *           "updated_at": "2026-11-22T08:00:00Z",
+                     *           "product_count": 1
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShippingTemplatePage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17143,6 +32146,30 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "普通快递",
+                 *       "measure": "weight",
+                 *       "rules": [
+                 *         {
+                 *           "first": 1000,
+                 *           "first_fee": 1000,
+                 *           "further": 500,
+                 *           "further_fee": 300
+                 *         },
+                 *         {
+                 *           "places": [
+                 *             {
+                 *               "country": "CN",
+                 *               "region": "西藏"
+                 *             }
+                 *           ],
+                 *           "delivered": false
+                 *         }
+                 *       ],
+                 *       "is_default": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["ShippingTemplateContent"];
             };
         };
@@ -17153,9 +32180,50 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "name": "普通快递",
+                     *       "measure": "weight",
+                     *       "rules": [
+                     *         {
+                     *           "places": [],
+                     *           "delivered": true,
+                     *           "first": 1000,
+                     *           "first_fee": 1000,
+                     *           "further": 500,
+                     *           "further_fee": 300,
+                     *           "free_from_amount": null,
+                     *           "free_from_pieces": null
+                     *         },
+                     *         {
+                     *           "places": [
+                     *             {
+                     *               "country": "CN",
+                     *               "region": "西藏",
+                     *               "city": ""
+                     *             }
+                     *           ],
+                     *           "delivered": false,
+                     *           "first": 1,
+                     *           "first_fee": 0,
+                     *           "further": 1,
+                     *           "further_fee": 0,
+                     *           "free_from_amount": null,
+                     *           "free_from_pieces": null
+                     *         }
+                     *       ],
+                     *       "is_default": true,
+                     *       "version": 1,
+                     *       "updated_at": "2026-11-22T08:00:00Z",
+                     *       "product_count": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShippingTemplate"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17186,6 +32254,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17221,9 +32290,424 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "room_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "streamer": {
+                     *             "id": "01a20000-0000-7000-8000-000000000004",
+                     *             "name": "Anna",
+                     *             "avatar": null
+                     *           },
+                     *           "title": "海鲜",
+                     *           "cover": "https://example.org/x.jpg",
+                     *           "state": "live",
+                     *           "planned_at": null,
+                     *           "started_at": "2026-11-22T08:00:00Z",
+                     *           "ended_at": null,
+                     *           "viewer_count": 0,
+                     *           "viewer_peak": 0,
+                     *           "like_count": 0,
+                     *           "pinned_item_id": null,
+                     *           "version": 3,
+                     *           "playback": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShowPage"];
                 };
             };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shop_statements: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StatementMonths"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_shop_statement: {
+        parameters: {
+            query?: {
+                /** @description Of which currency; unset: the shop's, or the house's. */
+                currency?: string | null;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "owner_name": "海边人家",
+                     *       "month": "2026-01",
+                     *       "currency": "CNY",
+                     *       "zone": "Asia/Shanghai",
+                     *       "drawn_at": "2026-11-22T08:00:00Z",
+                     *       "is_open": false,
+                     *       "opening": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "total": {
+                     *         "line_count": 0,
+                     *         "goods": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "shipping": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "subsidy": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "platform": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "payment": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "streamer": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "net": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "closing": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "ledger": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "difference": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "kinds": [],
+                     *       "days": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SettlementStatement"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shop_statement_lines: {
+        parameters: {
+            query?: {
+                /** @description Of which currency; unset: the shop's, or the house's. */
+                currency?: string | null;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StatementLinePage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_shop_statement: {
+        parameters: {
+            query?: {
+                /** @description Of which currency; unset: the shop's, or the house's. */
+                currency?: string | null;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stream Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    print_shop_statement: {
+        parameters: {
+            query?: {
+                /** @description Of which currency; unset: the shop's, or the house's. */
+                currency?: string | null;
+                /** @description In which language the paper is written. */
+                lang?: "zh-CN" | "en";
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/pdf": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_streamer_rates: {
+        parameters: {
+            query?: {
+                /** @description Also what has ended or was replaced. */
+                all?: boolean;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RateViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_streamer_rate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "bps": 1000,
+                 *       "note": "约定"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewStreamerRate"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "kind": "streamer",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_name": "海边人家",
+                     *       "category": null,
+                     *       "streamer_id": null,
+                     *       "streamer_name": null,
+                     *       "bps": 1000,
+                     *       "valid_from": "2026-11-22T08:00:00Z",
+                     *       "note": "约定",
+                     *       "made_by": "01a20000-0000-7000-8000-000000000003",
+                     *       "made_by_name": "Staff-Money",
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "state": "in_force"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RateView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "kind": "streamer",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_name": "海边人家",
+                     *       "category": null,
+                     *       "streamer_id": null,
+                     *       "streamer_name": null,
+                     *       "bps": 1000,
+                     *       "valid_from": "2026-11-22T08:00:00Z",
+                     *       "note": "约定",
+                     *       "made_by": "01a20000-0000-7000-8000-000000000003",
+                     *       "made_by_name": "Staff-Money",
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "state": "in_force"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RateView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17246,6 +32730,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "method": "sandbox",
+                 *       "amount": {
+                 *         "amount": 9900,
+                 *         "currency": "CNY"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewTopup"];
             };
         };
@@ -17256,6 +32750,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "purpose": "topup",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "method": "sandbox",
+                     *       "state": "pending",
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": null,
+                     *       "next": {
+                     *         "kind": "redirect",
+                     *         "url": "/sandbox-pay/01a20000-0000-7000-8000-000000000001"
+                     *       },
+                     *       "failure": null,
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reversed": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "captured_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaymentView"];
                 };
             };
@@ -17265,9 +32788,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "purpose": "topup",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "method": "sandbox",
+                     *       "state": "pending",
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": null,
+                     *       "next": {
+                     *         "kind": "redirect",
+                     *         "url": "/sandbox-pay/01a20000-0000-7000-8000-000000000001"
+                     *       },
+                     *       "failure": null,
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reversed": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "captured_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaymentView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17290,6 +32843,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "size_bytes": 55260
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewUpload"];
             };
         };
@@ -17300,6 +32859,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "size_bytes": 55260,
+                     *       "received_bytes": 0,
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadView"];
                 };
             };
@@ -17309,9 +32876,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "size_bytes": 55260,
+                     *       "received_bytes": 0,
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17347,9 +32923,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["OwnVideoPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17372,6 +32955,17 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "upload_id": "01a20000-0000-7000-8000-000000000002",
+                 *       "title": "海边的早晨",
+                 *       "is_published": true,
+                 *       "product_ids": [
+                 *         "01a20000-0000-7000-8000-000000000003"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["VideoDraft"];
             };
         };
@@ -17382,6 +32976,50 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "streamer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000005",
+                     *         "name": "Olga",
+                     *         "avatar": null
+                     *       },
+                     *       "title": "海边的早晨",
+                     *       "cover": null,
+                     *       "film": null,
+                     *       "state": "published",
+                     *       "film_state": "processing",
+                     *       "progress_bps": 0,
+                     *       "problem": null,
+                     *       "duration_ms": null,
+                     *       "width": null,
+                     *       "height": null,
+                     *       "product_ids": [
+                     *         "01a20000-0000-7000-8000-000000000003"
+                     *       ],
+                     *       "warms_up": null,
+                     *       "figures": {
+                     *         "plays": 0,
+                     *         "plays_filtered": null,
+                     *         "watched_ms": 0,
+                     *         "likes": 0,
+                     *         "comments": 0,
+                     *         "orders": 0,
+                     *         "paid_orders": 0,
+                     *         "gmv": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "gmv_paid": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "published_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["OwnVideo"];
                 };
             };
@@ -17391,9 +33029,54 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "streamer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000005",
+                     *         "name": "Olga",
+                     *         "avatar": null
+                     *       },
+                     *       "title": "海边的早晨",
+                     *       "cover": null,
+                     *       "film": null,
+                     *       "state": "published",
+                     *       "film_state": "processing",
+                     *       "progress_bps": 0,
+                     *       "problem": null,
+                     *       "duration_ms": null,
+                     *       "width": null,
+                     *       "height": null,
+                     *       "product_ids": [
+                     *         "01a20000-0000-7000-8000-000000000003"
+                     *       ],
+                     *       "warms_up": null,
+                     *       "figures": {
+                     *         "plays": 0,
+                     *         "plays_filtered": null,
+                     *         "watched_ms": 0,
+                     *         "likes": 0,
+                     *         "comments": 0,
+                     *         "orders": 0,
+                     *         "paid_orders": 0,
+                     *         "gmv": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "gmv_paid": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "published_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["OwnVideo"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17427,9 +33110,264 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "balances": [
+                     *         {
+                     *           "amount": 70000,
+                     *           "currency": "CNY"
+                     *         }
+                     *       ],
+                     *       "movements": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "amount": {
+                     *             "amount": 70000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "reason": "deposit",
+                     *           "subject_id": "01a20000-0000-7000-8000-000000000002"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "amount": {
+                     *             "amount": -400000,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "reason": "deposit",
+                     *           "subject_id": "01a20000-0000-7000-8000-000000000004"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["WalletView"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_webhook_deliveries: {
+        parameters: {
+            query?: {
+                /** @description Only to this endpoint. */
+                endpoint_id?: string | null;
+                /** @description Only those in this state. */
+                state?: components["schemas"]["DeliveryState"] | null;
+                /** @description Only of this order, case, SKU …, or this delivery itself. */
+                about?: string | null;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "event_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "endpoint_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "type": "webhook.ping",
+                     *           "subject_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "state": "waiting",
+                     *           "attempts": 0,
+                     *           "due_at": "2026-11-22T08:00:00Z",
+                     *           "ended_at": null,
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "status": null,
+                     *           "failure": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookDeliveryPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_webhooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "url": "https://hooks.example/laotie",
+                     *           "description": "",
+                     *           "types": [
+                     *             "identity.seat_granted"
+                     *           ],
+                     *           "state": "active",
+                     *           "disabled_for": null,
+                     *           "old_secret_until": "2026-11-22T08:00:00Z",
+                     *           "failing_since": null,
+                     *           "resting_until": null,
+                     *           "delivered_at": null,
+                     *           "waiting": 0,
+                     *           "given_up": 0,
+                     *           "created_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookEndpoints"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                shop_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "url": "https://hooks.example/laotie",
+                 *       "types": [
+                 *         "identity.seat_granted"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewWebhookEndpoint"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "endpoint": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "url": "https://hooks.example/laotie",
+                     *         "description": "",
+                     *         "types": [
+                     *           "identity.seat_granted"
+                     *         ],
+                     *         "state": "active",
+                     *         "disabled_for": null,
+                     *         "old_secret_until": null,
+                     *         "failing_since": null,
+                     *         "resting_until": null,
+                     *         "delivered_at": null,
+                     *         "waiting": 0,
+                     *         "given_up": 0,
+                     *         "created_at": "2026-11-22T08:00:00Z"
+                     *       },
+                     *       "secret": "whsec_Q7HRNEkHKdi7uZXZ3ResHyTRyl1on8fOvXyxuaIvZI4="
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MadeWebhookEndpoint"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "endpoint": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "url": "https://hooks.example/laotie",
+                     *         "description": "",
+                     *         "types": [
+                     *           "identity.seat_granted"
+                     *         ],
+                     *         "state": "active",
+                     *         "disabled_for": null,
+                     *         "old_secret_until": null,
+                     *         "failing_since": null,
+                     *         "resting_until": null,
+                     *         "delivered_at": null,
+                     *         "waiting": 0,
+                     *         "given_up": 0,
+                     *         "created_at": "2026-11-22T08:00:00Z"
+                     *       },
+                     *       "secret": "whsec_Q7HRNEkHKdi7uZXZ3ResHyTRyl1on8fOvXyxuaIvZI4="
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MadeWebhookEndpoint"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17450,6 +33388,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "room_id": "01a20000-0000-7000-8000-000000000002",
+                 *       "title": "明晚",
+                 *       "planned_at": "2026-11-22T08:00:00Z"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ShowDraft"];
             };
         };
@@ -17460,6 +33406,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "room_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "streamer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "Olga",
+                     *         "avatar": null
+                     *       },
+                     *       "title": "明晚",
+                     *       "cover": null,
+                     *       "state": "scheduled",
+                     *       "planned_at": "2026-11-22T08:00:00Z",
+                     *       "started_at": null,
+                     *       "ended_at": null,
+                     *       "viewer_count": 0,
+                     *       "viewer_peak": 0,
+                     *       "like_count": 0,
+                     *       "pinned_item_id": null,
+                     *       "version": 1,
+                     *       "playback": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Show"];
                 };
             };
@@ -17469,9 +33439,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "room_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "streamer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "Olga",
+                     *         "avatar": null
+                     *       },
+                     *       "title": "明晚",
+                     *       "cover": null,
+                     *       "state": "scheduled",
+                     *       "planned_at": "2026-11-22T08:00:00Z",
+                     *       "started_at": null,
+                     *       "ended_at": null,
+                     *       "viewer_count": 0,
+                     *       "viewer_peak": 0,
+                     *       "like_count": 0,
+                     *       "pinned_item_id": null,
+                     *       "version": 1,
+                     *       "playback": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Show"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17500,6 +33495,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "room_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "streamer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "Anna",
+                     *         "avatar": null
+                     *       },
+                     *       "title": "Fresh from the sea",
+                     *       "cover": null,
+                     *       "state": "scheduled",
+                     *       "planned_at": null,
+                     *       "started_at": null,
+                     *       "ended_at": null,
+                     *       "viewer_count": 0,
+                     *       "viewer_peak": 0,
+                     *       "like_count": 0,
+                     *       "pinned_item_id": "01a20000-0000-7000-8000-000000000005",
+                     *       "version": 2,
+                     *       "playback": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Show"];
                 };
             };
@@ -17525,6 +33544,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "title": "海鲜",
+                 *       "cover": "https://example.org/x.jpg"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ShowChange"];
             };
         };
@@ -17535,9 +33560,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "room_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "streamer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "Anna",
+                     *         "avatar": null
+                     *       },
+                     *       "title": "海鲜",
+                     *       "cover": "https://example.org/x.jpg",
+                     *       "state": "scheduled",
+                     *       "planned_at": null,
+                     *       "started_at": null,
+                     *       "ended_at": null,
+                     *       "viewer_count": 0,
+                     *       "viewer_peak": 0,
+                     *       "like_count": 0,
+                     *       "pinned_item_id": null,
+                     *       "version": 2,
+                     *       "playback": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Show"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17571,9 +33621,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "activity": {
+                     *             "id": "01a20000-0000-7000-8000-000000000001",
+                     *             "kind": "bargain",
+                     *             "state": "open",
+                     *             "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *             "title": "…",
+                     *             "version": 2,
+                     *             "audience": {
+                     *               "who": "everyone",
+                     *               "follow_minutes": 0
+                     *             },
+                     *             "duration_s": 3600,
+                     *             "opens_at": "2026-11-22T08:00:00Z",
+                     *             "closes_at": "2026-11-22T08:00:00Z",
+                     *             "settled_at": null,
+                     *             "entries": 0,
+                     *             "rules": [
+                     *               {
+                     *                 "key": "fun.rule.no_purchase",
+                     *                 "facts": {}
+                     *               },
+                     *               {
+                     *                 "key": "fun.rule.one_each",
+                     *                 "facts": {}
+                     *               }
+                     *             ],
+                     *             "odds": {
+                     *               "key": "fun.odds.bargain",
+                     *               "facts": {
+                     *                 "helpers": 9,
+                     *                 "left": 9
+                     *               }
+                     *             },
+                     *             "money": null,
+                     *             "packet": null,
+                     *             "prizes": [],
+                     *             "question": null,
+                     *             "options": [],
+                     *             "answer": null,
+                     *             "bargain": {
+                     *               "item_id": "01a20000-0000-7000-8000-000000000003",
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000004",
+                     *               "price": {
+                     *                 "amount": 100,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "floor": {
+                     *                 "amount": 1,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "helpers": 9,
+                     *               "pieces": 9,
+                     *               "left": 9
+                     *             },
+                     *             "pk": null,
+                     *             "winners": [],
+                     *             "commitment": "…",
+                     *             "entries_hash": null,
+                     *             "seed": null,
+                     *             "proof": null
+                     *           },
+                     *           "mine": null
+                     *         },
+                     *         {
+                     *           "activity": {
+                     *             "id": "01a20000-0000-7000-8000-000000000005",
+                     *             "kind": "poll",
+                     *             "state": "open",
+                     *             "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *             "title": "…",
+                     *             "version": 9,
+                     *             "audience": {
+                     *               "who": "everyone",
+                     *               "follow_minutes": 0
+                     *             },
+                     *             "duration_s": 3600,
+                     *             "opens_at": "2026-11-22T08:00:00Z",
+                     *             "closes_at": "2026-11-22T08:00:00Z",
+                     *             "settled_at": null,
+                     *             "entries": 7,
+                     *             "rules": [
+                     *               {
+                     *                 "key": "fun.rule.no_purchase",
+                     *                 "facts": {}
+                     *               },
+                     *               {
+                     *                 "key": "fun.rule.one_each",
+                     *                 "facts": {}
+                     *               }
+                     *             ],
+                     *             "odds": null,
+                     *             "money": null,
+                     *             "packet": null,
+                     *             "prizes": [],
+                     *             "question": "?",
+                     *             "options": [
+                     *               {
+                     *                 "no": 1,
+                     *                 "text": "a",
+                     *                 "count": 7
+                     *               },
+                     *               {
+                     *                 "no": 2,
+                     *                 "text": "b",
+                     *                 "count": 0
+                     *               }
+                     *             ],
+                     *             "answer": null,
+                     *             "bargain": null,
+                     *             "pk": null,
+                     *             "winners": [],
+                     *             "commitment": "…",
+                     *             "entries_hash": null,
+                     *             "seed": null,
+                     *             "proof": null
+                     *           },
+                     *           "mine": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ActivityViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17596,6 +33773,24 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "kind": "bargain",
+                 *       "title": "…",
+                 *       "duration_s": 3600,
+                 *       "bargain": {
+                 *         "item_id": "01a20000-0000-7000-8000-000000000002",
+                 *         "sku_id": "01a20000-0000-7000-8000-000000000003",
+                 *         "helpers": 9,
+                 *         "pieces": 9,
+                 *         "floor": {
+                 *           "amount": 1,
+                 *           "currency": "CNY"
+                 *         }
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["Draft"];
             };
         };
@@ -17606,6 +33801,72 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "activity": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "kind": "bargain",
+                     *         "state": "ready",
+                     *         "show_id": "01a20000-0000-7000-8000-000000000004",
+                     *         "title": "…",
+                     *         "version": 1,
+                     *         "audience": {
+                     *           "who": "everyone",
+                     *           "follow_minutes": 0
+                     *         },
+                     *         "duration_s": 3600,
+                     *         "opens_at": null,
+                     *         "closes_at": null,
+                     *         "settled_at": null,
+                     *         "entries": 0,
+                     *         "rules": [
+                     *           {
+                     *             "key": "fun.rule.no_purchase",
+                     *             "facts": {}
+                     *           },
+                     *           {
+                     *             "key": "fun.rule.one_each",
+                     *             "facts": {}
+                     *           }
+                     *         ],
+                     *         "odds": {
+                     *           "key": "fun.odds.bargain",
+                     *           "facts": {
+                     *             "helpers": 9,
+                     *             "left": 9
+                     *           }
+                     *         },
+                     *         "money": null,
+                     *         "packet": null,
+                     *         "prizes": [],
+                     *         "question": null,
+                     *         "options": [],
+                     *         "answer": null,
+                     *         "bargain": {
+                     *           "item_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "price": {
+                     *             "amount": 100,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "floor": {
+                     *             "amount": 1,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "helpers": 9,
+                     *           "pieces": 9,
+                     *           "left": 9
+                     *         },
+                     *         "pk": null,
+                     *         "winners": [],
+                     *         "commitment": null,
+                     *         "entries_hash": null,
+                     *         "seed": null,
+                     *         "proof": null
+                     *       },
+                     *       "mine": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ActivityView"];
                 };
             };
@@ -17615,9 +33876,76 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "activity": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "kind": "bargain",
+                     *         "state": "ready",
+                     *         "show_id": "01a20000-0000-7000-8000-000000000004",
+                     *         "title": "…",
+                     *         "version": 1,
+                     *         "audience": {
+                     *           "who": "everyone",
+                     *           "follow_minutes": 0
+                     *         },
+                     *         "duration_s": 3600,
+                     *         "opens_at": null,
+                     *         "closes_at": null,
+                     *         "settled_at": null,
+                     *         "entries": 0,
+                     *         "rules": [
+                     *           {
+                     *             "key": "fun.rule.no_purchase",
+                     *             "facts": {}
+                     *           },
+                     *           {
+                     *             "key": "fun.rule.one_each",
+                     *             "facts": {}
+                     *           }
+                     *         ],
+                     *         "odds": {
+                     *           "key": "fun.odds.bargain",
+                     *           "facts": {
+                     *             "helpers": 9,
+                     *             "left": 9
+                     *           }
+                     *         },
+                     *         "money": null,
+                     *         "packet": null,
+                     *         "prizes": [],
+                     *         "question": null,
+                     *         "options": [],
+                     *         "answer": null,
+                     *         "bargain": {
+                     *           "item_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "price": {
+                     *             "amount": 100,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "floor": {
+                     *             "amount": 1,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "helpers": 9,
+                     *           "pieces": 9,
+                     *           "left": 9
+                     *         },
+                     *         "pk": null,
+                     *         "winners": [],
+                     *         "commitment": null,
+                     *         "entries_hash": null,
+                     *         "seed": null,
+                     *         "proof": null
+                     *       },
+                     *       "mine": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ActivityView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17649,9 +33977,64 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "at": "2026-11-22T08:00:00Z",
+                     *       "minutes": [],
+                     *       "products": [],
+                     *       "marks": [],
+                     *       "unexplained": {
+                     *         "orders": 0,
+                     *         "paid_orders": 0,
+                     *         "units": 0,
+                     *         "gmv": {
+                     *           "placed": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "paid": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           }
+                     *         }
+                     *       },
+                     *       "totals": {
+                     *         "duration_s": 0,
+                     *         "audience": {
+                     *           "viewers_max": 0,
+                     *           "viewers_mean": 0,
+                     *           "viewers_filtered": null,
+                     *           "watch_s": 0,
+                     *           "joins": 0,
+                     *           "likes": 0,
+                     *           "chats_sent": 0,
+                     *           "chats_shown": 0,
+                     *           "follows": 0,
+                     *           "clicks": 0
+                     *         },
+                     *         "sold": {
+                     *           "orders": 0,
+                     *           "paid_orders": 0,
+                     *           "units": 0,
+                     *           "paid_units": 0,
+                     *           "gmv": {
+                     *             "placed": {
+                     *               "amount": 0,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "paid": {
+                     *               "amount": 0,
+                     *               "currency": "CNY"
+                     *             }
+                     *           }
+                     *         }
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["BoardView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17680,6 +34063,88 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "position": 0,
+                     *           "title": "围巾",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000002.svg",
+                     *           "on_shelf": true,
+                     *           "pinned": false,
+                     *           "explaining_since": null,
+                     *           "limit_per_person": null,
+                     *           "sale_ends_at": null,
+                     *           "skus": [
+                     *             {
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000003",
+                     *               "options": {},
+                     *               "price": {
+                     *                 "amount": 100,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "list_price": null,
+                     *               "available": 0,
+                     *               "aside": 1
+                     *             }
+                     *           ],
+                     *           "version": 2,
+                     *           "wave": {
+                     *             "id": "01a20000-0000-7000-8000-000000000004",
+                     *             "no": 1,
+                     *             "state": "ready",
+                     *             "limit_per_person": null,
+                     *             "lasts_s": null,
+                     *             "opened_at": null,
+                     *             "ends_at": null,
+                     *             "pieces": 1
+                     *           },
+                     *           "promise": null,
+                     *           "origin": null
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000005",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *           "position": 1,
+                     *           "title": "围巾",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *           "on_shelf": true,
+                     *           "pinned": false,
+                     *           "explaining_since": null,
+                     *           "limit_per_person": null,
+                     *           "sale_ends_at": null,
+                     *           "skus": [
+                     *             {
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000007",
+                     *               "options": {},
+                     *               "price": {
+                     *                 "amount": 100,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "list_price": null,
+                     *               "available": 0,
+                     *               "aside": 1
+                     *             }
+                     *           ],
+                     *           "version": 2,
+                     *           "wave": {
+                     *             "id": "01a20000-0000-7000-8000-000000000008",
+                     *             "no": 1,
+                     *             "state": "ready",
+                     *             "limit_per_person": null,
+                     *             "lasts_s": null,
+                     *             "opened_at": null,
+                     *             "ends_at": null,
+                     *             "pieces": 1
+                     *           },
+                     *           "promise": null,
+                     *           "origin": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Cart"];
                 };
             };
@@ -17705,6 +34170,22 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "product_id": "01a20000-0000-7000-8000-000000000002",
+                 *       "prices": [
+                 *         {
+                 *           "sku_id": "01a20000-0000-7000-8000-000000000003",
+                 *           "price": {
+                 *             "amount": 6900,
+                 *             "currency": "CNY"
+                 *           }
+                 *         }
+                 *       ],
+                 *       "limit_per_person": 2
+                 *     }
+                 */
                 "application/json": components["schemas"]["CartItemDraft"];
             };
         };
@@ -17715,6 +34196,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "position": 0,
+                     *       "title": "Sea cucumber",
+                     *       "image": "/media/pictures/01a20000-0000-7000-8000-000000000002.svg",
+                     *       "on_shelf": true,
+                     *       "pinned": false,
+                     *       "explaining_since": null,
+                     *       "limit_per_person": 2,
+                     *       "sale_ends_at": null,
+                     *       "skus": [
+                     *         {
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "options": {
+                     *             "size": "0"
+                     *           },
+                     *           "price": {
+                     *             "amount": 6900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "list_price": null,
+                     *           "available": 10,
+                     *           "aside": 0
+                     *         }
+                     *       ],
+                     *       "version": 1,
+                     *       "wave": null,
+                     *       "promise": null,
+                     *       "origin": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CartItem"];
                 };
             };
@@ -17724,9 +34238,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "position": 0,
+                     *       "title": "Sea cucumber",
+                     *       "image": "/media/pictures/01a20000-0000-7000-8000-000000000002.svg",
+                     *       "on_shelf": true,
+                     *       "pinned": false,
+                     *       "explaining_since": null,
+                     *       "limit_per_person": 2,
+                     *       "sale_ends_at": null,
+                     *       "skus": [
+                     *         {
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "options": {
+                     *             "size": "0"
+                     *           },
+                     *           "price": {
+                     *             "amount": 6900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "list_price": null,
+                     *           "available": 10,
+                     *           "aside": 0
+                     *         }
+                     *       ],
+                     *       "version": 1,
+                     *       "wave": null,
+                     *       "promise": null,
+                     *       "origin": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CartItem"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17755,9 +34303,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "title": "海参",
+                     *           "from_at": "2026-11-22T08:00:00Z",
+                     *           "to_at": "2026-11-22T08:00:00Z",
+                     *           "from_s": 1.026686,
+                     *           "duration_s": 7,
+                     *           "published": true,
+                     *           "hls_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000001.m3u8",
+                     *           "file_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000001.mp4"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000004",
+                     *           "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000005",
+                     *           "title": "海带",
+                     *           "from_at": "2026-11-22T08:00:00Z",
+                     *           "to_at": "2026-11-22T08:00:00Z",
+                     *           "from_s": 7.068674,
+                     *           "duration_s": 4,
+                     *           "published": true,
+                     *           "hls_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000004.m3u8",
+                     *           "file_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000004.mp4"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ClipViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17780,6 +34362,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "from_at": "2026-11-22T08:00:00Z",
+                 *       "to_at": "2026-11-22T08:00:00Z",
+                 *       "title": "怎么化冻"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ClipDraft"];
             };
         };
@@ -17790,6 +34380,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "product_id": null,
+                     *       "title": "怎么化冻",
+                     *       "from_at": "2026-11-22T08:00:00Z",
+                     *       "to_at": "2026-11-22T08:00:00Z",
+                     *       "from_s": 1.977,
+                     *       "duration_s": 3,
+                     *       "published": true,
+                     *       "hls_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000001.m3u8",
+                     *       "file_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000001.mp4"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ClipView"];
                 };
             };
@@ -17799,9 +34404,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "product_id": null,
+                     *       "title": "怎么化冻",
+                     *       "from_at": "2026-11-22T08:00:00Z",
+                     *       "to_at": "2026-11-22T08:00:00Z",
+                     *       "from_s": 1.977,
+                     *       "duration_s": 3,
+                     *       "published": true,
+                     *       "hls_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000001.m3u8",
+                     *       "file_url": "/recordings/01a20000-0000-7000-8000-000000000002/clips/01a20000-0000-7000-8000-000000000001.mp4"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ClipView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17824,6 +34445,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example {} */
                 "application/json": components["schemas"]["live_Nothing"] | null;
             };
         };
@@ -17834,9 +34456,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "room_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "streamer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "Anna",
+                     *         "avatar": null
+                     *       },
+                     *       "title": "海鲜",
+                     *       "cover": "https://example.org/x.jpg",
+                     *       "state": "ended",
+                     *       "planned_at": null,
+                     *       "started_at": "2026-11-22T08:00:00Z",
+                     *       "ended_at": "2026-11-22T08:00:00Z",
+                     *       "viewer_count": 0,
+                     *       "viewer_peak": 0,
+                     *       "like_count": 0,
+                     *       "pinned_item_id": null,
+                     *       "version": 4,
+                     *       "playback": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Show"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17865,9 +34512,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["HeldSayings"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17891,6 +34544,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "approved": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["Review"];
             };
         };
@@ -17902,6 +34560,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17930,9 +34589,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "state": "idle",
+                     *       "door": "",
+                     *       "transcoding": false,
+                     *       "lag_ms": null,
+                     *       "bits_per_s": 0,
+                     *       "frames_per_s": 0,
+                     *       "width": 0,
+                     *       "height": 0,
+                     *       "codecs": "",
+                     *       "last_packet_age_s": null,
+                     *       "interruptions": 0,
+                     *       "live_since": null,
+                     *       "away_since": null,
+                     *       "encoder_restarts": 0,
+                     *       "key_frame_interval_s": null,
+                     *       "refusals": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["IngestStats"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17966,9 +34646,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "actor": "Olga",
+                     *           "act": "ban.imposed",
+                     *           "whom_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "whom": "Anna",
+                     *           "reason": "spam",
+                     *           "detail": {
+                     *             "target": "account",
+                     *             "minutes": 60,
+                     *             "for_show": false,
+                     *             "everywhere": false,
+                     *             "sanction_id": "01a20000-0000-7000-8000-000000000004"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["EntryViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -17991,6 +34696,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "item_id": "01a20000-0000-7000-8000-000000000001"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Pin"];
             };
         };
@@ -18002,6 +34712,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18030,6 +34741,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "item_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "wave_id": "01a20000-0000-7000-8000-000000000005",
+                     *           "version": 1,
+                     *           "price": null,
+                     *           "gift": "A brush",
+                     *           "pieces": null,
+                     *           "guarantee": "",
+                     *           "note": "",
+                     *           "said_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Promises"];
                 };
             };
@@ -18065,6 +34796,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "ticket": "…",
+                     *       "ws_path": "/ingest",
+                     *       "expires_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["PublicationView"];
                 };
             };
@@ -18074,9 +34812,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "ticket": "…",
+                     *       "ws_path": "/ingest",
+                     *       "expires_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["PublicationView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18105,9 +34851,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "state": "kept",
+                     *       "why": null,
+                     *       "published": true,
+                     *       "duration_s": 12,
+                     *       "size_bytes": 125544,
+                     *       "dropped_count": 0,
+                     *       "free_bytes": null,
+                     *       "keep_until": "2026-11-22T08:00:00Z",
+                     *       "gaps": [
+                     *         {
+                     *           "at_s": 8,
+                     *           "begins_at": "2026-11-22T08:00:00Z",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "why": "server"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["RecordingView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18137,6 +34904,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18166,6 +34934,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18194,9 +34963,126 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "show_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "title": "今早的潮水",
+                     *       "cover": null,
+                     *       "streamer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "Olga",
+                     *         "avatar": null
+                     *       },
+                     *       "state": "ready",
+                     *       "published": false,
+                     *       "hls_url": "/recordings/01a20000-0000-7000-8000-000000000001/replay.m3u8",
+                     *       "starts_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "duration_s": 12,
+                     *       "spans": [
+                     *         {
+                     *           "from_s": 0,
+                     *           "to_s": 8,
+                     *           "begins_at": "2026-11-22T08:00:00Z"
+                     *         },
+                     *         {
+                     *           "from_s": 8,
+                     *           "to_s": 12,
+                     *           "begins_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "gaps": [
+                     *         {
+                     *           "at_s": 8,
+                     *           "begins_at": "2026-11-22T08:00:00Z",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "why": "server"
+                     *         }
+                     *       ],
+                     *       "marks": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000004",
+                     *           "item_id": "01a20000-0000-7000-8000-000000000005",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *           "title": "海参",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000006.svg",
+                     *           "from_at": "2026-11-22T08:00:00Z",
+                     *           "to_at": "2026-11-22T08:00:00Z",
+                     *           "from_s": 1.013304,
+                     *           "to_s": 7.099414,
+                     *           "prices": [
+                     *             {
+                     *               "from_s": 1.013304,
+                     *               "price": {
+                     *                 "amount": 9900,
+                     *                 "currency": "CNY"
+                     *               }
+                     *             },
+                     *             {
+                     *               "from_s": 4.050321,
+                     *               "price": {
+                     *                 "amount": 8800,
+                     *                 "currency": "CNY"
+                     *               }
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000007",
+                     *           "item_id": "01a20000-0000-7000-8000-000000000008",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000009",
+                     *           "title": "海带",
+                     *           "image": "/media/pictures/01a20000-0000-7000-8000-000000000009.svg",
+                     *           "from_at": "2026-11-22T08:00:00Z",
+                     *           "to_at": "2026-11-22T08:00:00Z",
+                     *           "from_s": 7.099414,
+                     *           "to_s": 10.142205,
+                     *           "prices": [
+                     *             {
+                     *               "from_s": 7.099414,
+                     *               "price": {
+                     *                 "amount": 9901,
+                     *                 "currency": "CNY"
+                     *               }
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "clips": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000010",
+                     *           "show_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *           "title": "海参",
+                     *           "from_at": "2026-11-22T08:00:00Z",
+                     *           "to_at": "2026-11-22T08:00:00Z",
+                     *           "from_s": 1.013304,
+                     *           "duration_s": 7,
+                     *           "published": true,
+                     *           "hls_url": "/recordings/01a20000-0000-7000-8000-000000000001/clips/01a20000-0000-7000-8000-000000000010.m3u8",
+                     *           "file_url": "/recordings/01a20000-0000-7000-8000-000000000001/clips/01a20000-0000-7000-8000-000000000010.mp4"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000011",
+                     *           "show_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000009",
+                     *           "title": "海带",
+                     *           "from_at": "2026-11-22T08:00:00Z",
+                     *           "to_at": "2026-11-22T08:00:00Z",
+                     *           "from_s": 7.099414,
+                     *           "duration_s": 4,
+                     *           "published": true,
+                     *           "hls_url": "/recordings/01a20000-0000-7000-8000-000000000001/clips/01a20000-0000-7000-8000-000000000011.m3u8",
+                     *           "file_url": "/recordings/01a20000-0000-7000-8000-000000000001/clips/01a20000-0000-7000-8000-000000000011.mp4"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReplayView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18226,6 +35112,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18248,6 +35135,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "published": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["ReplayPublication"];
             };
         };
@@ -18258,9 +35150,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "published": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReplayPublication"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18292,9 +35190,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "viewer_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "name": "Anna",
+                     *           "level": 1,
+                     *           "text": "多少钱",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "at_s": 2.477
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "viewer_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "name": "Anna",
+                     *           "level": 1,
+                     *           "text": "人呢",
+                     *           "at": "2026-11-22T08:00:00Z",
+                     *           "at_s": 8
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SaidViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18323,9 +35247,47 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "placement": "replay:01a20000-0000-7000-8000-000000000001",
+                     *           "kind": "replay",
+                     *           "title": null,
+                     *           "orders": 2,
+                     *           "paid": 0,
+                     *           "gmv_placed": {
+                     *             "amount": 19800,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "gmv_paid": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           }
+                     *         },
+                     *         {
+                     *           "placement": "clip:01a20000-0000-7000-8000-000000000002",
+                     *           "kind": "clip",
+                     *           "title": "海参",
+                     *           "orders": 1,
+                     *           "paid": 0,
+                     *           "gmv_placed": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "gmv_paid": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SurfaceSalesViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18348,6 +35310,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "at_s": 1
+                 *     }
+                 */
                 "application/json": components["schemas"]["SharedMoment"];
             };
         };
@@ -18358,6 +35325,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "url": "/replay/01a20000-0000-7000-8000-000000000001?t=1&entry=eyJzb3VyY2UiOiJzaGFyZSIsInBsYWNlbWVudCI6InJlcGxheTowMWEyMDYyNi1iZTkxLTcwMTUtOGRkMC1lNTVjMDFkYzQ5NDEiLCJhdCI6IjIwMjYtMTEtMjNUMDI6MDU6NTQuMTg1MDQxWiIsInZpZXdlcl9pZCI6bnVsbCwic2hhcmVyX2lkIjoiMDFhMjA2MjctMTQ4OC03MDk3LTgzYTQtYWNmYWY3MjZmZDA2IiwiY2FtcGFpZ24iOm51bGwsInBvc2l0aW9uIjpudWxsLCJzdWJqZWN0IjoicmVwbGF5OjAxYTIwNjI2LWJlOTEtNzAxNS04ZGQwLWU1NWMwMWRjNDk0MSJ9.awOfgg.38QotWAyxMsIjk8to0A4nIy1FMTuReha9xmY7zSqmOE",
+                     *       "entry": "…"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShareLink"];
                 };
             };
@@ -18367,9 +35340,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "url": "/replay/01a20000-0000-7000-8000-000000000001?t=1&entry=eyJzb3VyY2UiOiJzaGFyZSIsInBsYWNlbWVudCI6InJlcGxheTowMWEyMDYyNi1iZTkxLTcwMTUtOGRkMC1lNTVjMDFkYzQ5NDEiLCJhdCI6IjIwMjYtMTEtMjNUMDI6MDU6NTQuMTg1MDQxWiIsInZpZXdlcl9pZCI6bnVsbCwic2hhcmVyX2lkIjoiMDFhMjA2MjctMTQ4OC03MDk3LTgzYTQtYWNmYWY3MjZmZDA2IiwiY2FtcGFpZ24iOm51bGwsInBvc2l0aW9uIjpudWxsLCJzdWJqZWN0IjoicmVwbGF5OjAxYTIwNjI2LWJlOTEtNzAxNS04ZGQwLWU1NWMwMWRjNDk0MSJ9.awOfgg.38QotWAyxMsIjk8to0A4nIy1FMTuReha9xmY7zSqmOE",
+                     *       "entry": "…"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShareLink"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18392,6 +35372,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "visit": "…"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Arrival"];
             };
         };
@@ -18402,6 +35387,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "visit": "…",
+                     *       "expires_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SurfaceVisit"];
                 };
             };
@@ -18411,9 +35402,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "visit": "…",
+                     *       "expires_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SurfaceVisit"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18442,9 +35440,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "orders": 3,
+                     *       "paid": 0,
+                     *       "units": 6,
+                     *       "gmv": {
+                     *         "placed": {
+                     *           "amount": 35400,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "paid": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "per_item": [
+                     *         {
+                     *           "item_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "title": "童装",
+                     *           "orders": 3,
+                     *           "units": 6,
+                     *           "gmv": {
+                     *             "amount": 35400,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "paid_units": 0,
+                     *           "paid": {
+                     *             "amount": 0,
+                     *             "currency": "CNY"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["SalesView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18473,9 +35507,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "kind": "ban",
+                     *           "target": "account",
+                     *           "viewer_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "name": "Anna",
+                     *           "reason": "spam",
+                     *           "for_show": false,
+                     *           "everywhere": false,
+                     *           "imposed_by": "Olga",
+                     *           "imposed_at": "2026-11-22T08:00:00Z",
+                     *           "ends_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Sanctions"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18498,6 +35552,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "kind": "ban",
+                 *       "viewer_id": "01a20000-0000-7000-8000-000000000002",
+                 *       "minutes": 60,
+                 *       "reason": "spam"
+                 *     }
+                 */
                 "application/json": components["schemas"]["SanctionDraft"];
             };
         };
@@ -18508,6 +35571,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "kind": "ban",
+                     *       "target": "account",
+                     *       "viewer_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "name": "Anna",
+                     *       "reason": "spam",
+                     *       "for_show": false,
+                     *       "everywhere": false,
+                     *       "imposed_by": "Olga",
+                     *       "imposed_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SanctionView"];
                 };
             };
@@ -18517,9 +35595,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "kind": "ban",
+                     *       "target": "account",
+                     *       "viewer_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "name": "Anna",
+                     *       "reason": "spam",
+                     *       "for_show": false,
+                     *       "everywhere": false,
+                     *       "imposed_by": "Olga",
+                     *       "imposed_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SanctionView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18543,6 +35637,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "reason": "…"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Deletion"];
             };
         };
@@ -18554,6 +35653,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18586,6 +35686,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "url": "/s/01a20000-0000-7000-8000-000000000001?entry=eyJzb3VyY2UiOiJzaGFyZSIsInBsYWNlbWVudCI6InNoYXJlLWxpbmsiLCJhdCI6IjIwMjYtMTEtMjNUMDI6MDU6NDkuNDk2MzIwWiIsInZpZXdlcl9pZCI6bnVsbCwic2hhcmVyX2lkIjoiMDFhMjA2MjctMDIzNy03NTIwLWEzNWEtMTAxZmQ0ZDU2Y2UzIiwiY2FtcGFpZ24iOm51bGwsInBvc2l0aW9uIjpudWxsLCJzdWJqZWN0IjoiMDFhMjA2MjYtYmU5MS03MDE1LThkZDAtZTU1YzAxZGM0OTQxIn0.awOffQ.o1KYcPPHAHAaDZzEZYVqtOuMmLpKRTpsu5BpVPJWkbI",
+                     *       "entry": "…"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShareLink"];
                 };
             };
@@ -18595,9 +35701,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "url": "/s/01a20000-0000-7000-8000-000000000001?entry=eyJzb3VyY2UiOiJzaGFyZSIsInBsYWNlbWVudCI6InNoYXJlLWxpbmsiLCJhdCI6IjIwMjYtMTEtMjNUMDI6MDU6NDkuNDk2MzIwWiIsInZpZXdlcl9pZCI6bnVsbCwic2hhcmVyX2lkIjoiMDFhMjA2MjctMDIzNy03NTIwLWEzNWEtMTAxZmQ0ZDU2Y2UzIiwiY2FtcGFpZ24iOm51bGwsInBvc2l0aW9uIjpudWxsLCJzdWJqZWN0IjoiMDFhMjA2MjYtYmU5MS03MDE1LThkZDAtZTU1YzAxZGM0OTQxIn0.awOffQ.o1KYcPPHAHAaDZzEZYVqtOuMmLpKRTpsu5BpVPJWkbI",
+                     *       "entry": "…"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShareLink"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18620,6 +35733,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example {} */
                 "application/json": components["schemas"]["live_Nothing"] | null;
             };
         };
@@ -18630,9 +35744,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "room_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "streamer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "Anna",
+                     *         "avatar": null
+                     *       },
+                     *       "title": "海鲜",
+                     *       "cover": "https://example.org/x.jpg",
+                     *       "state": "live",
+                     *       "planned_at": null,
+                     *       "started_at": "2026-11-22T08:00:00Z",
+                     *       "ended_at": null,
+                     *       "viewer_count": 0,
+                     *       "viewer_peak": 0,
+                     *       "like_count": 0,
+                     *       "pinned_item_id": null,
+                     *       "version": 3,
+                     *       "playback": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Show"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18655,6 +35794,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "entry": "…"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Entrance"];
             };
         };
@@ -18665,6 +35809,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "ticket": "…",
+                     *       "visit": "…",
+                     *       "ws_path": "/ws",
+                     *       "expires_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["TicketView"];
                 };
             };
@@ -18674,9 +35826,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "ticket": "…",
+                     *       "visit": "…",
+                     *       "ws_path": "/ws",
+                     *       "expires_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["TicketView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18705,9 +35866,70 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "item_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000004",
+                     *           "no": 1,
+                     *           "state": "ready",
+                     *           "limit_per_person": null,
+                     *           "lasts_s": null,
+                     *           "created_at": "2026-11-22T08:00:00Z",
+                     *           "opened_at": null,
+                     *           "ends_at": null,
+                     *           "ended_at": null,
+                     *           "end_reason": null,
+                     *           "skus": [
+                     *             {
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *               "price": {
+                     *                 "amount": 9900,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "pieces": 1,
+                     *               "remaining": 1,
+                     *               "returned": null
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000006",
+                     *           "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "item_id": "01a20000-0000-7000-8000-000000000007",
+                     *           "product_id": "01a20000-0000-7000-8000-000000000008",
+                     *           "no": 1,
+                     *           "state": "ready",
+                     *           "limit_per_person": null,
+                     *           "lasts_s": null,
+                     *           "created_at": "2026-11-22T08:00:00Z",
+                     *           "opened_at": null,
+                     *           "ends_at": null,
+                     *           "ended_at": null,
+                     *           "end_reason": null,
+                     *           "skus": [
+                     *             {
+                     *               "sku_id": "01a20000-0000-7000-8000-000000000009",
+                     *               "price": {
+                     *                 "amount": 100,
+                     *                 "currency": "CNY"
+                     *               },
+                     *               "pieces": 1,
+                     *               "remaining": 1,
+                     *               "returned": null
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Waves"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18730,6 +35952,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "price": {
+                 *         "amount": 9900,
+                 *         "currency": "CNY"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["SkuChange"];
             };
         };
@@ -18740,9 +35970,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "code": "HS",
+                     *       "options": {},
+                     *       "price": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "list_price": {
+                     *         "amount": 11300,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "available": 9,
+                     *       "state": "active",
+                     *       "weight_grams": 600,
+                     *       "own_list_price": {
+                     *         "typed": {
+                     *           "amount": 19900,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "gap": "above-reference"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["SkuView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18776,9 +36032,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "kind": "reserved",
+                     *           "quantity": 1,
+                     *           "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "note": null,
+                     *           "at": "2026-11-22T08:00:00Z"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "kind": "received",
+                     *           "quantity": 1000,
+                     *           "order_id": null,
+                     *           "note": "opening stock",
+                     *           "at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["MovementViewPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18801,6 +36081,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "kind": "corrected",
+                 *       "quantity": -2
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewMovement"];
             };
         };
@@ -18811,6 +36098,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "kind": "corrected",
+                     *       "quantity": -2,
+                     *       "order_id": null,
+                     *       "note": null,
+                     *       "at": "2026-11-22T08:00:00Z",
+                     *       "available": 10
+                     *     }
+                     */
                     "application/json": components["schemas"]["MovedView"];
                 };
             };
@@ -18820,9 +36118,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "kind": "corrected",
+                     *       "quantity": -2,
+                     *       "order_id": null,
+                     *       "note": null,
+                     *       "at": "2026-11-22T08:00:00Z",
+                     *       "available": 10
+                     *     }
+                     */
                     "application/json": components["schemas"]["MovedView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18843,6 +36153,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "most": {
+                 *         "show": 1,
+                 *         "shop": 1,
+                 *         "platform": 1
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewStackingRule"];
             };
         };
@@ -18853,6 +36172,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": 1,
+                     *       "layers": [
+                     *         "show",
+                     *         "shop"
+                     *       ],
+                     *       "most": {
+                     *         "shop": 1,
+                     *         "show": 1,
+                     *         "platform": 1
+                     *       },
+                     *       "exclusions": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["StackingRuleView"];
                 };
             };
@@ -18862,9 +36196,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": 1,
+                     *       "layers": [
+                     *         "show",
+                     *         "shop"
+                     *       ],
+                     *       "most": {
+                     *         "shop": 1,
+                     *         "show": 1,
+                     *         "platform": 1
+                     *       },
+                     *       "exclusions": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["StackingRuleView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18891,7 +36241,51 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": 1,
+                     *       "layers": [
+                     *         "show",
+                     *         "shop"
+                     *       ],
+                     *       "most": {
+                     *         "shop": 1,
+                     *         "show": 1,
+                     *         "platform": 1
+                     *       },
+                     *       "exclusions": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["StackingRuleView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatusView"];
                 };
             };
             /** @description Refused: `type` says why. */
@@ -18922,9 +36316,69 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "Anna",
+                     *       "avatar": null,
+                     *       "headline": "Anna's shore",
+                     *       "about": "",
+                     *       "room_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "shop": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "海边人家",
+                     *         "about": "",
+                     *         "currency": "CNY",
+                     *         "stores": [],
+                     *         "price_protection_days": 0,
+                     *         "is_sandbox": false
+                     *       },
+                     *       "stores": [],
+                     *       "follower_count": 1,
+                     *       "following": true,
+                     *       "live_show": {
+                     *         "show_id": "01a20000-0000-7000-8000-000000000004",
+                     *         "streamer": {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "name": "Anna",
+                     *           "avatar": null
+                     *         },
+                     *         "title": "Fresh from the sea",
+                     *         "cover": null,
+                     *         "state": "live",
+                     *         "viewer_count": 0,
+                     *         "planned_at": null,
+                     *         "started_at": "2026-11-22T08:00:00Z",
+                     *         "ended_at": null,
+                     *         "pinned": null,
+                     *         "entry": "…",
+                     *         "why": null
+                     *       },
+                     *       "next_show": {
+                     *         "show_id": "01a20000-0000-7000-8000-000000000005",
+                     *         "streamer": {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "name": "Anna",
+                     *           "avatar": null
+                     *         },
+                     *         "title": "Tomorrow",
+                     *         "cover": null,
+                     *         "state": "scheduled",
+                     *         "viewer_count": 0,
+                     *         "planned_at": "2026-11-22T08:00:00Z",
+                     *         "started_at": null,
+                     *         "ended_at": null,
+                     *         "pinned": null,
+                     *         "entry": "…",
+                     *         "why": null
+                     *       },
+                     *       "past_shows": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["StreamerView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -18953,6 +36407,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "show_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "title": "今早的潮水",
+                     *           "cover": null,
+                     *           "started_at": "2026-11-22T08:00:00Z",
+                     *           "duration_s": 12
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReplayCardPage"];
                 };
             };
@@ -18989,9 +36457,197 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "streamer": {
+                     *             "id": "01a20000-0000-7000-8000-000000000003",
+                     *             "name": "Olga",
+                     *             "avatar": null
+                     *           },
+                     *           "title": "海边",
+                     *           "cover": "/media/videos/01a20000-0000-7000-8000-000000000001.jpg",
+                     *           "film": "/media/videos/01a20000-0000-7000-8000-000000000001.mp4",
+                     *           "duration_ms": 9000,
+                     *           "width": 9,
+                     *           "height": 16,
+                     *           "products": [],
+                     *           "warms_up": null,
+                     *           "plays": 0,
+                     *           "likes": 0,
+                     *           "comments": 0,
+                     *           "is_liked": false,
+                     *           "published_at": "2026-11-22T08:00:00Z"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000004",
+                     *           "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "streamer": {
+                     *             "id": "01a20000-0000-7000-8000-000000000003",
+                     *             "name": "Olga",
+                     *             "avatar": null
+                     *           },
+                     *           "title": "海边",
+                     *           "cover": "/media/videos/01a20000-0000-7000-8000-000000000004.jpg",
+                     *           "film": "/media/videos/01a20000-0000-7000-8000-000000000004.mp4",
+                     *           "duration_ms": 9000,
+                     *           "width": 9,
+                     *           "height": 16,
+                     *           "products": [],
+                     *           "warms_up": null,
+                     *           "plays": 0,
+                     *           "likes": 0,
+                     *           "comments": 0,
+                     *           "is_liked": false,
+                     *           "published_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["VideoPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_synonyms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "words": [
+                     *             "口红",
+                     *             "唇膏"
+                     *           ],
+                     *           "changed_at": "2026-11-22T08:00:00Z"
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "words": [
+                     *             "唇釉",
+                     *             "lip gloss"
+                     *           ],
+                     *           "changed_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SynonymGroups"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_synonyms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "words": [
+                 *         "茶杯垫",
+                 *         "01a20000-0000-7000-8000-000000000001"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["SynonymWords"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "words": [
+                     *         "茶杯垫",
+                     *         "01a20000-0000-7000-8000-000000000001"
+                     *       ],
+                     *       "changed_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SynonymGroup"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drop_synonyms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19012,6 +36668,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "offer_id": "01a20000-0000-7000-8000-000000000002"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewTeam"];
             };
         };
@@ -19022,6 +36684,49 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "state": "gathering",
+                     *       "size": 2,
+                     *       "free": 2,
+                     *       "paid": 0,
+                     *       "deadline_at": "2026-11-22T08:00:00Z",
+                     *       "ended_at": null,
+                     *       "members": [],
+                     *       "mine": null,
+                     *       "is_opener": true,
+                     *       "offer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *         "product_id": "01a20000-0000-7000-8000-000000000004",
+                     *         "title": "海参",
+                     *         "image": "/media/pictures/01a20000-0000-7000-8000-000000000004.svg",
+                     *         "state": "running",
+                     *         "size": 2,
+                     *         "gather_hours": 24,
+                     *         "limit_per_person": 1,
+                     *         "starts_at": "2026-11-22T08:00:00Z",
+                     *         "ends_at": "2026-11-22T08:00:00Z",
+                     *         "skus": [
+                     *           {
+                     *             "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *             "options": {},
+                     *             "price": {
+                     *               "amount": 6900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "shelf_price": {
+                     *               "amount": 9900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "list_price": null,
+                     *             "available": 999
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["TeamView"];
                 };
             };
@@ -19031,9 +36736,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "state": "gathering",
+                     *       "size": 2,
+                     *       "free": 2,
+                     *       "paid": 0,
+                     *       "deadline_at": "2026-11-22T08:00:00Z",
+                     *       "ended_at": null,
+                     *       "members": [],
+                     *       "mine": null,
+                     *       "is_opener": true,
+                     *       "offer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "shop_id": "01a20000-0000-7000-8000-000000000003",
+                     *         "product_id": "01a20000-0000-7000-8000-000000000004",
+                     *         "title": "海参",
+                     *         "image": "/media/pictures/01a20000-0000-7000-8000-000000000004.svg",
+                     *         "state": "running",
+                     *         "size": 2,
+                     *         "gather_hours": 24,
+                     *         "limit_per_person": 1,
+                     *         "starts_at": "2026-11-22T08:00:00Z",
+                     *         "ends_at": "2026-11-22T08:00:00Z",
+                     *         "skus": [
+                     *           {
+                     *             "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *             "options": {},
+                     *             "price": {
+                     *               "amount": 6900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "shelf_price": {
+                     *               "amount": 9900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "list_price": null,
+                     *             "available": 999
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["TeamView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19062,9 +36811,182 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "state": "gathering",
+                     *       "size": 2,
+                     *       "free": 1,
+                     *       "paid": 0,
+                     *       "deadline_at": "2026-11-22T08:00:00Z",
+                     *       "ended_at": null,
+                     *       "members": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "name": "A**",
+                     *           "avatar": null,
+                     *           "is_opener": true,
+                     *           "is_me": false,
+                     *           "paid": false
+                     *         }
+                     *       ],
+                     *       "mine": null,
+                     *       "is_opener": false,
+                     *       "offer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *         "product_id": "01a20000-0000-7000-8000-000000000005",
+                     *         "title": "海参",
+                     *         "image": "/media/pictures/01a20000-0000-7000-8000-000000000005.svg",
+                     *         "state": "running",
+                     *         "size": 2,
+                     *         "gather_hours": 24,
+                     *         "limit_per_person": 1,
+                     *         "starts_at": "2026-11-22T08:00:00Z",
+                     *         "ends_at": "2026-11-22T08:00:00Z",
+                     *         "skus": [
+                     *           {
+                     *             "sku_id": "01a20000-0000-7000-8000-000000000006",
+                     *             "options": {},
+                     *             "price": {
+                     *               "amount": 6900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "shelf_price": {
+                     *               "amount": 9900,
+                     *               "currency": "CNY"
+                     *             },
+                     *             "list_price": null,
+                     *             "available": 998
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["TeamView"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_terms: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null,
+                     *       "default_delay_h": 168
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SettlementTerms"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_term: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "delay_h": 72,
+                 *       "note": "缩短账期"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewSettlementTerm"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": null,
+                     *       "shop_name": null,
+                     *       "delay_h": 72,
+                     *       "valid_from": "2026-11-22T08:00:00Z",
+                     *       "note": "缩短账期",
+                     *       "made_by": "01a20000-0000-7000-8000-000000000002",
+                     *       "made_by_name": "Operator",
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "state": "in_force"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SettlementTermView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": null,
+                     *       "shop_name": null,
+                     *       "delay_h": 72,
+                     *       "valid_from": "2026-11-22T08:00:00Z",
+                     *       "note": "缩短账期",
+                     *       "made_by": "01a20000-0000-7000-8000-000000000002",
+                     *       "made_by_name": "Operator",
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "state": "in_force"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SettlementTermView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19091,9 +37013,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "name": "t",
+                     *           "scopes": [
+                     *             "account"
+                     *           ],
+                     *           "shop_ids": null,
+                     *           "hint": "cPUq",
+                     *           "created_at": "2026-11-22T08:00:00Z",
+                     *           "expires_at": "2026-11-22T08:00:00Z",
+                     *           "last_used_at": null,
+                     *           "replaced_by": null
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "name": "test",
+                     *           "scopes": [
+                     *             "catalog"
+                     *           ],
+                     *           "shop_ids": null,
+                     *           "hint": "5kI2",
+                     *           "created_at": "2026-11-22T08:00:00Z",
+                     *           "expires_at": "2026-11-22T08:00:00Z",
+                     *           "last_used_at": "2026-11-22T08:00:00Z",
+                     *           "replaced_by": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["TokenPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19114,6 +37070,19 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "name": "k",
+                 *       "scopes": [
+                 *         "catalog"
+                 *       ],
+                 *       "shop_ids": [
+                 *         "01a20000-0000-7000-8000-000000000002"
+                 *       ],
+                 *       "expires_at": "2026-11-22T08:00:00Z"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewToken"];
             };
         };
@@ -19124,6 +37093,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "k",
+                     *       "scopes": [
+                     *         "catalog"
+                     *       ],
+                     *       "shop_ids": [
+                     *         "01a20000-0000-7000-8000-000000000002"
+                     *       ],
+                     *       "hint": "hm5c",
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "expires_at": "2026-11-22T08:00:00Z",
+                     *       "last_used_at": null,
+                     *       "replaced_by": null,
+                     *       "secret": "laotie_0000000000000000000000000000000000000000000000"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MadeToken"];
                 };
             };
@@ -19133,9 +37120,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "k",
+                     *       "scopes": [
+                     *         "catalog"
+                     *       ],
+                     *       "shop_ids": [
+                     *         "01a20000-0000-7000-8000-000000000002"
+                     *       ],
+                     *       "hint": "hm5c",
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "expires_at": "2026-11-22T08:00:00Z",
+                     *       "last_used_at": null,
+                     *       "replaced_by": null,
+                     *       "secret": "laotie_0000000000000000000000000000000000000000000000"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MadeToken"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19165,6 +37171,90 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "overlap_h": 24
+                 *     }
+                 */
+                "application/json": components["schemas"]["Rotation"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "t",
+                     *       "scopes": [
+                     *         "account"
+                     *       ],
+                     *       "shop_ids": null,
+                     *       "hint": "N42C",
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "expires_at": "2026-11-22T08:00:00Z",
+                     *       "last_used_at": null,
+                     *       "replaced_by": null,
+                     *       "secret": "laotie_0000000000000000000000000000000000000000000000"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MadeToken"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "name": "t",
+                     *       "scopes": [
+                     *         "account"
+                     *       ],
+                     *       "shop_ids": null,
+                     *       "hint": "N42C",
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "expires_at": "2026-11-22T08:00:00Z",
+                     *       "last_used_at": null,
+                     *       "replaced_by": null,
+                     *       "secret": "laotie_0000000000000000000000000000000000000000000000"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MadeToken"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19187,6 +37277,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "verified": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["Decision"];
             };
         };
@@ -19197,9 +37292,49 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "name_zh": "品牌cab7a512a91d",
+                     *       "name_en": "",
+                     *       "logo": null,
+                     *       "state": "verified",
+                     *       "reason": "",
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "trademarks": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "office": "CNIPA",
+                     *           "number": "cab7a512a91d",
+                     *           "class_no": 29,
+                     *           "name": "…",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "document_id": null,
+                     *           "state": "verified",
+                     *           "reason": ""
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000004",
+                     *           "brand_id": "01a20000-0000-7000-8000-000000000001",
+                     *           "office": "CNIPA",
+                     *           "number": "4d08aba10705",
+                     *           "class_no": 29,
+                     *           "name": "…",
+                     *           "ends_at": "2026-11-22T08:00:00Z",
+                     *           "document_id": null,
+                     *           "state": "asked",
+                     *           "reason": ""
+                     *         }
+                     *       ],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["BrandView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19228,9 +37363,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "size_bytes": 55260,
+                     *       "received_bytes": 5000,
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19260,6 +37404,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19291,9 +37436,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "size_bytes": 27972,
+                     *       "received_bytes": 27972,
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadView"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19323,6 +37477,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19356,9 +37511,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CommentPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19387,9 +37549,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "video_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "parent_id": null,
+                     *       "author": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "Anna",
+                     *         "avatar": null
+                     *       },
+                     *       "text": "好",
+                     *       "is_held": false,
+                     *       "is_by_streamer": false,
+                     *       "is_liked": false,
+                     *       "may_remove": true,
+                     *       "likes": 0,
+                     *       "replies": 0,
+                     *       "said_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Comment"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19419,6 +37602,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19448,6 +37632,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19478,9 +37663,58 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "video": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "streamer": {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "name": "Olga",
+                     *           "avatar": null
+                     *         },
+                     *         "title": "海边的早晨",
+                     *         "cover": "/media/videos/01a20000-0000-7000-8000-000000000004.jpg",
+                     *         "film": "/media/videos/01a20000-0000-7000-8000-000000000004.mp4",
+                     *         "duration_ms": 2000,
+                     *         "width": 90,
+                     *         "height": 160,
+                     *         "products": [],
+                     *         "warms_up": "01a20000-0000-7000-8000-000000000005",
+                     *         "plays": 0,
+                     *         "likes": 0,
+                     *         "comments": 0,
+                     *         "is_liked": false,
+                     *         "published_at": "2026-11-22T08:00:00Z"
+                     *       },
+                     *       "why": "1分钟前发布",
+                     *       "entry": "…",
+                     *       "is_following": false,
+                     *       "live_show": null,
+                     *       "warms_up": {
+                     *         "show_id": "01a20000-0000-7000-8000-000000000005",
+                     *         "streamer": {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "name": "Olga",
+                     *           "avatar": null
+                     *         },
+                     *         "title": "明晚",
+                     *         "cover": null,
+                     *         "state": "scheduled",
+                     *         "viewer_count": 0,
+                     *         "planned_at": "2026-11-22T08:00:00Z",
+                     *         "started_at": null,
+                     *         "ended_at": null,
+                     *         "pinned": null,
+                     *         "entry": "…",
+                     *         "why": null
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["VideoSlot"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19503,6 +37737,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "state": "hidden"
+                 *     }
+                 */
                 "application/json": components["schemas"]["VideoChange"];
             };
         };
@@ -19513,9 +37752,52 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "streamer": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "Olga",
+                     *         "avatar": null
+                     *       },
+                     *       "title": "海边的早晨",
+                     *       "cover": "/media/videos/01a20000-0000-7000-8000-000000000004.jpg?preview=IjkwMWYwYjRkLWM4OWEtNDI4OC05YTZjLTU1NGYxMTZkNzJjZSI.awOgyg.5UC8VIH1wxB9fRNV1Z7dMD2yBXwRug2W36O-sozMtzI",
+                     *       "film": "/media/videos/01a20000-0000-7000-8000-000000000004.mp4?preview=IjkwMWYwYjRkLWM4OWEtNDI4OC05YTZjLTU1NGYxMTZkNzJjZSI.awOgyg.5UC8VIH1wxB9fRNV1Z7dMD2yBXwRug2W36O-sozMtzI",
+                     *       "state": "hidden",
+                     *       "film_state": "ready",
+                     *       "progress_bps": 10000,
+                     *       "problem": null,
+                     *       "duration_ms": 2000,
+                     *       "width": 90,
+                     *       "height": 160,
+                     *       "product_ids": [],
+                     *       "warms_up": null,
+                     *       "figures": {
+                     *         "plays": 0,
+                     *         "plays_filtered": null,
+                     *         "watched_ms": 0,
+                     *         "likes": 0,
+                     *         "comments": 0,
+                     *         "orders": 0,
+                     *         "paid_orders": 0,
+                     *         "gmv": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         },
+                     *         "gmv_paid": {
+                     *           "amount": 0,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "published_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["OwnVideo"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19549,9 +37831,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CommentPage"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19574,6 +37863,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "text": "好"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewComment"];
             };
         };
@@ -19584,6 +37879,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "video_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "parent_id": null,
+                     *       "author": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "Staff_Without-Orders",
+                     *         "avatar": null
+                     *       },
+                     *       "text": "好",
+                     *       "is_held": false,
+                     *       "is_by_streamer": false,
+                     *       "is_liked": false,
+                     *       "may_remove": true,
+                     *       "likes": 0,
+                     *       "replies": 0,
+                     *       "said_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Comment"];
                 };
             };
@@ -19593,9 +37908,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "video_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "parent_id": null,
+                     *       "author": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "Staff_Without-Orders",
+                     *         "avatar": null
+                     *       },
+                     *       "text": "好",
+                     *       "is_held": false,
+                     *       "is_by_streamer": false,
+                     *       "is_liked": false,
+                     *       "may_remove": true,
+                     *       "likes": 0,
+                     *       "replies": 0,
+                     *       "said_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Comment"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19625,6 +37961,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19654,6 +37991,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19677,6 +38015,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "watched_ms": 1
+                 *     }
+                 */
                 "application/json": components["schemas"]["Acknowledgement"];
             };
         };
@@ -19687,9 +38030,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "watched_ms": 1,
+                     *       "is_counted": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Played"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19718,6 +38068,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "url": "/videos/01a20000-0000-7000-8000-000000000001?entry=eyJzb3VyY2UiOiJzaGFyZSIsInBsYWNlbWVudCI6InZpZGVvOjAxYTIwNjI3LThjOWEtNzc0Ni1iZmUzLTZmZDBjOGU1Zjc3MiIsImF0IjoiMjAyNi0xMS0yM1QwMjowNjoyNC45MjczNDVaIiwidmlld2VyX2lkIjpudWxsLCJzaGFyZXJfaWQiOiIwMWEyMDYyNy04YzllLTc3YzktOTUwOS04NjBjODFjNTJkMjkiLCJjYW1wYWlnbiI6bnVsbCwicG9zaXRpb24iOm51bGwsInN1YmplY3QiOiJ2aWRlbzowMWEyMDYyNy04YzlhLTc3NDYtYmZlMy02ZmQwYzhlNWY3NzIifQ.awOfoA.qp5MLdSVicc9Lr0Dz7_9uLAyvrlJj9xjjSBSmnsP1KE",
+                     *       "entry": "…"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShareLink"];
                 };
             };
@@ -19727,9 +38083,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "url": "/videos/01a20000-0000-7000-8000-000000000001?entry=eyJzb3VyY2UiOiJzaGFyZSIsInBsYWNlbWVudCI6InZpZGVvOjAxYTIwNjI3LThjOWEtNzc0Ni1iZmUzLTZmZDBjOGU1Zjc3MiIsImF0IjoiMjAyNi0xMS0yM1QwMjowNjoyNC45MjczNDVaIiwidmlld2VyX2lkIjpudWxsLCJzaGFyZXJfaWQiOiIwMWEyMDYyNy04YzllLTc3YzktOTUwOS04NjBjODFjNTJkMjkiLCJjYW1wYWlnbiI6bnVsbCwicG9zaXRpb24iOm51bGwsInN1YmplY3QiOiJ2aWRlbzowMWEyMDYyNy04YzlhLTc3NDYtYmZlMy02ZmQwYzhlNWY3NzIifQ.awOfoA.qp5MLdSVicc9Lr0Dz7_9uLAyvrlJj9xjjSBSmnsP1KE",
+                     *       "entry": "…"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShareLink"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19752,6 +38115,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "entry": "…"
+                 *     }
+                 */
                 "application/json": components["schemas"]["VideoEntrance"];
             };
         };
@@ -19762,6 +38130,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "visit": "…",
+                     *       "expires_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["VideoVisit"];
                 };
             };
@@ -19771,9 +38145,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "visit": "…",
+                     *       "expires_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["VideoVisit"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19806,9 +38187,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "item_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "no": 1,
+                     *       "state": "ended",
+                     *       "limit_per_person": 2,
+                     *       "lasts_s": 300,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "opened_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "ended_at": "2026-11-22T08:00:00Z",
+                     *       "end_reason": "closed",
+                     *       "skus": [
+                     *         {
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *           "price": {
+                     *             "amount": 5900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "pieces": 4,
+                     *           "remaining": 0,
+                     *           "returned": 4
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Wave"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19841,9 +38252,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "item_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "no": 1,
+                     *       "state": "open",
+                     *       "limit_per_person": 2,
+                     *       "lasts_s": 300,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "opened_at": "2026-11-22T08:00:00Z",
+                     *       "ends_at": "2026-11-22T08:00:00Z",
+                     *       "ended_at": null,
+                     *       "end_reason": null,
+                     *       "skus": [
+                     *         {
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000005",
+                     *           "price": {
+                     *             "amount": 5900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "pieces": 4,
+                     *           "remaining": 4,
+                     *           "returned": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Wave"];
                 };
             };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19866,6 +38307,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "sku_id": "01a20000-0000-7000-8000-000000000002",
+                 *       "pieces": 1
+                 *     }
+                 */
                 "application/json": components["schemas"]["MorePieces"];
             };
         };
@@ -19876,6 +38324,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000003",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "item_id": "01a20000-0000-7000-8000-000000000005",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *       "no": 1,
+                     *       "state": "ready",
+                     *       "limit_per_person": null,
+                     *       "lasts_s": null,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "opened_at": null,
+                     *       "ends_at": null,
+                     *       "ended_at": null,
+                     *       "end_reason": null,
+                     *       "skus": [
+                     *         {
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "price": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "pieces": 2,
+                     *           "remaining": 2,
+                     *           "returned": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Wave"];
                 };
             };
@@ -19885,9 +38362,404 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000003",
+                     *       "show_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "item_id": "01a20000-0000-7000-8000-000000000005",
+                     *       "product_id": "01a20000-0000-7000-8000-000000000006",
+                     *       "no": 1,
+                     *       "state": "ready",
+                     *       "limit_per_person": null,
+                     *       "lasts_s": null,
+                     *       "created_at": "2026-11-22T08:00:00Z",
+                     *       "opened_at": null,
+                     *       "ends_at": null,
+                     *       "ended_at": null,
+                     *       "end_reason": null,
+                     *       "skus": [
+                     *         {
+                     *           "sku_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "price": {
+                     *             "amount": 9900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "pieces": 2,
+                     *           "remaining": 2,
+                     *           "returned": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Wave"];
                 };
             };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_webhook_delivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                delivery_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "delivery": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "event_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "endpoint_id": "01a20000-0000-7000-8000-000000000003",
+                     *         "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *         "type": "webhook.ping",
+                     *         "subject_id": "01a20000-0000-7000-8000-000000000003",
+                     *         "state": "waiting",
+                     *         "attempts": 0,
+                     *         "due_at": "2026-11-22T08:00:00Z",
+                     *         "ended_at": null,
+                     *         "at": "2026-11-22T08:00:00Z",
+                     *         "status": null,
+                     *         "failure": null
+                     *       },
+                     *       "url": "https://hooks.example/laotie",
+                     *       "body": "{\"type\":\"webhook.ping\",\"timestamp\":\"2026-11-22T08:00:00Z\",\"data\":{\"endpoint_id\":\"01a20000-0000-7000-8000-000000000003\"}}",
+                     *       "attempts": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookExchange"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replay_delivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                delivery_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "event_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "endpoint_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "type": "webhook.ping",
+                     *       "subject_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "state": "waiting",
+                     *       "attempts": 0,
+                     *       "due_at": "2026-11-22T08:00:00Z",
+                     *       "ended_at": null,
+                     *       "at": "2026-11-22T08:00:00Z",
+                     *       "status": null,
+                     *       "failure": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_webhook_types: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookTypes"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "paused": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["WebhookPatch"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "url": "https://hooks.example/laotie",
+                     *       "description": "",
+                     *       "types": [
+                     *         "identity.seat_granted"
+                     *       ],
+                     *       "state": "active",
+                     *       "disabled_for": null,
+                     *       "old_secret_until": "2026-11-22T08:00:00Z",
+                     *       "failing_since": null,
+                     *       "resting_until": null,
+                     *       "delivered_at": null,
+                     *       "waiting": 0,
+                     *       "given_up": 0,
+                     *       "created_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookEndpoint"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ping_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewPing"];
+            };
+        };
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "event_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "endpoint_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "shop_id": "01a20000-0000-7000-8000-000000000004",
+                     *       "type": "webhook.ping",
+                     *       "subject_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "state": "waiting",
+                     *       "attempts": 0,
+                     *       "due_at": "2026-11-22T08:00:00Z",
+                     *       "ended_at": null,
+                     *       "at": "2026-11-22T08:00:00Z",
+                     *       "status": null,
+                     *       "failure": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replay_failed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "since": "2026-11-22T08:00:00Z"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SentBefore"];
+            };
+        };
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "count": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SentAgain"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_webhook_secret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "secret": "whsec_RLObCjDGuWZmKsF0lZZ6qz9q+KoPR/2biHvSnHvqs/s=",
+                     *       "old_secret_until": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookSecret"];
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -19914,6 +38786,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ready",
+                     *       "missing": {}
+                     *     }
+                     */
                     "application/json": components["schemas"]["Health"];
                 };
             };
@@ -19954,6 +38832,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "code": "pooling-off",
+                     *       "status": 409,
+                     *       "title": "This provider cannot split payments, so the money of other people's sales would lie with the house.",
+                     *       "explanation": "This provider cannot split payments, so the money of other people's sales would lie with the house.\n\nHolding other people's money is a regulated business in most places, so it is off. Use a provider that splits, mark a\nshop that is the house's own as such, or, having the licence, set `LAOTIE_POOLING`.",
+                     *       "facts": [
+                     *         "provider",
+                     *         "shop_ids"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Explanation"];
                 };
             };
@@ -19985,6 +38875,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "verdicts": [
+                     *         "applied",
+                     *         "unknown"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["HeardNews"];
                 };
             };
@@ -20016,6 +38914,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "verdict": "not_understood"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Heard"] | string;
                 };
             };

@@ -20,6 +20,14 @@ export type Shop = Schemas['ShopView']
 export type Sku = Schemas['SkuView']
 export type Product = Schemas['ProductView']
 
+// search
+export type ShelfHit = Schemas['ShelfHit']
+export type ShelfFacets = Schemas['ShelfFacets']
+export interface ShelfAsk {
+  q?: string; category?: string; shop_id?: string; brand_id?: string; currency?: string; price_min?: number; price_max?: number
+  in_stock?: boolean; guaranteed?: boolean; live?: boolean
+}
+
 // live
 export type ShowState = Schemas['ShowState']
 export type Person = Schemas['Person']
@@ -53,6 +61,8 @@ export type OrderAsk = Schemas['NewOrder']
 export type OrderAskLine = Schemas['NewLine']
 export type Payment = Schemas['PaymentView']
 export type SandboxPayment = Schemas['SandboxPaymentView']
+export type SandboxAccount = Schemas['SandboxAccountView']
+export type SandboxJudgement = Schemas['SandboxJudgement']
 export type SandboxDecision = Schemas['SandboxDecision']
 export type SandboxDisputeAsk = Schemas['NewSandboxDispute']
 export type PaymentMethod = Schemas['PaymentMethod']
@@ -104,3 +114,5 @@ export type Grant = Schemas['Grant']
 export type DrawWinner = Schemas['Winner']
 export type Wallet = Schemas['WalletView']
 export type WalletMove = Wallet['movements'][number]
+export type BookPromise = Schemas['BookPromiseView']
+export type BookDay = Schemas['StatusDayView']
