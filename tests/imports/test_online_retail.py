@@ -127,6 +127,7 @@ async def test_an_import_killed_in_the_middle_goes_on_and_ends_the_same(
     assert summary.resumed_at >= positions[1] >= 5_000 > positions[0] >= 1_000
     interrupted = await books(db)
     async with db.tx() as tx:
+        await tx.run("SET LOCAL session_replication_role = replica")  # past the triggers that keep what is written
         await tx.run(
             """
             TRUNCATE orders.past_return_line, orders.past_return, orders.line, orders."order", orders.shop_feed,

@@ -13062,6 +13062,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["AuditIncidentViewPage"];
                 };
             };
@@ -13099,6 +13105,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["AuditRunViewPage"];
                 };
             };
@@ -13129,6 +13141,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "asked_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AuditAskedView"];
                 };
             };
@@ -17805,6 +17822,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "cooling_h": 72
+                     *     }
+                     */
                     "application/json": components["schemas"]["BankAccountViews"];
                 };
             };
@@ -17829,6 +17852,17 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "form": "card",
+                 *       "currency": "CNY",
+                 *       "holder": "王小明",
+                 *       "number": "6222021234567890128",
+                 *       "bank": "工商银行",
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
                 "application/json": components["schemas"]["BankAccountChange"];
             };
         };
@@ -17839,6 +17873,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "form": "card",
+                     *       "currency": "CNY",
+                     *       "holder": "王小明",
+                     *       "bank": "工商银行",
+                     *       "branch": "",
+                     *       "bic": null,
+                     *       "last_digits": "0128",
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "usable_at": "2026-11-22T08:00:00Z",
+                     *       "stopped_at": null,
+                     *       "standing": "cooling"
+                     *     }
+                     */
                     "application/json": components["schemas"]["BankAccountView"];
                 };
             };
@@ -17848,6 +17898,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "form": "card",
+                     *       "currency": "CNY",
+                     *       "holder": "王小明",
+                     *       "bank": "工商银行",
+                     *       "branch": "",
+                     *       "bic": null,
+                     *       "last_digits": "0128",
+                     *       "made_at": "2026-11-22T08:00:00Z",
+                     *       "usable_at": "2026-11-22T08:00:00Z",
+                     *       "stopped_at": null,
+                     *       "standing": "cooling"
+                     *     }
+                     */
                     "application/json": components["schemas"]["BankAccountView"];
                 };
             };
@@ -17878,6 +17944,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["OwnCorrectionViews"];
                 };
             };
@@ -18665,6 +18736,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "provider": "sandbox",
+                     *           "currencies": [],
+                     *           "seller": null
+                     *         }
+                     *       ],
+                     *       "self_operated": false,
+                     *       "pooling": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["PayoutChannels"];
                 };
             };
@@ -18689,6 +18773,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "provider": "sandbox"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewSeller"];
             };
         };
@@ -18699,6 +18788,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "seller": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "provider": "sandbox",
+                     *         "kind": "streamer",
+                     *         "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "name": "Staff_Without-Orders",
+                     *         "country": "CN",
+                     *         "state": "pending",
+                     *         "reason": "",
+                     *         "asked_at": "2026-11-22T08:00:00Z",
+                     *         "changed_at": "2026-11-22T08:00:00Z"
+                     *       },
+                     *       "url": "/sandbox-account/01a20000-0000-7000-8000-000000000001"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SellerStep"];
                 };
             };
@@ -18734,6 +18840,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["OwnPayoutViewPage"];
                 };
             };
@@ -21718,6 +21830,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "reason": "核实中"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PayoutReason"];
             };
         };
@@ -21791,6 +21908,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "provider": "sandbox",
+                     *           "event_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "kind": "payment.captured",
+                     *           "payment_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "expected": "99.00 CNY",
+                     *           "found": "99.01 CNY",
+                     *           "found_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["DiscrepancyViewPage"];
                 };
             };
@@ -21998,6 +22132,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "pooling": false,
+                     *       "channels": [
+                     *         {
+                     *           "provider": "sandbox",
+                     *           "can": [
+                     *             "authorise",
+                     *             "capture"
+                     *           ],
+                     *           "currencies": [],
+                     *           "splits": true,
+                     *           "problem": null
+                     *         },
+                     *         {
+                     *           "provider": "alipay",
+                     *           "can": [
+                     *             "authorise",
+                     *             "look_up"
+                     *           ],
+                     *           "currencies": [
+                     *             "CNY"
+                     *           ],
+                     *           "splits": false,
+                     *           "problem": null
+                     *         }
+                     *       ],
+                     *       "own_shops": [],
+                     *       "costs": [],
+                     *       "balances": [],
+                     *       "releases_open": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProviderDesk"];
                 };
             };
@@ -22106,6 +22273,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "discrepancy_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "statement_id": null,
+                     *           "provider": "sandbox",
+                     *           "kind": "payment.captured",
+                     *           "reference": "01a20000-0000-7000-8000-000000000003",
+                     *           "expected": "99.00 CNY",
+                     *           "found": "99.01 CNY",
+                     *           "reason": "one cent too much",
+                     *           "correction": {
+                     *             "amount": 1,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "state": "settled",
+                     *           "proposed_by": {
+                     *             "id": "01a20000-0000-7000-8000-000000000004",
+                     *             "name": "Olga"
+                     *           },
+                     *           "proposed_at": "2026-11-22T08:00:00Z",
+                     *           "decided_by": {
+                     *             "id": "01a20000-0000-7000-8000-000000000005",
+                     *             "name": "Otto"
+                     *           },
+                     *           "decided_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ResolutionViewPage"];
                 };
             };
@@ -22130,6 +22330,17 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "discrepancy_id": "01a20000-0000-7000-8000-000000000002",
+                 *       "reason": "one cent too much",
+                 *       "correction": {
+                 *         "amount": 1,
+                 *         "currency": "CNY"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewResolution"];
             };
         };
@@ -22140,6 +22351,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "discrepancy_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "statement_id": null,
+                     *       "provider": "sandbox",
+                     *       "kind": "payment.captured",
+                     *       "reference": "01a20000-0000-7000-8000-000000000003",
+                     *       "expected": "99.00 CNY",
+                     *       "found": "99.01 CNY",
+                     *       "reason": "one cent too much",
+                     *       "correction": {
+                     *         "amount": 1,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "state": "proposed",
+                     *       "proposed_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "Olga"
+                     *       },
+                     *       "proposed_at": "2026-11-22T08:00:00Z",
+                     *       "decided_by": null,
+                     *       "decided_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ResolutionView"];
                 };
             };
@@ -22149,6 +22385,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "discrepancy_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "statement_id": null,
+                     *       "provider": "sandbox",
+                     *       "kind": "payment.captured",
+                     *       "reference": "01a20000-0000-7000-8000-000000000003",
+                     *       "expected": "99.00 CNY",
+                     *       "found": "99.01 CNY",
+                     *       "reason": "one cent too much",
+                     *       "correction": {
+                     *         "amount": 1,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "state": "proposed",
+                     *       "proposed_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "Olga"
+                     *       },
+                     *       "proposed_at": "2026-11-22T08:00:00Z",
+                     *       "decided_by": null,
+                     *       "decided_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ResolutionView"];
                 };
             };
@@ -22175,6 +22436,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "settle": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["ResolutionDecision"];
             };
         };
@@ -22185,6 +22451,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "discrepancy_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "statement_id": null,
+                     *       "provider": "sandbox",
+                     *       "kind": "payment.captured",
+                     *       "reference": "01a20000-0000-7000-8000-000000000003",
+                     *       "expected": "99.00 CNY",
+                     *       "found": "99.01 CNY",
+                     *       "reason": "one cent too much",
+                     *       "correction": {
+                     *         "amount": 1,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "state": "settled",
+                     *       "proposed_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "Olga"
+                     *       },
+                     *       "proposed_at": "2026-11-22T08:00:00Z",
+                     *       "decided_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000005",
+                     *         "name": "Otto"
+                     *       },
+                     *       "decided_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ResolutionView"];
                 };
             };
@@ -22504,6 +22798,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["PayoutBatchViewPage"];
                 };
             };
@@ -26144,6 +26444,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "number": "sba_01a20672dfe277bdb8d7b0609682d4a7",
+                     *       "name": "海边人家",
+                     *       "state": "pending",
+                     *       "reason": "",
+                     *       "refusals": 0,
+                     *       "delay_s": 0,
+                     *       "balances": [],
+                     *       "transfers": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["SandboxAccountView"];
                 };
             };
@@ -26170,6 +26483,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "state": "limited",
+                 *       "reason": "a licence is missing"
+                 *     }
+                 */
                 "application/json": components["schemas"]["SandboxJudgement"];
             };
         };
@@ -26180,6 +26499,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "number": "sba_01a20672dfe277bdb8d7b0609682d4a7",
+                     *       "name": "海边人家",
+                     *       "state": "limited",
+                     *       "reason": "a licence is missing",
+                     *       "refusals": 0,
+                     *       "delay_s": 0,
+                     *       "balances": [],
+                     *       "transfers": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["SandboxAccountView"];
                 };
             };
@@ -26743,6 +27075,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "provider": "sandbox",
+                     *           "kind": "shop",
+                     *           "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "name": "海边人家",
+                     *           "country": "CN",
+                     *           "state": "limited",
+                     *           "reason": "a licence is missing",
+                     *           "asked_at": "2026-11-22T08:00:00Z",
+                     *           "changed_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SellerViewPage"];
                 };
             };
@@ -26775,6 +27126,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "provider": "sandbox",
+                     *       "kind": "shop",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "name": "海边人家",
+                     *       "country": "CN",
+                     *       "state": "limited",
+                     *       "reason": "a licence is missing",
+                     *       "asked_at": "2026-11-22T08:00:00Z",
+                     *       "changed_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SellerView"];
                 };
             };
@@ -31676,6 +32041,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "own": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["OwnShopMark"];
             };
         };
@@ -31686,6 +32056,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "own": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["OwnShopMark"];
                 };
             };
@@ -31718,6 +32093,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "provider": "sandbox",
+                     *           "currencies": [],
+                     *           "seller": null
+                     *         }
+                     *       ],
+                     *       "self_operated": false,
+                     *       "pooling": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["PayoutChannels"];
                 };
             };
@@ -31744,6 +32132,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "provider": "sandbox",
+                 *       "country": "CN"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewSeller"];
             };
         };
@@ -31754,6 +32148,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "seller": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "provider": "sandbox",
+                     *         "kind": "shop",
+                     *         "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "name": "海边人家",
+                     *         "country": "CN",
+                     *         "state": "pending",
+                     *         "reason": "",
+                     *         "asked_at": "2026-11-22T08:00:00Z",
+                     *         "changed_at": "2026-11-22T08:00:00Z"
+                     *       },
+                     *       "url": "/sandbox-account/01a20000-0000-7000-8000-000000000001"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SellerStep"];
                 };
             };
@@ -36285,6 +36696,62 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "sound": false,
+                     *       "checked_at": "2026-11-22T08:00:00Z",
+                     *       "whole_at": "2026-11-22T08:00:00Z",
+                     *       "every_s": 60,
+                     *       "in_flight": 0,
+                     *       "promises": [
+                     *         {
+                     *           "promise": "stock",
+                     *           "about": "goods",
+                     *           "says": "stock: received = available + aside + reserved + sold, and each is the sum of its movements",
+                     *           "rooms": [
+                     *             "catalog"
+                     *           ],
+                     *           "checked_at": "2026-11-22T08:00:00Z",
+                     *           "rows": 1,
+                     *           "whole_at": "2026-11-22T08:00:00Z",
+                     *           "whole_rows": 1,
+                     *           "broken_since": null
+                     *         },
+                     *         {
+                     *           "promise": "asides",
+                     *           "about": "goods",
+                     *           "says": "stock: what is set aside for each wave is the sum of its movements",
+                     *           "rooms": [
+                     *             "catalog"
+                     *           ],
+                     *           "checked_at": "2026-11-22T08:00:00Z",
+                     *           "rows": 0,
+                     *           "whole_at": "2026-11-22T08:00:00Z",
+                     *           "whole_rows": 0,
+                     *           "broken_since": null
+                     *         }
+                     *       ],
+                     *       "days": [
+                     *         {
+                     *           "on": "2026-11-23",
+                     *           "runs": 1,
+                     *           "rows": 28,
+                     *           "broken": [
+                     *             "statements"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "incidents": [
+                     *         {
+                     *           "promise": "statements",
+                     *           "opened_at": "2026-11-22T08:00:00Z",
+                     *           "last_seen_at": "2026-11-22T08:00:00Z",
+                     *           "closed_at": null,
+                     *           "findings": 1
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["StatusView"];
                 };
             };
