@@ -13,15 +13,15 @@ from laotie.base.money import Money
 from laotie.identity import Role
 from laotie.payments.hearing import take_in
 from laotie.payments.provider import Report, ReportKind
+from people import PASSWORD
 from people import Browser as Person
 
 
 async def _operator(cinema: Cinema, db: Database, name: str) -> Person:
-    person = await cinema.person(name)
-    me = (await did(person.get("/api/me")))["account"]["id"]
+    me = (await did((await cinema.person(name)).get("/api/me")))["account"]
     async with db.tx() as tx:
-        await identity.give_role(tx, AccountId(UUID(me)), Role.operator)
-    return person
+        await identity.give_role(tx, AccountId(UUID(me["id"])), Role.operator)
+    return await cinema.known(me["handle"], PASSWORD)  # a session is known for some seconds as it was
 
 
 async def test_a_shop_s_money_gets_an_account_of_its_own(cinema: Cinema) -> None:
