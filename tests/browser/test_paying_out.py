@@ -10,11 +10,8 @@ from test_access import check
 from bursary import CARD
 from laotie import identity
 from laotie.base.db import Database
-from laotie.base.ids import AccountId, new_id
+from laotie.base.ids import AccountId
 from laotie.identity import Role
-from laotie.ledger import Account, AccountKind
-from laotie.settlement.lines import book_owner
-from laotie.settlement.model import LineKind
 from people import PASSWORD
 from people import Browser as Person
 
@@ -27,22 +24,14 @@ async def make_operator(cinema: Cinema, db: Database, name: str) -> Person:
     return await cinema.known(account["handle"], PASSWORD)
 
 
-async def owe(db: Database, shop: str, amount: int) -> None:
-    """As settled orders do."""
-    async with db.tx() as tx:
-        await book_owner(
-            tx,
-            line_id=new_id(),
-            kind=LineKind.correction,
-            owner_id=UUID(shop),
-            is_shop=True,
-            currency="CNY",
-            amount=amount,
-            against=Account(AccountKind.shop_held, "CNY", UUID(shop)),
-            reason="settled",
-            subject_id=new_id(),
-            zone="Asia/Shanghai",
-        )
+async def owe(first: Person, second: Person, shop: str, amount: int) -> None:
+    """A correction, proposed by one and approved by the other: money in the shop's balance, and books that add up."""
+    correction = {
+        "id": str(uuid4()), "owner_id": shop, "is_shop": True, "amount": {"amount": amount, "currency": "CNY"},
+        "reason": "开业奖励", "evidence": "合同 7",
+    }  # fmt: skip
+    await did(first.post("/api/corrections", json=correction))
+    await did(second.post(f"/api/corrections/{correction['id']}/approval", json={}))
 
 
 async def cool_off(db: Database, shop: str) -> None:
@@ -77,10 +66,10 @@ async def test_money_goes_out_through_two_pairs_of_hands(cinema: Cinema) -> None
     db = await Database.open(cinema.server.database_url, pool_max=2)
     try:
         await cool_off(db, shop)
-        await owe(db, shop, 123_456)
         one, two = await make_operator(cinema, db, "小周"), await make_operator(cinema, db, "小吴")
     finally:
         await db.close()
+    await owe(one, two, shop, 123_456)
     first, second = await cinema.desk("/payout-desk", one), await cinema.desk("/payout-desk", two)
     await first.get_by_test_id("tab-payees").click()
     await expect(first.get_by_test_id("payees")).to_contain_text("渔家小铺")
