@@ -13,7 +13,7 @@ from laotie import identity
 from laotie.settlement import accounts, bank_file, batches, corrections, drafting, exporting, payees, payouts
 from laotie.settlement.claims import Rules, note, rules_of, work_looks
 from laotie.settlement.evidence import Tally, find_in_flight, list_facts, sum_facts, tally
-from laotie.settlement.lines import book_owner, find_payable, list_lines, payable, sum_due
+from laotie.settlement.lines import book_owner, find_payable, payable
 from laotie.settlement.model import Line, LineId, LineKind, Parts, RateKind, Rates, Split, day_of, split
 from laotie.settlement.payout_model import (
     AccountForm,
@@ -84,7 +84,6 @@ __all__ = [
     "find_in_flight",
     "find_payable",
     "list_facts",
-    "list_lines",
     "note",
     "payable",
     "payees",
@@ -94,7 +93,6 @@ __all__ = [
     "settle_batch",
     "settle_due",
     "split",
-    "sum_due",
     "sum_facts",
     "tally",
     "work_looks",

@@ -134,11 +134,6 @@ def _freight(cause_id: UUID, order: orders.Held, amount: int, now: datetime, rul
     )
 
 
-class _Due(msgspec.Struct, frozen=True, kw_only=True):
-    order_id: OrderId
-    no: int
-
-
 class _Settled(msgspec.Struct, frozen=True, kw_only=True):
     order_id: OrderId
     no: int
@@ -149,9 +144,8 @@ class _Settled(msgspec.Struct, frozen=True, kw_only=True):
 
 async def _follow(tx: Tx, rules: Rules, order_ids: list[OrderId]) -> None:
     """Bring claims and lines in line with what the orders, which are held, are worth now."""
-    await tx.all(
-        _Due,
-        "SELECT order_id, no FROM settlement.due WHERE order_id = ANY(%(ids)s) ORDER BY order_id, no FOR UPDATE",
+    await tx.run(
+        "SELECT FROM settlement.due WHERE order_id = ANY(%(ids)s) ORDER BY order_id, no FOR UPDATE",
         ids=order_ids,
     )
     settled: dict[OrderId, dict[int, Parts]] = {}

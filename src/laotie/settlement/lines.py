@@ -4,7 +4,6 @@ A line's transfers have the line's id as subject, so lines and ledger can be com
 """
 
 from collections.abc import Iterable
-from datetime import date
 from uuid import UUID, uuid5
 
 from laotie import ledger
@@ -12,8 +11,6 @@ from laotie.base.db import Tx
 from laotie.base.ids import AccountId, ShopId, TransferId
 from laotie.ledger import Account, AccountKind, Transfer
 from laotie.settlement.model import Line, LineId, LineKind, day_of
-
-PAGE_SIZE_MAX = 500
 
 
 def payable(owner_id: UUID, currency: str) -> Account:
@@ -136,52 +133,3 @@ async def find_payable(tx: Tx, owner_id: UUID) -> dict[str, int]:
     """What is owed to a shop or a streamer, by currency, exact at this instant; below zero: what they owe."""
     balances = await ledger.list_balances(tx, AccountKind.payable, owner_id)
     return {account.currency: amount for account, amount in balances.items()}
-
-
-async def list_lines(
-    tx: Tx,
-    owner_id: UUID,
-    *,
-    since: date,
-    until: date,
-    currency: str,
-    after: tuple[date, UUID] | None = None,
-    limit: int = PAGE_SIZE_MAX,
-) -> list[Line]:
-    """An owner's lines from `since` up to, not including, `until`, in the order of days and ids, continued after one."""
-    return await tx.all(
-        Line,
-        """
-        SELECT id, kind, shop_id, streamer_id, order_id, no, currency, goods_amount, shipping_amount, subsidy_amount,
-               platform_bps, payment_bps, streamer_bps, platform_amount, payment_amount, streamer_amount, net_amount,
-               booked_on, booked_at, subject_id
-        FROM (
-            SELECT * FROM settlement.line WHERE shop_id = %(owner_id)s
-            UNION ALL
-            SELECT * FROM settlement.line WHERE streamer_id = %(owner_id)s AND shop_id IS DISTINCT FROM streamer_id
-        ) AS line
-        WHERE booked_on >= %(since)s AND booked_on < %(until)s AND currency = %(currency)s
-          AND (%(after_id)s::uuid IS NULL OR (booked_on, id) > (%(after_on)s::date, %(after_id)s::uuid))
-        ORDER BY booked_on, id LIMIT %(limit)s
-        """,
-        owner_id=owner_id,
-        since=since,
-        until=until,
-        currency=currency,
-        after_on=after[0] if after else None,
-        after_id=after[1] if after else None,
-        limit=min(limit, PAGE_SIZE_MAX),
-    )
-
-
-async def sum_due(tx: Tx, shop_id: UUID) -> list[tuple[date, str, bool, int, int]]:
-    """What completed orders of a shop are worth before anything is taken off: (day UTC, currency, held back, orders, sum)."""
-    rows = await tx.tuples(
-        """
-        SELECT (due_at AT TIME ZONE 'UTC')::date, currency, paused, count(DISTINCT order_id),
-               sum(goods_amount + shipping_amount + subsidy_amount)::bigint
-        FROM settlement.due WHERE shop_id = %(shop_id)s GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-        """,
-        shop_id=shop_id,
-    )
-    return [(day, currency, paused, count, amount) for day, currency, paused, count, amount in rows]

@@ -129,11 +129,6 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     booked_at: datetime
     subject_id: UUID
 
-    def amount_for(self, owner_id: UUID) -> int:
-        """What this line changes for that owner (who may be both shop and streamer of it in name only)."""
-        net = self.net_amount if self.shop_id == owner_id else 0
-        return net + (self.streamer_amount if self.streamer_id == owner_id else 0)
-
 
 def group(claims: Iterable[Claim]) -> list[Claim]:
     """Claims with the same streamer and rates become one; numbered from 0 in the order in which they first come."""
