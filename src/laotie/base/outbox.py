@@ -36,7 +36,6 @@ class Together:
     handler: Callable[[Tx, list[Told]], Awaitable[None]]
 
 
-
 TURN_SIZE_MAX = 500
 TURN_SIZE_URGENT = 50
 STAND_BACK_S = 0.1
@@ -149,9 +148,7 @@ class Relay:
             return rows
         try:
             async with tx.savepoint():
-                for row in concerned:
-                    await self._react_to(tx, row)
-                await self._react_together(tx, concerned)
+                await self._react_to(tx, concerned)
             return rows
         except Unavailable:
             raise
@@ -162,8 +159,7 @@ class Relay:
         for row in concerned:
             try:
                 async with tx.savepoint():
-                    await self._react_to(tx, row)
-                    await self._react_together(tx, [row])
+                    await self._react_to(tx, [row])
             except Unavailable:
                 raise
             except Exception:
@@ -172,25 +168,23 @@ class Relay:
                 await self._postpone(tx, row)
         return [row for row in rows if row.id not in failed]
 
-    async def _react_to(self, tx: Tx, row: _Row) -> None:
-        event = decode(row.tag, row.body)
-        if event is None:
-            return
-        tx.cause = row.id
-        with structlog.contextvars.bound_contextvars(request_id=row.request_id):
-            for handler in self._reactions.get(row.tag, ()):
-                await handler(tx, event)
-        tx.cause = None
-
-    async def _react_together(self, tx: Tx, rows: list[_Row]) -> None:
-        for one in self._together:
-            told = [
-                Told(EventId(row.id), row.told_at, row.request_id, event)
-                for row in rows
-                if row.tag in one.tags and (event := decode(row.tag, row.body)) is not None
-            ]
-            if told:
-                await one.handler(tx, told)
+    async def _react_to(self, tx: Tx, rows: list[_Row]) -> None:
+        """Each fact is read once, for those who hear it alone and those who hear all of a turn together."""
+        told = [
+            Told(EventId(row.id), row.told_at, row.request_id, event)
+            for row in rows
+            if (event := decode(row.tag, row.body)) is not None
+        ]
+        for one in told:
+            tx.cause = one.id
+            with structlog.contextvars.bound_contextvars(request_id=one.request_id):
+                for handler in self._reactions.get(tag_of(type(one.event)), ()):
+                    await handler(tx, one.event)
+            tx.cause = None
+        for group in self._together:
+            heard = [one for one in told if tag_of(type(one.event)) in group.tags]
+            if heard:
+                await group.handler(tx, heard)
 
     async def _postpone(self, tx: Tx, row: _Row) -> None:
         pause = timedelta(seconds=min(PAUSE_MAX_S, 2 ** min(row.attempts, 12)))
