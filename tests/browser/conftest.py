@@ -87,6 +87,7 @@ async def market(server: ServerUnderTest) -> list[str]:
 async def on_air(server: ServerUnderTest, market: list[str]) -> AsyncIterator[str]:
     """The show by the shore, with the drawn scene coming in through the RTMP door; its id."""
     persona, show_id = PERSONAS[0], market[0]
+    (ROOT / "build").mkdir(exist_ok=True)
     with (ROOT / "build" / "drawing.lock").open("w") as lock:  # of several sessions one draws, for half a minute
         await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
         await draw(Scene(persona.scene), ROOT / "build")
