@@ -153,6 +153,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     books_zone: Annotated[
         str, about("Whose calendar the books follow: the IANA time zone in which a statement's day and month begin.")
     ] = "Asia/Shanghai"
+    lake_url: Annotated[
+        str | None,
+        about("Where the event lake lies, by fsspec: `file:///…`, `s3://bucket/…`; unset: `lake/` in the data directory."),
+    ] = None
+    analytics_url: Annotated[
+        str | None,
+        about("The engine that computes the figures: unset, DuckDB in this process; `spark://host:7077`, a Spark cluster."),
+    ] = None
+    analytics_memory_mb: Annotated[
+        int, about("Memory the embedded engine may use for a figure (MB); beyond it, it works on disk.", ge=128)
+    ] = 2048
     carrier_secrets: Annotated[
         str | None,
         about("Webhook secrets of carriers, comma-separated `carrier=secret`, oldest first; e.g. `sf=…,zto=…`."),
