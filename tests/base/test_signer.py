@@ -9,8 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laotie.base.clock import Clock
-from laotie.base.entry import Entry, EntryNotYours, Source, mint_entry, open_visit, read_visit, sign_visit
-from laotie.base.ids import ShowId, ViewerId, new_id
+from laotie.base.entry import (
+    Entry,
+    EntryElsewhere,
+    EntryNotYours,
+    Source,
+    Visit,
+    mint_entry,
+    read_entry,
+    read_visit,
+    sign_visit,
+)
+from laotie.base.ids import ShowId, ViewerId, VisitId, new_id
 from laotie.base.signer import Signer, TokenExpired, TokenInvalid
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,28 +64,37 @@ def entry(source: Source, viewer_id: ViewerId | None) -> Entry:
     return Entry(source=source, placement="discover", at=NOW, viewer_id=viewer_id, position=3)
 
 
-def test_a_feed_entry_becomes_a_visit_of_its_source(signer: Signer) -> None:
-    token = mint_entry(signer, entry(Source.public_organic, ME))
-    visit = open_visit(signer, token, viewer_id=ME, merged=frozenset(), show_id=SHOW, at=NOW)
-    assert (visit.source, visit.position, visit.viewer_id) == (Source.public_organic, 3, ME)
+def use(signer: Signer, token: str, *merged: ViewerId, at: str = str(SHOW)) -> Entry:
+    return read_entry(signer, token, viewer_id=ME, merged=frozenset(merged), subjects=(at,))
+
+
+def test_an_entry_says_where_it_was_shown(signer: Signer) -> None:
+    opened = use(signer, mint_entry(signer, entry(Source.public_organic, ME)))
+    assert (opened.source, opened.position, opened.viewer_id) == (Source.public_organic, 3, ME)
+
+
+def test_a_visit_is_read_as_it_was_signed(signer: Signer) -> None:
+    visit = Visit(id=VisitId(new_id()), viewer_id=ME, show_id=SHOW, source=Source.slot, placement="slot", at=NOW, is_fan=True)
     assert read_visit(signer, sign_visit(signer, visit)) == visit
 
 
 def test_a_feed_entry_of_somebody_else_is_refused_but_of_my_guest_self_is_mine(signer: Signer) -> None:
     token = mint_entry(signer, entry(Source.public_organic, OTHER))
     with pytest.raises(EntryNotYours):
-        open_visit(signer, token, viewer_id=ME, merged=frozenset(), show_id=SHOW, at=NOW)
-    assert open_visit(signer, token, viewer_id=ME, merged=frozenset({OTHER}), show_id=SHOW, at=NOW).viewer_id == ME
+        use(signer, token)
+    assert use(signer, token, OTHER).viewer_id == OTHER
 
 
-def test_a_share_link_credits_only_share(signer: Signer) -> None:
-    token = mint_entry(signer, Entry(source=Source.share, placement="share", at=NOW, sharer_id=OTHER))
-    visit = open_visit(signer, token, viewer_id=ME, merged=frozenset(), show_id=SHOW, at=NOW)
-    assert (visit.source, visit.sharer_id) == (Source.share, OTHER)
+def test_an_entry_leads_to_its_subject_alone(signer: Signer) -> None:
+    token = mint_entry(signer, msgspec.structs.replace(entry(Source.slot, ME), subject=str(SHOW)))
+    assert use(signer, token).subject == str(SHOW)
+    with pytest.raises(EntryElsewhere):
+        use(signer, token, at="clip:1")
 
 
-def test_without_an_entry_the_visit_is_direct(signer: Signer) -> None:
-    assert open_visit(signer, None, viewer_id=ME, merged=frozenset(), show_id=SHOW, at=NOW).source is Source.direct
+def test_a_share_link_serves_anybody(signer: Signer) -> None:
+    opened = use(signer, mint_entry(signer, Entry(source=Source.share, placement="share", at=NOW, sharer_id=OTHER)))
+    assert (opened.source, opened.sharer_id) == (Source.share, OTHER)
 
 
 def test_ids_grow_with_time() -> None:

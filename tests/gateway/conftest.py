@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from scene import House, Market, OpenHouse, answer_http, free_port, make_account
+from scene import House, Kept, Market, OpenHouse, answer_http, free_port, make_account
 
 from doors import Server
 from laotie import catalog, live
@@ -56,7 +56,8 @@ def open_house(market: Market, tmp_path: Path) -> OpenHouse:
         told = Settings(data_dir=str(tmp_path), gateway_port=own_port, **settings)
         gateway = Gateway(settings=told, bus=bus, clock=market.db.clock, limits=limits)
         till = Till(market.db, payment_timeout_s=900, batch_max=64, waiting_max=1000)
-        await gateway.start(db=market.db, signer=market.signer, till=till)
+        sink = Kept()
+        await gateway.start(db=market.db, signer=market.signer, till=till, sink=sink)
         relay = Relay(market.db, bus, REACTIONS, idle_s=0.05)
         carrying = asyncio.create_task(relay.run())
         listening = socket.create_server(("127.0.0.1", 0))
@@ -77,7 +78,7 @@ def open_house(market: Market, tmp_path: Path) -> OpenHouse:
             await asyncio.sleep(0.001)
         url, own_url = f"ws://127.0.0.1:{port}/ws", f"ws://127.0.0.1:{own_port}/ws"
         try:
-            yield House(gateway, relay, bus, url, own_url, server, serving, market)
+            yield House(gateway, relay, bus, url, own_url, server, serving, market, sink.acts)
         finally:
             await gateway.stop()
             await till.close()

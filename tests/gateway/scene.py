@@ -29,6 +29,7 @@ from laotie.base.money import Money
 from laotie.base.outbox import Relay, list_waiting
 from laotie.base.signer import Signer
 from laotie.gateway import Gateway
+from laotie.lake import Act
 
 
 @dataclass
@@ -110,6 +111,16 @@ async def make_account(db: Database, handle: str) -> identity.Actor:
     return identity.Actor(viewer_id=ViewerId(account_id), account_id=account_id, seat_holder_id=account_id)
 
 
+class Kept:
+    """A sink that keeps acts, for a test to look at."""
+
+    def __init__(self) -> None:
+        self.acts: list[Act] = []
+
+    def append(self, act: Act) -> None:
+        self.acts.append(act)
+
+
 @dataclass
 class House:
     """The running door."""
@@ -122,6 +133,7 @@ class House:
     server: uvicorn.Server
     serving: asyncio.Task[None]
     market: Market
+    acts: list[Act] = field(default_factory=list)
 
     async def carried(self) -> None:
         """Wait until every fact told so far has reached the bus."""

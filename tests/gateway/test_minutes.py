@@ -1,30 +1,16 @@
 """The board's audience: what happens in a room is in the table seconds later, by the minute, once."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from room_client import Client
-from scene import House
+from scene import House, Kept
 
 from laotie import live
 from laotie.base.ids import CartItemId, ViewerId, VisitId, new_id
-from laotie.gateway.behaviour import Act, Clicked, Liked, Watched
 from laotie.gateway.minutes import Minutes
+from laotie.lake import Clicked, Liked, Stay, Watched
 
 NOON = datetime.fromisoformat("2026-11-22T12:00:00+00:00")
-
-
-class Nowhere:
-    """A sink that keeps count."""
-
-    def __init__(self) -> None:
-        self.acts: list[Act] = []
-
-    def append(self, act: Act) -> None:
-        self.acts.append(act)
-
-    async def close(self) -> None:
-        pass
 
 
 async def counted(house: House) -> list[live.AudienceMinute]:
@@ -66,18 +52,18 @@ async def test_what_viewers_do_is_on_the_board(house: House) -> None:
 async def test_a_gateway_that_starts_anew_adds_to_what_was_counted(house: House) -> None:
     market = house.market
     for _ in range(2):
-        minutes = Minutes(Nowhere(), new_id(), find_room=lambda show_id: house.gateway.hub.rooms.get(show_id))
-        minutes.append(Liked(**who(house, NOON), n=5))
+        minutes = Minutes(Kept(), new_id(), find_room=lambda show_id: house.gateway.hub.rooms.get(show_id))
+        minutes.append(Liked(*who(house, NOON), 5))
         await minutes.write(market.db)
     assert [(one.at, one.likes) for one in await counted(house)] == [(NOON, 10)]
 
 
 async def test_watch_time_belongs_to_the_minutes_in_which_it_was_spent(house: House) -> None:
-    sink = Nowhere()
+    sink = Kept()
     minutes = Minutes(sink, new_id(), find_room=lambda _show: None)
     at = NOON + timedelta(seconds=4, microseconds=300)
-    minutes.append(Watched(**who(house, at), since=at - timedelta(seconds=10), watched_ms=10_000))
-    minutes.append(Clicked(**who(house, at), item_id=CartItemId(new_id())))
+    minutes.append(Watched(*who(house, at), us(at - timedelta(seconds=10))))
+    minutes.append(Clicked(*who(house, at), CartItemId(new_id())))
     await minutes.write(house.market.db)
     assert [(one.at, one.watch_ms) for one in await counted(house) if one.watch_ms] == [
         (NOON - timedelta(minutes=1), 6_000),
@@ -88,11 +74,11 @@ async def test_watch_time_belongs_to_the_minutes_in_which_it_was_spent(house: Ho
 
 async def test_late_news_of_a_minute_does_not_undo_it(house: House) -> None:
     clock = house.market.db.clock
-    minutes = Minutes(Nowhere(), new_id(), find_room=lambda _show: None)
+    minutes = Minutes(Kept(), new_id(), find_room=lambda _show: None)
     at = clock.now()
     for number, seconds in enumerate((0, 30, 90), start=1):
         clock.advance(seconds=seconds)
-        minutes.append(Liked(**who(house, at), n=1))
+        minutes.append(Liked(*who(house, at), 1))
         await minutes.write(house.market.db)
         assert sum(one.likes for one in await counted(house)) == number
     clock.advance(seconds=300)
@@ -100,5 +86,10 @@ async def test_late_news_of_a_minute_does_not_undo_it(house: House) -> None:
     assert not minutes._kept
 
 
-def who(house: House, at: datetime) -> dict[str, Any]:
-    return {"at": at, "show_id": house.market.show_id, "viewer_id": ViewerId(new_id()), "visit_id": VisitId(new_id())}
+def who(house: House, at: datetime) -> tuple[Stay, int]:
+    stay = Stay(ViewerId(new_id()), VisitId(new_id()), "direct", False, house.market.show_id, new_id())
+    return stay, us(at)
+
+
+def us(at: datetime) -> int:
+    return round(at.timestamp() * 1_000_000)

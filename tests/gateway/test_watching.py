@@ -7,7 +7,7 @@ import pytest
 from room_client import Client
 from scene import House
 
-from laotie.gateway import behaviour
+from laotie.lake import Left, Watched
 
 
 class Hands:
@@ -46,8 +46,7 @@ async def leave(house: House, client: Client) -> None:
 
 
 def watched_s(house: House) -> float:
-    acts = list(house.gateway.minutes.sink.recent)  # type: ignore[attr-defined]
-    return round(sum(act.watched_ms for act in acts if isinstance(act, behaviour.Watched)) / 1000)
+    return round(sum(act.watched_ms for act in house.acts if isinstance(act, Watched)) / 1000)
 
 
 async def test_visible_acknowledged_time_counts(house: House, hands: Hands) -> None:
@@ -58,7 +57,7 @@ async def test_visible_acknowledged_time_counts(house: House, hands: Hands) -> N
         await beat(client)
     assert watched_s(house) == 30
     await leave(house, client)
-    left = next(act for act in house.gateway.minutes.sink.recent if isinstance(act, behaviour.Left))  # type: ignore[attr-defined]
+    left = next(act for act in house.acts if isinstance(act, Left))
     assert round(left.watched_ms / 1000) == 30
 
 
@@ -123,6 +122,22 @@ async def test_a_stay_is_told_to_the_behaviour_log(house: House) -> None:
     client.send({"t": "like", "n": 4})
     await client.settle(lambda room: room.counts["likes"] == 4)
     await leave(house, client)
-    acts = list(house.gateway.minutes.sink.recent)  # type: ignore[attr-defined]
+    acts = house.acts
     assert [type(act).__name__ for act in acts] == ["Entered", "Chatted", "Clicked", "Liked", "Left"]
     assert len({act.visit_id for act in acts}) == 1
+
+
+async def test_spans_of_one_connection_never_overlap_whatever_is_done_to_the_wall_clock(
+    house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await house.enter()
+    await client.until("counts")
+    for drift_us in (0, 7_000_000, -9_000_000, -30_000_000):
+        now_us = house.gateway.clock.now_us
+        monkeypatch.setattr(house.gateway.clock, "now_us", lambda now_us=now_us, drift_us=drift_us: now_us() + drift_us)
+        hands.move(10)
+        await beat(client)
+    spans = [(act.since_us, act.at_us) for act in house.acts if isinstance(act, Watched)]
+    assert len(spans) == 4
+    assert all(until - since == 10_000_000 for since, until in spans)
+    assert all(spans[place][1] == spans[place + 1][0] for place in range(3))

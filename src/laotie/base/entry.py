@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from laotie.base.ids import ShowId, ViewerId, VisitId, new_id
+from laotie.base.ids import AccountId, ShopId, ShowId, ViewerId, VisitId
 from laotie.base.refusals import Refusal
 from laotie.base.signer import Signer
 
@@ -49,10 +49,24 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     subject: str | None = None
 
 
+class Credit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an order or a follow is credited with: where from, whether a fan came, and by which version of the rule."""
+
+    source: Source
+    placement: str
+    visit_id: VisitId | None = None
+    campaign: str | None = None
+    streamer_id: AccountId | None = None
+    is_fan: bool = False
+    rule_version: int = 1
+
+
 class Visit(msgspec.Struct, frozen=True, kw_only=True):
     """One stay of one viewer in one show, or on a surface beside it, with where they came from.
 
-    On a surface `placement` names it (`clip:…`), and there need not be a show.
+    On a surface `placement` names it (`clip:…`), and there need not be a show; on the shelf there is neither. The source
+    is what the rule of `rule_version` credits the visit with. `is_fan`: the viewer followed the streamer (on the shelf:
+    one of the shop's) when they came.
     """
 
     id: VisitId
@@ -64,6 +78,25 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     campaign: str | None = None
     position: int | None = None
     sharer_id: ViewerId | None = None
+    shop_id: ShopId | None = None
+    streamer_id: AccountId | None = None
+    is_fan: bool = False
+    rule_version: int = 1
+    counts: bool = True
+    """Whether a visitor came: the shop's own people, and strangers whom nobody would know again, are none."""
+
+    @property
+    def credit(self) -> Credit:
+        """What is done on this visit is credited with this."""
+        return Credit(
+            source=self.source,
+            placement=self.placement,
+            visit_id=self.id,
+            campaign=self.campaign,
+            streamer_id=self.streamer_id,
+            is_fan=self.is_fan,
+            rule_version=self.rule_version,
+        )
 
 
 class EntryNotYours(Refusal, code="entry-not-yours", status=403):
@@ -80,40 +113,20 @@ def mint_entry(signer: Signer, entry: Entry) -> str:
     return signer.sign("entry", entry)
 
 
-def open_visit(
-    signer: Signer,
-    token: str | None,
-    *,
-    viewer_id: ViewerId,
-    merged: frozenset[ViewerId],
-    show_id: ShowId,
-    at: datetime,
-) -> Visit:
-    """Exchange an entry token for a visit; without one the visit is `direct`.
+def read_entry(
+    signer: Signer, token: str, *, viewer_id: ViewerId, merged: frozenset[ViewerId], subjects: tuple[str, ...]
+) -> Entry:
+    """The entry in a token, for who uses it and where it is used.
 
-    `merged` are the guest ids that have become this viewer. Refuses a forged or expired token, one bound to somebody
-    else, and one that leads to another show.
+    `merged` are the guest ids that have become this viewer; `subjects` name the place, once or twice. Refuses a forged or
+    expired token, one that was shown to somebody else, and one that leads elsewhere. A bearer's is a share, whatever it says.
     """
-    if token is None:
-        return Visit(
-            id=VisitId(new_id()), viewer_id=viewer_id, show_id=show_id, source=Source.direct, placement="direct", at=at
-        )
     entry = signer.open("entry", token, Entry, age_max_s=ENTRY_AGE_MAX_S)
     if entry.source not in BEARER_SOURCES and entry.viewer_id != viewer_id and entry.viewer_id not in merged:
         raise EntryNotYours()
-    if entry.subject is not None and entry.subject != str(show_id):
+    if entry.subject is not None and entry.subject not in subjects:
         raise EntryElsewhere()
-    return Visit(
-        id=VisitId(new_id()),
-        viewer_id=viewer_id,
-        show_id=show_id,
-        source=Source.share if entry.source in BEARER_SOURCES else entry.source,
-        placement=entry.placement,
-        at=at,
-        campaign=entry.campaign,
-        position=entry.position,
-        sharer_id=entry.sharer_id,
-    )
+    return entry
 
 
 def is_of_surface(placement: str) -> bool:

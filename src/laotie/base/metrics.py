@@ -48,6 +48,15 @@ FRAMES_SENT = Counter("laotie_frames_sent_total", "Frames written to room socket
 FRAMES_READ = Counter("laotie_frames_read_total", "Frames read from room sockets.", ["kind"], registry=REGISTRY)
 PUSHES = Counter("laotie_pushes_total", "Web pushes sent, by what came of them.", ["outcome"], registry=REGISTRY)
 WEBHOOKS = Counter("laotie_webhooks_total", "Webhook messages sent, by what came of them.", ["outcome"], registry=REGISTRY)
+LAKE_LOST = Counter("laotie_lake_lost_total", "Acts of viewers that could not be written.", registry=REGISTRY)
+LAKE_WAITING = Gauge("laotie_lake_waiting", "Acts of viewers in memory, not on the disk yet.", registry=REGISTRY)
+LAKE_SHIPPED = Counter("laotie_lake_shipped_total", "Rows that became parts of the lake.", ["topic"], registry=REGISTRY)
+LAKE_QUARANTINED = Counter(
+    "laotie_lake_quarantined_total", "Rows that cannot be true, put aside.", ["reason"], registry=REGISTRY
+)
+LAKE_FACTS_WAITING = Gauge("laotie_lake_facts_waiting", "Facts that are not in the lake yet.", registry=REGISTRY)
+LAKE_BEHIND = Gauge("laotie_lake_behind_seconds", "How far the lake is behind what happens.", registry=REGISTRY)
+LAKE_TAKES = Gauge("laotie_lake_takes", "Whether the lake takes facts (1) or its disk or store does not (0).", registry=REGISTRY)
 OUTBOX_WAITING = Gauge("laotie_outbox_waiting", "Facts not carried yet.", registry=REGISTRY)
 OUTBOX_PARKED = Gauge("laotie_outbox_parked", "Facts whose reactions keep failing.", registry=REGISTRY)
 PROMISE_BROKEN = Gauge(

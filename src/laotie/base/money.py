@@ -86,6 +86,13 @@ def share(amount: int, *, bps: int) -> int:
     return rounded if amount >= 0 else -rounded
 
 
+def mean(amount: int, count: int) -> int:
+    """What is one of `count` equal parts of an amount, rounded half away from zero."""
+    assert count > 0
+    rounded = (2 * abs(amount) + count) // (2 * count)
+    return rounded if amount >= 0 else -rounded
+
+
 def tax_in(amount: int, bps: int) -> int:
     """The tax contained in a paid amount at a rate of `bps`: amount x bps / (10000 + bps), rounded half to even.
 

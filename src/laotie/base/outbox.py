@@ -210,6 +210,24 @@ async def list_waiting(tx: Tx, *, limit: int = 100) -> list[Told]:
     return [Told(EventId(row.id), row.told_at, row.request_id, event) for row, event in decoded if event is not None]
 
 
+async def list_waiting_of(tx: Tx, tags: list[str]) -> list[Told]:
+    """The same of some kinds, all of them (whoever must not miss one)."""
+    rows = await tx.all(
+        _Row,
+        """
+        SELECT id, tag, body, told_at, request_id, attempts FROM base.outbox WHERE tag = ANY(%(tags)s) ORDER BY id
+        """,
+        tags=tags,
+    )
+    decoded = [(row, decode(row.tag, row.body)) for row in rows]
+    return [Told(EventId(row.id), row.told_at, row.request_id, event) for row, event in decoded if event is not None]
+
+
+async def find_oldest(tx: Tx, tags: list[str]) -> datetime | None:
+    """When the oldest of some kinds was told that the relay has not carried yet."""
+    return await tx.one(datetime, "SELECT min(told_at) FROM base.outbox WHERE tag = ANY(%(tags)s)", tags=tags)
+
+
 class Backlog(msgspec.Struct, frozen=True):
     """How far behind the relay is."""
 

@@ -157,6 +157,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str | None,
         about("Where the event lake lies, by fsspec: `file:///…`, `s3://bucket/…`; unset: `lake/` in the data directory."),
     ] = None
+    lake_part_every_s: Annotated[
+        float, about("How soon what viewers do becomes part of the lake (seconds).", ge=0.1, le=3_600)
+    ] = 10.0
+    lake_behaviour_days: Annotated[
+        int,
+        about(
+            "How long what viewers did is kept in the lake (days); its figures stay, and so does money. 0: for ever.",
+            ge=0,
+            le=36_500,
+        ),
+    ] = 400
     analytics_url: Annotated[
         str | None,
         about("The engine that computes the figures: unset, DuckDB in this process; `spark://host:7077`, a Spark cluster."),
@@ -164,6 +175,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     analytics_memory_mb: Annotated[
         int, about("Memory the embedded engine may use for a figure (MB); beyond it, it works on disk.", ge=128)
     ] = 2048
+    rollup_every_s: Annotated[
+        int, about("How often the figures of finished days are looked after (s), so that no question works them out again.", ge=10)
+    ] = 300
     carrier_secrets: Annotated[
         str | None,
         about("Webhook secrets of carriers, comma-separated `carrier=secret`, oldest first; e.g. `sf=…,zto=…`."),

@@ -7,7 +7,7 @@ import msgspec
 from laotie import catalog, identity, ledger, live, offers
 from laotie.base.clock import Clock
 from laotie.base.db import Database, encode
-from laotie.base.entry import open_visit
+from laotie.base.entry import Source, Visit
 from laotie.base.ids import (
     AccountId,
     CartItemId,
@@ -18,6 +18,7 @@ from laotie.base.ids import (
     ShowId,
     SkuId,
     ViewerId,
+    VisitId,
     new_id,
 )
 from laotie.base.money import Money
@@ -209,7 +210,15 @@ def ticket_for(signer: Signer, sale: HotSale, *, account_id: AccountId | None = 
     """A ticket as the HTTP door would issue it, for a buyer of its own."""
     account_id = account_id or AccountId(new_id())
     viewer_id = ViewerId(account_id)
-    visit = open_visit(signer, None, viewer_id=viewer_id, merged=frozenset(), show_id=sale.show_id, at=Clock().now())
+    visit = Visit(
+        id=VisitId(new_id()),
+        viewer_id=viewer_id,
+        show_id=sale.show_id,
+        source=Source.direct,
+        placement="direct",
+        at=Clock().now(),
+        shop_id=sale.shop_id,
+    )
     return live.issue_ticket(
         signer,
         live.Ticket(

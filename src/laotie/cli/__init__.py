@@ -28,6 +28,8 @@ app.command("laotie.cli.audit:audit", name="audit")
 app.command("laotie.cli.ledger:app", name="ledger")
 app.command("laotie.cli.draws:verify_draw", name="verify-draw")
 app.command("laotie.cli.imports:app", name="import")
+app.command("laotie.cli.insight:app", name="insight")
+app.command("laotie.cli.lake:app", name="lake")
 app.command("laotie.cli.media:app", name="media")
 app.command("laotie.cli.payments:app", name="payments")
 app.command("laotie.cli.webhooks:app", name="webhooks")
@@ -39,6 +41,8 @@ bench.command("laotie.bench.flood:main", name="flood")
 bench.command("laotie.bench.media:main", name="media")
 bench.command("laotie.bench.search:main", name="search")
 bench.command("laotie.bench.settlement:main", name="settlement")
+bench.command("laotie.bench.gmv:main", name="gmv")
+bench.command("laotie.bench.lake:main", name="lake")
 
 
 def main() -> None:

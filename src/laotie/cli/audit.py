@@ -12,6 +12,7 @@ from laotie.audit import document as write_promises
 from laotie.base import settings as settings_module
 from laotie.base.db import Database
 from laotie.base.postgres import EmbeddedPostgres
+from laotie.lake import Lake
 
 
 def audit(*, json: bool = False, document: bool = False) -> None:
@@ -27,7 +28,7 @@ def audit(*, json: bool = False, document: bool = False) -> None:
     embedded = None if settings.database_url else EmbeddedPostgres.of(settings)
     url = settings.database_url or (embedded.start() if embedded else "")
     try:
-        report = asyncio.run(_take(url))
+        report = asyncio.run(_take(url, Lake.of(settings)))
     finally:
         if embedded is not None and not embedded.took_over:
             embedded.stop()
@@ -38,10 +39,10 @@ def audit(*, json: bool = False, document: bool = False) -> None:
     sys.exit(0 if report.sound else 1)
 
 
-async def _take(url: str) -> Report:
+async def _take(url: str, lake: Lake) -> Report:
     db = await Database.open(url, pool_max=4)
     try:
-        return await take_tallies(db)
+        return await take_tallies(db, lake)
     finally:
         await db.close()
 

@@ -20,6 +20,8 @@ from laotie.base.ids import ShopId, new_id
 from laotie.base.migrate import migrate
 from laotie.base.postgres import EmbeddedPostgres
 from laotie.base.refusals import Invalid
+from laotie.lake import Lake
+from laotie.lake.facts import Drain
 
 app = App(name="import", help="Bring products, customers and history in from files.")
 screen = Console(stderr=True)
@@ -98,6 +100,7 @@ async def _online_retail(file: Path, name: str, owner: str | None, stock: int, r
                 bar.update(tasks[what], completed=done, total=of)
 
             summary = await imports.import_online_retail(db, file, shop.id, opening_stock=stock, progress=show)
+            await Drain(db, Lake.of(settings_module.load())).empty()
         report = report or Path(f"{file.name.removesuffix('.gz').removesuffix('.csv')}.refused.csv")
         if summary.refused:
             await imports.write_report(db, summary, report)
@@ -158,6 +161,7 @@ def _tell(summary: imports.Summary, report: Path) -> None:
     if summary.refused:
         screen.print(f"every refused row is in {report}", highlight=False)
     screen.print("history is not posted to the ledger: its money did not pass through this house", highlight=False)
+    screen.print("the lake has it too, so the figures do", highlight=False)
 
 
 def _bar() -> Progress:

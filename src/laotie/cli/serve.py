@@ -34,6 +34,7 @@ from laotie.base.signer import Signer
 from laotie.cli.ingest import PortTaken, open_ingest
 from laotie.fun import Desk
 from laotie.gateway import Gateway, upgrade_class
+from laotie.lake import SEGMENTS, Lake, note_in, open_sink
 from laotie.media import Change, MediaServer, Recorder, RecordingLimits
 from laotie.media import Limits as MediaLimits
 from laotie.orders import Till
@@ -161,7 +162,16 @@ async def _open_house(
     stack.push_async_callback(media.stop)
     gateway.ingest = await open_ingest(settings, stack, db, signer, bus, media)
     front.waiting_for = "gateway"
-    await gateway.start(db=db, signer=signer, till=till, desk=desk, playback=partial(live.playback_of, media))
+    sink = open_sink(
+        Lake.of(settings),
+        settings.data_path / SEGMENTS,
+        clock=clock,
+        part_every_s=settings.lake_part_every_s,
+        note=note_in(db),
+    )
+    await sink.start()
+    stack.push_async_callback(sink.close)
+    await gateway.start(db=db, signer=signer, till=till, sink=sink, desk=desk, playback=partial(live.playback_of, media))
     stack.push_async_callback(gateway.stop)
     worker = Worker(context, stand_back=lambda: till.is_busy)
     worker.start()
@@ -172,7 +182,7 @@ async def _open_house(
     shelf_keeper.start()
     stack.push_async_callback(shelf_keeper.stop)
     house = House(
-        db=db, settings=settings, signer=signer, bus=bus, till=till, desk=desk, media=media, shelf=shelf
+        db=db, settings=settings, signer=signer, bus=bus, till=till, desk=desk, media=media, shelf=shelf, sink=sink
     )
     keeper = RecordingKeeper(db, bus, media, house.archive, keep_days=settings.recording_days)
     keeper.start()

@@ -27,7 +27,6 @@ from laotie.base.refusals import Conflict, Refusal, TooBusy, Unavailable
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
 from laotie.fun import Desk
-from laotie.gateway.behaviour import SegmentLog, Sink
 from laotie.gateway.games import Games
 from laotie.gateway.hub import Hub
 from laotie.gateway.ingest import IngestDoor
@@ -36,6 +35,7 @@ from laotie.gateway.minutes import Minutes
 from laotie.gateway.sayings import SayingStore
 from laotie.gateway.socket import RoomSocket, Viewer
 from laotie.gateway.upgrade import Doorstep, Upgrade
+from laotie.lake import Nowhere, Sink
 from laotie.live import Audience, Playback, Show, Ticket
 from laotie.orders import Till
 
@@ -113,14 +113,12 @@ class Gateway:
         desk: Desk | None = None,
         playback: Callable[[Show], Playback | None] | None = None,
     ) -> None:
-        """Open for sockets. `playback` tells where a show's picture is, for the welcome."""
+        """Open for sockets. What viewers do goes to `sink`; `playback` tells where a show's picture is, for the welcome."""
         loop = asyncio.get_running_loop()
         self.now = loop.time
         self._db, self._signer, self.till = db, signer, till
         self.sink = self.minutes = Minutes(
-            sink or SegmentLog(self.settings.data_path / "behaviour"),
-            self.id,
-            find_room=lambda show_id: self.hub.rooms.get(show_id),
+            sink or Nowhere(), self.id, find_room=lambda show_id: self.hub.rooms.get(show_id)
         )
         self.store = SayingStore(db)
         self.store.start()
@@ -159,7 +157,6 @@ class Gateway:
         await self.games.stop()
         await self.hub.stop()
         await self.store.stop()
-        await self.sink.close()
 
     async def _listen(self, host: str, port: int) -> None:
         context: ssl.SSLContext | None = None

@@ -14,8 +14,8 @@ from laotie.base.db import Database
 from laotie.base.ids import CartItemId, ShowId
 from laotie.base.logs import log
 from laotie.base.refusals import Unavailable
-from laotie.gateway.behaviour import Act, Chatted, Clicked, Entered, Liked, Sink, Watched
 from laotie.gateway.room import Room
+from laotie.lake import Act, Chatted, Clicked, Entered, Liked, Sink, Watched
 
 MINUTE = timedelta(minutes=1)
 LATE = timedelta(minutes=3)
@@ -51,9 +51,14 @@ class Minutes:
     def append(self, act: Act) -> None:
         """Count an act, and hand it on."""
         self.sink.append(act)
+        self.count(act)
+
+    def count(self, act: Act) -> None:
+        """Count an act of somebody who is no visitor (the shop's own people): it is the board's alone."""
         if type(act) is Watched:
             self._add_watched(act)
             return
+        assert act.show_id is not None
         minute = self._at(act.show_id, act.at)
         if type(act) is Entered:
             room = self._find_room(act.show_id)
@@ -62,17 +67,14 @@ class Minutes:
             if room is not None:
                 minute.viewers_max = max(minute.viewers_max, room.viewer_count)
         elif type(act) is Liked:
-            minute.likes += act.n
+            minute.likes += act.count
         elif type(act) is Chatted:
             minute.chats_sent += 1
         elif type(act) is Clicked:
             room = self._find_room(act.show_id)
-            if room is not None and act.item_id in room.skus:  # anything may be sent; only what is there counts
-                minute.clicks[act.item_id] = minute.clicks.get(act.item_id, 0) + 1
-
-    async def close(self) -> None:
-        """Nothing more comes."""
-        await self.sink.close()
+            item_id = act.item_id
+            if room is not None and item_id is not None and item_id in room.skus:  # anything may be sent; only what is there counts
+                minute.clicks[item_id] = minute.clicks.get(item_id, 0) + 1
 
     def look(self, rooms: Iterable[Room], now: datetime) -> None:
         """Who is there now has been there since the last look."""
@@ -117,6 +119,7 @@ class Minutes:
 
     def _add_watched(self, act: Watched) -> None:
         """Watch time belongs to the minutes in which it was spent."""
+        assert act.show_id is not None
         left_ms = act.watched_ms
         begins_at = act.at - timedelta(milliseconds=left_ms)
         while left_ms:

@@ -22,10 +22,11 @@ from laotie.base.ids import AccountId, ViewerId, new_id
 from laotie.base.logs import log
 from laotie.base.money import Money
 from laotie.base.refusals import Conflict, IdReused, Invalid, Refusal, TooBusy, TooFast, Unauthenticated, Unreadable
-from laotie.gateway import behaviour, frames
+from laotie.gateway import frames
 from laotie.gateway.chat import clean
 from laotie.gateway.limits import Pace
 from laotie.gateway.room import Picture, Room
+from laotie.lake import Act, Chatted, Clicked, Entered, Left, Liked, Stay, Watched
 from laotie.live import HeldSaying, Right, Sanction, SanctionKind, Speaker, Ticket
 from laotie.orders import Ask, AskLine, Placed
 
@@ -96,7 +97,9 @@ class RoomSocket(WSListener):
         "room",
         "sent_then",
         "standing",
+        "stay",
         "strikes_due",
+        "tell",
         "ticket",
         "transport",
         "underlying",
@@ -104,6 +107,7 @@ class RoomSocket(WSListener):
         "visible",
         "watched_ms",
         "write",
+        "zero_us",
     )
 
     def __init__(self, gateway: "Gateway", address: str) -> None:
@@ -117,8 +121,11 @@ class RoomSocket(WSListener):
         self.rights: frozenset[Right] = frozenset()
         self.followed_at: datetime | None = None
         self.standing: frames.You | None = None
+        self.stay: Stay
+        self.tell: Callable[[Act], None]
         self.visible = True
         self.watched_ms = 0
+        self.zero_us = 0
         self.sent_then = 0
         self.frames_due = self.strikes_due = 0.0
         self.opened_at = self.beat_at = self.closing_at = 0.0
@@ -298,12 +305,22 @@ class RoomSocket(WSListener):
         self.room = room
         self._take_rights(room)
         room.join(self, ticket.viewer_id, ticket.name, staff="orders" in ticket.scopes)
-        self.gateway.sink.append(
-            behaviour.Entered(
-                **self._who(),
-                source=ticket.visit.source,
-                placement=ticket.visit.placement,
-                guest=ticket.account_id is None,
+        visit = ticket.visit
+        entered_us = self.gateway.clock.now_us()
+        self.zero_us = entered_us - int(self.gateway.now() * 1e6)
+        self.stay = Stay.of(visit, new_id())
+        self.tell = self.gateway.sink.append if visit.counts else self.gateway.minutes.count
+        self.tell(
+            Entered(
+                self.stay,
+                entered_us,
+                placement=visit.placement,
+                is_guest=ticket.account_id is None,
+                campaign=visit.campaign,
+                position=visit.position,
+                sharer_id=visit.sharer_id,
+                shop_id=ticket.shop_id,
+                streamer_id=visit.streamer_id,
             )
         )
 
@@ -357,6 +374,10 @@ class RoomSocket(WSListener):
             source=ticket.visit.source,
             placement=ticket.visit.placement,
             visit_id=ticket.visit.id,
+            campaign=ticket.visit.campaign,
+            streamer_id=ticket.visit.streamer_id,
+            is_fan=ticket.visit.is_fan,
+            rule_version=ticket.visit.rule_version,
             request_id=new_id().hex,
             coupons=frame.coupons,
             total_amount=frame.total,
@@ -422,7 +443,7 @@ class RoomSocket(WSListener):
         said = frames.Said(id=frame.id, from_=who, text=speech.text, at=at)
         room.say(ticket.viewer_id, frames.encode(said), said=said)
         self.send(frames.encode(frames.Sent(re=frame.id)))
-        self.gateway.sink.append(behaviour.Chatted(**self._who(), length=len(speech.text)))
+        self.tell(Chatted(self.stay, self.gateway.clock.now_us(), len(speech.text)))
 
     def _hold(self, room: Room, saying_id: UUID, who: frames.Speaker, text: str, why: str, at: datetime) -> None:
         """Put a text before the moderators; only its sender knows of it until they have decided."""
@@ -443,7 +464,7 @@ class RoomSocket(WSListener):
         room.like(frame.n)
         if self.ticket is not None and self.ticket.account_id is not None:
             self.gateway.games.liked(room.show_id, self.ticket.viewer_id, frame.n)
-        self.gateway.sink.append(behaviour.Liked(**self._who(), n=frame.n))
+        self.tell(Liked(self.stay, self.gateway.clock.now_us(), frame.n))
 
     def _take_part(
         self, frame: frames.Grab | frames.Enter | frames.Vote | frames.Answer | frames.Help, now: float
@@ -460,19 +481,17 @@ class RoomSocket(WSListener):
             raise VersionUnknown(version=room.version)
         span = now - self.beat_at
         if self.visible and frame.visible and frame.v >= self.sent_then and span <= limits.beat_s + limits.beat_slack_s:
-            self._watched(int(span * 1000))
+            self._watched(now)
         self.beat_at = now
         self.visible = frame.visible
         self.sent_then = room.version
         self._write_now(PULSE)
 
-    def _watched(self, watched_ms: int) -> None:
-        self.watched_ms += watched_ms
-        who = self._who()
-        since = who["at"].timestamp() - watched_ms / 1000
-        self.gateway.sink.append(
-            behaviour.Watched(**who, since=who["at"].fromtimestamp(since, who["at"].tzinfo), watched_ms=watched_ms)
-        )
+    def _watched(self, now: float) -> None:
+        """From the last beat to this one. By a clock that nobody sets, so that spans of one connection never overlap."""
+        since_us, at_us = self.zero_us + int(self.beat_at * 1e6), self.zero_us + int(now * 1e6)
+        self.watched_ms += (at_us - since_us) // 1_000
+        self.tell(Watched(self.stay, at_us, since_us))
 
     def _resync(self, _frame: frames.Resync, now: float) -> None:
         assert self.ticket is not None and self.viewer is not None
@@ -487,7 +506,8 @@ class RoomSocket(WSListener):
         if due is None:
             return  # nobody looks at so many things; it is not worth an answer
         self.viewer.click_due = due
-        self.gateway.sink.append(behaviour.Clicked(**self._who(), item_id=frame.item))
+        if self.room is not None:
+            self.tell(Clicked(self.stay, self.gateway.clock.now_us(), frame.item))
 
     # Helpers.
 
@@ -519,15 +539,6 @@ class RoomSocket(WSListener):
             followed_at=self.followed_at,
             rights=[right for right in Right if right in self.rights],
         )
-
-    def _who(self) -> dict[str, Any]:
-        assert self.ticket is not None
-        return {
-            "at": self.gateway.clock.now(),
-            "show_id": self.ticket.show_id,
-            "viewer_id": self.ticket.viewer_id,
-            "visit_id": self.ticket.visit.id,
-        }
 
     def _strike(self, refusal: Refusal, now: float) -> None:
         """Refuse something that no honest client sends; too much of it ends the connection."""
@@ -573,7 +584,7 @@ class RoomSocket(WSListener):
             return
         assert self.ticket is not None
         room.leave(self, self.ticket.viewer_id)
-        self.gateway.sink.append(behaviour.Left(**self._who(), watched_ms=self.watched_ms))
+        self.tell(Left(self.stay, self.gateway.clock.now_us(), self.watched_ms))
 
 
 def _paced(pace: Pace, due: float, now: float, count: int = 1) -> float:

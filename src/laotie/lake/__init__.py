@@ -5,8 +5,71 @@ a second, money facts from the outbox), compaction, what to do with what cannot 
 rows mean is `insight`'s affair; who writes which fact is the rooms' (they tell events).
 """
 
-from laotie.lake import model
+from laotie.lake import facts, model
+from laotie.lake.acts import (
+    Act,
+    Carted,
+    Chatted,
+    Clicked,
+    Entered,
+    Left,
+    Liked,
+    Nowhere,
+    Searched,
+    Shared,
+    Sink,
+    Stay,
+    Watched,
+)
+from laotie.lake.compaction import compact, merge_hours
+from laotie.lake.erasure import list_erasures, work_erasures
+from laotie.lake.ingest import SEGMENTS, SegmentLog, note_in, open_sink
+from laotie.lake.knowledge import tell_person
 from laotie.lake.model import TOPICS, Part, Topic
 from laotie.lake.parts import Lake, id_bytes, list_days, list_parts, write_part, write_parts
+from laotie.lake.retention import list_old_days, read_retired, retire, retire_behaviour
+from laotie.lake.watermark import LakeBehind, await_watermark, require, watermark
 
-__all__ = ["TOPICS", "Lake", "Part", "Topic", "id_bytes", "list_days", "list_parts", "model", "write_part", "write_parts"]
+__all__ = [
+    "SEGMENTS",
+    "TOPICS",
+    "Act",
+    "Carted",
+    "Chatted",
+    "Clicked",
+    "Entered",
+    "Lake",
+    "LakeBehind",
+    "Left",
+    "Liked",
+    "Nowhere",
+    "Part",
+    "Searched",
+    "SegmentLog",
+    "Shared",
+    "Sink",
+    "Stay",
+    "Topic",
+    "Watched",
+    "await_watermark",
+    "compact",
+    "facts",
+    "id_bytes",
+    "list_days",
+    "list_erasures",
+    "list_old_days",
+    "list_parts",
+    "merge_hours",
+    "model",
+    "note_in",
+    "open_sink",
+    "read_retired",
+    "require",
+    "retire",
+    "retire_behaviour",
+    "tell_person",
+    "watermark",
+    "work_erasures",
+    "write_part",
+    "write_parts",
+]

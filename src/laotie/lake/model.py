@@ -72,7 +72,8 @@ FOLLOW = _topic(
 MONEY = _topic(
     "money", 1,
     "Money of an order: `placed`, `repriced`, `cancelled`, `paid`, `refunded`, `reversed`, `restored`. Amounts are signed as"
-    " they change what the buyer owes or has paid; amount = goods - shop_discount - platform_discount + shipping.",
+    " they change what the buyer owes or has paid (`cancelled`, `refunded` and `reversed` are negative, `repriced` may be), so"
+    " a sum of rows is a sum of money; amount = goods - shop_discount - platform_discount + shipping, and tax is part of it.",
     ("kind", WORD), ("order_id", ID), ("buyer_id", ID), ("shop_id", ID), ("show_id", ID, "null"),
     ("streamer_id", ID, "null"), ("visit_id", ID, "null"), ("source", WORD), ("placement", WORD),
     ("campaign", WORD, "null"), ("is_fan", pa.bool_()), ("rule_version", pa.int32()), ("currency", WORD),
