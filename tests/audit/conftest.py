@@ -1,12 +1,16 @@
 """A market in which everything has happened, long enough ago for its books to be sealed, and something is happening still."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from lakes import open_lake
 from laotie.audit import anchors
 from laotie.base.db import Database
 from laotie.base.signer import Signer
+from laotie.lake import Lake
+from laotie.lake.facts import Drain
 from laotie.payments.sandbox import Outcome
 from market import Market, open_market
 
@@ -37,3 +41,11 @@ async def market(db: Database, signer: Signer) -> AsyncIterator[Market]:
         await opened.decide(buyer, await opened.start_payment(buyer, declined), Outcome.decline)
         await opened.settle()
         yield opened
+
+
+@pytest.fixture
+async def lake(market: Market, tmp_path: Path) -> Lake:
+    """All that the market has told so far."""
+    place = open_lake(tmp_path / "lake")
+    await Drain(market.db, place).empty()
+    return place

@@ -10,11 +10,12 @@ from laotie import audit, orders
 from laotie.audit.model import Look
 from laotie.audit.promises import BY_CODE, PROMISES
 from laotie.audit.touched import find_touched
+from laotie.lake import Lake
 from market import Market
 
 
-async def test_sound_books_have_no_findings(market: Market) -> None:
-    report = await audit.take_tallies(market.db)
+async def test_sound_books_have_no_findings(market: Market, lake: Lake) -> None:
+    report = await audit.take_tallies(market.db, lake)
     assert report.findings == []
     assert report.sound
     assert report.in_flight == 0
@@ -26,14 +27,14 @@ def test_no_promise_is_without_a_planted_fault() -> None:
     assert len(BY_CODE) == len(PROMISES)
 
 
-async def test_each_kind_of_fault_is_found_in_one_look_and_named(market: Market) -> None:
+async def test_each_kind_of_fault_is_found_in_one_look_and_named(market: Market, lake: Lake) -> None:
     missed = []
     for code, faults in FAULTS.items():
         for fault in faults:
             with suppress(Undo):
                 async with market.db.tx() as tx:
                     subject = await plant(tx, fault)
-                    found = {one.subject for one in (await BY_CODE[code].check(Look(tx))).wrong}
+                    found = {one.subject for one in (await BY_CODE[code].check(Look(tx, lake=lake))).wrong}
                     if subject not in found:
                         missed.append((code, fault.name, subject, found))
                     raise Undo
@@ -41,7 +42,7 @@ async def test_each_kind_of_fault_is_found_in_one_look_and_named(market: Market)
     assert (await audit.take_tallies(market.db)).sound
 
 
-async def test_a_look_at_what_has_changed_finds_what_a_look_at_everything_finds(market: Market) -> None:
+async def test_a_look_at_what_has_changed_finds_what_a_look_at_everything_finds(market: Market, lake: Lake) -> None:
     differing = []
     since = market.db.clock.now() - timedelta(days=1)
     for code, faults in FAULTS.items():
@@ -51,12 +52,13 @@ async def test_a_look_at_what_has_changed_finds_what_a_look_at_everything_finds(
         for fault in faults:
             with suppress(Undo):
                 async with market.db.tx() as tx:
-                    look = Look(tx)
+                    look = Look(tx, lake=lake)
                     touched = await find_touched(tx, since)
                     assert (await promise.check(look.over(touched))).wrong == [], code
                     await plant(tx, fault)
                     touched = await find_touched(tx, since)
-                    whole, narrow = await promise.check(Look(tx)), await promise.check(Look(tx, touched))
+                    whole = await promise.check(Look(tx, lake=lake))
+                    narrow = await promise.check(Look(tx, touched, lake=lake))
                     if sorted(map(str, whole.wrong)) != sorted(map(str, narrow.wrong)) or not whole.wrong:
                         differing.append((code, fault.name, whole.wrong, narrow.wrong))
                     raise Undo

@@ -18,6 +18,7 @@ from laotie.base.ids import AccountId, ShopId, ViewerId, new_id
 from laotie.imports import online_retail
 from laotie.imports.invoices import HEADER, Deal, Refused, read
 from laotie.imports.naming import Naming, category_of, clean_title
+from reservoir import told_money
 
 SLICE = Path(str(resources.files("laotie.demo"))) / "data" / "online_retail_slice.csv.gz"
 
@@ -279,3 +280,28 @@ def test_the_name_is_the_usual_one_and_the_price_the_present_one() -> None:
     naming.hear("damaged", 295)
     assert (naming.title("20000"), naming.price_amount()) == ("Red Bag", 295)
     assert Naming().title("POST") == "Postage"
+
+
+async def test_the_lake_is_told_of_history_once_when_all_of_it_is_here(db: Database, shop: catalog.Shop, tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "some.csv",
+        row(quantity=2),
+        row(code="22423", price="10.00", quantity=1),
+        row("536366", customer="", quantity=1, at="2011-06-02 09:00:00"),
+        row("C536367", quantity=-1, at="2011-06-03 09:00:00"),
+    )
+    for _ in range(2):
+        await imports.import_online_retail(db, file, shop.id)
+    told = sorted((await told_money(db)).values(), key=lambda one: (one.at, one.kind))
+    assert [(one.kind, one.amounts.amount, one.placement) for one in told] == [
+        ("paid", 1510, "import"),
+        ("placed", 1510, "import"),
+        ("paid", 255, "import:unknown"),
+        ("placed", 255, "import:unknown"),
+        ("refunded", -255, "import"),
+    ]
+    assert {(one.source, one.currency, one.shop_id) for one in told} == {("imported", "GBP", shop.id)}
+    assert told[0].buyer_id == told[4].buyer_id != told[2].buyer_id
+    async with db.read() as tx:
+        again = [*(await orders.facts.export(tx))[0], *(await orders.facts.export_returns(tx))[0]]
+    assert {one.id: one for one in again} == {one.id: one for one in told}

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from laotie import fans, identity, ledger, live, orders
-from laotie.base.ids import AccountId, OrderId, ShowId, new_id
+from laotie.base.ids import AccountId, CartItemId, OrderId, ProductId, ShowId, new_id
 from laotie.base.refusals import Forbidden, NotFound, Unauthenticated
 from laotie.live import AudienceMinute, GatewayMinute
-from laotie.orders.board import Board, Minute, fill_minutes
+from laotie.orders.board import Board, Minute, fill_minutes, hear_marks
 from market import Market, make_account
 from stage import guest
 
@@ -291,3 +291,25 @@ async def test_nine_hours_and_a_million_orders_are_read_in_fifty_milliseconds(ma
         print(f"since={since}: best {min(took):.1f} ms, median {sorted(took)[15]:.1f} ms")
         assert min(took) < 50, "the best, since others may be using the machine"
     assert (await assert_adds_up(market)).totals.sold.orders == 1_000_000
+
+
+def test_a_mark_has_its_part_of_what_was_watched_and_marks_never_more_than_all() -> None:
+    def heard(minute: int, viewers: int, watch_s: int) -> AudienceMinute:
+        return AudienceMinute(
+            at=NOON + timedelta(minutes=minute), viewers_max=viewers, viewer_ms=watch_s * 1000, watch_ms=watch_s * 1000,
+            joins=0, likes=0, chats_sent=0, chats_shown=0, clicks=0,
+        )  # fmt: skip
+
+    def mark(begins_s: int, ends_s: int | None) -> live.Mark:
+        ends_at = None if ends_s is None else NOON + timedelta(seconds=ends_s)
+        return live.Mark(
+            id=new_id(), show_id=ShowId(new_id()), item_id=CartItemId(new_id()), product_id=ProductId(new_id()),
+            begins_at=NOON + timedelta(seconds=begins_s), ends_at=ends_at,
+        )  # fmt: skip
+
+    minutes = [heard(2, 9, 300), heard(0, 4, 120), heard(1, 7, 240)]
+    marks = [mark(0, 30), mark(30, 90), mark(90, None)]
+    now = NOON + timedelta(seconds=150)
+    assert hear_marks(marks, minutes, now=now) == [(4, 60_000), (7, 180_000), (9, 420_000)]
+    assert sum(watched for _, watched in hear_marks(marks, minutes, now=now)) == sum(one.watch_ms for one in minutes)
+    assert hear_marks(marks[:1], [], now=now) == [(0, 0)]

@@ -14,6 +14,7 @@ from laotie.base.events import Told
 from laotie.base.ids import OrderId
 from laotie.base.outbox import list_waiting
 from laotie.events.payments import PaymentCaptured, PaymentRefunded, PaymentRestored, PaymentReversed
+from laotie.lake import Lake
 
 FINDINGS_MAX = 200
 WAITING_MAX = 1_000_000
@@ -87,14 +88,15 @@ class Touched(msgspec.Struct, frozen=True):
 class Look:
     """One look: a snapshot, what has changed (missing: look at everything), and what several promises need to know."""
 
-    def __init__(self, tx: Tx, touched: Touched | None = None) -> None:
+    def __init__(self, tx: Tx, touched: Touched | None = None, *, lake: Lake | None = None) -> None:
         self.tx = tx
         self.touched = touched
+        self.lake = lake
         self._known = _Known()
 
     def over(self, touched: Touched) -> "Look":
         """The same snapshot, over what has changed."""
-        look = Look(self.tx, touched)
+        look = Look(self.tx, touched, lake=self.lake)
         look._known = self._known
         return look
 

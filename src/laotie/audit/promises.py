@@ -4,7 +4,7 @@ A new promise is a line here; `tests/audit` asks for a fault to plant, the pages
 """
 
 from laotie import settlement
-from laotie.audit import goods, money, running
+from laotie.audit import goods, lake, money, running
 from laotie.audit.comparing import BUYERS, CATALOG, LEDGER, ORDERS, PAYMENTS, Side, agree, compare
 from laotie.audit.model import About, Look, Promise, Seen, Wrong
 
@@ -309,6 +309,15 @@ PROMISES: tuple[Promise, ...] = (
         says="payouts: money on its way out is that of payouts which have neither arrived nor come back",
         how="Per owner and currency, payouts that are drafted or sent against the `payout` account.",
         check=money.check_payouts,
+    ),
+    Promise(
+        code="lake-money",
+        about=About.money,
+        rooms=("ledger", "lake"),
+        says="lake: the money that figures are made of is the ledger's, every day, as far as the lake has come",
+        how="Per day, currency and kind, the lake's facts against transfers between providers and `shop_held`.",
+        check=lake.check_money,
+        narrow=True,
     ),
     Promise(
         code="costs",

@@ -5,20 +5,21 @@ from laotie.audit.model import FINDINGS_MAX, Finding, Look, Promise, Report, See
 from laotie.audit.promises import PROMISES
 from laotie.base.db import Database, Tx
 from laotie.base.ids import OrderId
+from laotie.lake import Lake
 
 
-async def take_tallies(db: Database) -> Report:
+async def take_tallies(db: Database, lake: Lake | None = None) -> Report:
     """Check everything in one snapshot: a full read of all rooms, so not for every request."""
     async with db.read() as tx:
-        return await check_books(tx)
+        return await check_books(tx, lake=lake)
 
 
-async def check_books(tx: Tx, touched: Touched | None = None) -> Report:
+async def check_books(tx: Tx, touched: Touched | None = None, *, lake: Lake | None = None) -> Report:
     """The same in a transaction that is open already; only a snapshot makes its findings faults.
 
     With `touched`, promises that can be are looked at over what has changed, the others whole.
     """
-    look = Look(tx, touched)
+    look = Look(tx, touched, lake=lake)
     findings: list[Finding] = []
     tallies: list[Tally] = []
     for promise in PROMISES:

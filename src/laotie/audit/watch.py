@@ -30,6 +30,7 @@ from laotie.base.ids import AccountId, new_id
 from laotie.base.logs import log
 from laotie.base.refusals import TooBusy, Unavailable
 from laotie.base.settings import Settings
+from laotie.lake import Lake
 
 RunId = NewType("RunId", UUID)
 
@@ -108,7 +109,9 @@ class _Task(msgspec.Struct, frozen=True):
     is_whole: bool
 
 
-async def keep_watch(db: Database, terms: Terms, *, stand_back: Callable[[], bool] = lambda: False) -> Run | None:
+async def keep_watch(
+    db: Database, terms: Terms, *, lake: Lake | None = None, stand_back: Callable[[], bool] = lambda: False
+) -> Run | None:
     """Run if it is time, and nobody else runs."""
     async with db.tx() as guard:
         if not await _take_lock(guard):
@@ -116,17 +119,19 @@ async def keep_watch(db: Database, terms: Terms, *, stand_back: Callable[[], boo
         whole, since = await _find_due(guard, terms)
         if since is None and not whole:
             return None
-        return await _run(db, guard, terms, whole=whole, since=since, stand_back=stand_back)
+        return await _run(db, guard, terms, whole=whole, since=since, lake=lake, stand_back=stand_back)
 
 
-async def check_now(db: Database, terms: Terms, *, whole: bool = True, asked_by: AccountId | None = None) -> Run:
+async def check_now(
+    db: Database, terms: Terms, *, whole: bool = True, asked_by: AccountId | None = None, lake: Lake | None = None
+) -> Run:
     """Run at once; refuses `WatchBusy` while another process runs."""
     async with db.tx() as guard:
         if not await _take_lock(guard):
             raise WatchBusy()
         last = await _find_last(guard)
         since = last.at if last else None
-        return await _run(db, guard, terms, whole=whole or since is None, since=since, asked_by=asked_by)
+        return await _run(db, guard, terms, whole=whole or since is None, since=since, asked_by=asked_by, lake=lake)
 
 
 async def ask(tx: Tx, asked_by: AccountId) -> None:
@@ -136,7 +141,8 @@ async def ask(tx: Tx, asked_by: AccountId) -> None:
 
 @jobs.task(CHECK_TASK)
 async def _check(context: jobs.Context, asked_by: str) -> None:
-    await check_now(context.db, Terms.of(context.settings), asked_by=AccountId(UUID(asked_by)))
+    terms, lake = Terms.of(context.settings), Lake.of(context.settings)
+    await check_now(context.db, terms, asked_by=AccountId(UUID(asked_by)), lake=lake)
 
 
 async def _take_lock(guard: Tx) -> bool:
@@ -184,11 +190,12 @@ async def _run(
     whole: bool,
     since: datetime | None,
     asked_by: AccountId | None = None,
+    lake: Lake | None = None,
     stand_back: Callable[[], bool] = lambda: False,
 ) -> Run:
     began = time.monotonic()
     standings = {one.promise: one for one in await _list_standings(guard)}
-    looks = _Looks(db, None if since is None else since - OVERLAP, began + terms.limit_s, stand_back)
+    looks = _Looks(db, lake, None if since is None else since - OVERLAP, began + terms.limit_s, stand_back)
     await looks.take([_Task(promise, True) for promise in PROMISES] if whole else _plan(guard.now, standings))
     await _seal(db, anew=any(seen.facts.get(anchors.SUMS_STALE) for seen in looks.seen.values()))
     run = Run(
@@ -242,7 +249,7 @@ class _Looks:
     """The looks of one run: snapshot after snapshot, until everything is done or the time is over."""
 
     def __init__(
-        self, db: Database, since: datetime | None, until: float, stand_back: Callable[[], bool]
+        self, db: Database, lake: Lake | None, since: datetime | None, until: float, stand_back: Callable[[], bool]
     ) -> None:
         self.checked: list[Checked] = []
         self.seen: dict[str, Seen] = {}
@@ -250,6 +257,7 @@ class _Looks:
         self.in_flight = 0
         self.became_whole = False
         self._db = db
+        self._lake = lake
         self._since = since
         self._until = until
         self._stand_back = stand_back
@@ -286,7 +294,7 @@ class _Looks:
         try:
             async with self._db.read() as tx:
                 await tx.run("SELECT set_config('statement_timeout', %(limit)s, true)", limit=f"{STATEMENT_S_MAX}s")
-                look = Look(tx)
+                look = Look(tx, lake=self._lake)
                 for task in tasks:
                     if done and time.monotonic() - opened >= SNAPSHOT_S_MAX:
                         break

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from laotie.base.events import Event
-from laotie.base.ids import AccountId, ViewerId, VisitId
+from laotie.base.ids import AccountId, ShowId, ViewerId, VisitId
 
 
 class Followed(Event, tag="fans.followed", frozen=True, kw_only=True):
@@ -15,6 +15,11 @@ class Followed(Event, tag="fans.followed", frozen=True, kw_only=True):
     placement: str
     visit_id: VisitId | None
     at: datetime
+    campaign: str | None = None
+    show_id: ShowId | None = None
+    is_fan: bool = False
+    """They had come as a fan, ceased to be one, and follow again."""
+    rule_version: int = 1
 
 
 class Unfollowed(Event, tag="fans.unfollowed", frozen=True, kw_only=True):

@@ -39,6 +39,8 @@ class AccountErased(Event, tag="identity.account_erased", frozen=True, kw_only=T
     """A person left: what names them is gone here; the other rooms blank theirs."""
 
     account_id: AccountId
+    guest_ids: tuple[ViewerId, ...] = ()
+    """The guests that had become this person, the latest thousand."""
 
 
 class SeatGranted(Event, tag="identity.seat_granted", frozen=True, kw_only=True):

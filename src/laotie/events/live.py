@@ -50,6 +50,7 @@ class ShowEnded(Event, tag="show.ended", frozen=True, kw_only=True):
     started_at: datetime | None
     at: datetime
     version: int
+    title: str = ""
 
 
 class CartItemChanged(Event, tag="show.cart_item_changed", frozen=True, kw_only=True):

@@ -11,9 +11,10 @@ from uuid import UUID
 import msgspec
 
 from laotie import identity
-from laotie.base.db import Database
-from laotie.base.ids import AccountId, ViewerId
+from laotie.base.db import Database, Tx
+from laotie.base.ids import AccountId, ShowId, ViewerId, VisitId
 from laotie.fans.model import decayed, level_of
+from laotie.lake import facts
 
 PAGE_SIZE = 500
 
@@ -82,3 +83,55 @@ async def export_followers(db: Database, streamer_id: AccountId, as_of: datetime
 
 def _closeness(row: _Row, as_of: datetime) -> float:
     return 0.0 if row.scored_at is None else decayed(row.score, since=row.scored_at, now=as_of)
+
+
+async def tell_again(tx: Tx, after: int, limit: int) -> tuple[list[facts.Row], int | None]:
+    """The next follows that began or ended, as the lake was told of them, and where to go on.
+
+    (What a guest brought into an account, the lake knows by the person; what ended with an erasure, by the erasure.)
+    """
+    found = await tx.all(
+        _Change,
+        """
+        SELECT id, viewer_id, streamer_id, kind, source, placement, visit_id, changed_at, is_fan, show_id
+        FROM fans.follow_change WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
+        """,
+        after=after,
+        limit=limit,
+    )
+    rows: list[facts.Row] = []
+    for one in found:
+        if one.kind == "followed":
+            rows.append(
+                facts.follow_row(
+                    at=one.changed_at,
+                    viewer_id=one.viewer_id,
+                    streamer_id=one.streamer_id,
+                    begins=True,
+                    visit_id=one.visit_id,
+                    source=one.source,
+                    is_fan=one.is_fan,
+                    show_id=one.show_id,
+                    placement=one.placement,
+                )
+            )
+        elif one.kind == "unfollowed":
+            rows.append(
+                facts.follow_row(
+                    at=one.changed_at, viewer_id=one.viewer_id, streamer_id=one.streamer_id, begins=False
+                )
+            )
+    return rows, found[-1].id if len(found) == limit else None
+
+
+class _Change(msgspec.Struct, frozen=True):
+    id: int
+    viewer_id: ViewerId
+    streamer_id: AccountId
+    kind: str
+    source: str
+    placement: str
+    visit_id: VisitId | None
+    changed_at: datetime
+    is_fan: bool
+    show_id: ShowId | None

@@ -55,8 +55,10 @@ async def follow(tx: Tx, viewer_id: ViewerId, streamer_id: AccountId, *, visit: 
             VALUES (%(viewer_id)s, %(streamer_id)s, %(now)s, %(source)s, %(placement)s, %(visit_id)s)
             ON CONFLICT DO NOTHING RETURNING viewer_id, streamer_id, since, source, placement, visit_id
         )
-        INSERT INTO fans.follow_change (viewer_id, streamer_id, kind, source, placement, visit_id, changed_at)
-        SELECT viewer_id, streamer_id, 'followed', source, placement, visit_id, since FROM made
+        INSERT INTO fans.follow_change (viewer_id, streamer_id, kind, source, placement, visit_id, changed_at, is_fan,
+                                        campaign, show_id)
+        SELECT viewer_id, streamer_id, 'followed', source, placement, visit_id, since, %(is_fan)s, %(campaign)s,
+               %(show_id)s FROM made
         """,
         viewer_id=viewer_id,
         streamer_id=streamer_id,
@@ -64,6 +66,9 @@ async def follow(tx: Tx, viewer_id: ViewerId, streamer_id: AccountId, *, visit: 
         source=source,
         placement=placement,
         visit_id=visit_id,
+        is_fan=visit.is_fan if visit else False,
+        campaign=visit.campaign if visit else None,
+        show_id=visit.show_id if visit else None,
     )
     if not fresh:
         return False
@@ -79,6 +84,10 @@ async def follow(tx: Tx, viewer_id: ViewerId, streamer_id: AccountId, *, visit: 
             placement=placement,
             visit_id=visit_id,
             at=tx.now,
+            campaign=visit.campaign if visit else None,
+            show_id=visit.show_id if visit else None,
+            is_fan=visit.is_fan if visit else False,
+            rule_version=visit.rule_version if visit else 1,
         )
     )
     return True

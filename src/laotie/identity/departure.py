@@ -9,12 +9,13 @@ from datetime import datetime
 import msgspec
 
 from laotie.base.db import Database, Tx
-from laotie.base.ids import AccountId, ShopId
+from laotie.base.ids import AccountId, ShopId, ViewerId
 from laotie.events.identity import AccountErased, SessionsEnded
 from laotie.identity.accounts import confirm_password, get_account
 from laotie.identity.addresses import list_addresses
 from laotie.identity.attempts import Attempts
 from laotie.identity.audit_log import record
+from laotie.identity.guests import merged_guests
 from laotie.identity.model import Account, Actor, Address, LastOwner, Seat, Session, Token
 from laotie.identity.seats import list_seats
 from laotie.identity.sessions import end_sessions, list_sessions
@@ -106,7 +107,8 @@ async def erase_account(db: Database, actor: Actor, *, password: str, attempts: 
             "UPDATE identity.audit_entry SET address = NULL WHERE actor_id = %(id)s AND address IS NOT NULL",
             id=account_id,
         )
-        tx.tell(AccountErased(account_id=account_id))
+        guests = await merged_guests(tx, ViewerId(account_id))
+        tx.tell(AccountErased(account_id=account_id, guest_ids=tuple(sorted(guests))))
 
 
 class _Owned(msgspec.Struct, frozen=True):

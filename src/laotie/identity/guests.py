@@ -9,6 +9,7 @@ from laotie.base.ids import AccountId, ViewerId
 from laotie.base.refusals import Refusal
 from laotie.base.signer import Signer
 from laotie.events.identity import GuestMerged
+from laotie.lake import facts
 
 GUEST_AGE_MAX_S = 400 * 24 * 3600
 MERGED_MAX = 1_000
@@ -81,3 +82,19 @@ async def merged_guests(tx: Tx, viewer_id: ViewerId) -> frozenset[ViewerId]:
             limit=MERGED_MAX,
         )
     )
+
+
+async def tell_again(tx: Tx, after: UUID, limit: int) -> tuple[list[facts.Row], UUID | None]:
+    """The next guests who became accounts, by id, as the lake was told of them, and where to go on."""
+    found = await tx.tuples(
+        """
+        SELECT guest_id, account_id, merged_at FROM identity.guest_merge
+        WHERE guest_id > %(after)s ORDER BY guest_id LIMIT %(limit)s
+        """,
+        after=after,
+        limit=limit,
+    )
+    rows: list[facts.Row] = [
+        facts.person_row(at=merged_at, guest_id=guest_id, account_id=account_id) for guest_id, account_id, merged_at in found
+    ]
+    return rows, found[-1][0] if len(found) == limit else None

@@ -117,6 +117,7 @@ async def import_online_retail(
         async with db.read() as tx:
             codes = await catalog.list_codes(tx, shop_id)
         run = await _import_rows(db, path, run, codes, progress, rows)
+    await orders.facts.tell_imports(db)
     async with db.read() as tx:
         kept = await orders.history.count_kept(tx, run)
     counts = msgspec.convert(run.counts, Counts)
@@ -272,7 +273,8 @@ def _deals(
         sku_id, product_id, title = codes[record.code]
         key = (record.invoice, _buyer(shop_id, record))
         if key not in deals:
-            deals[key] = orders.history.PastDeal(*key, record.at, [])
+            known = orders.history.UNKNOWN_BUYER if record.customer is None else orders.history.KNOWN_BUYER
+            deals[key] = orders.history.PastDeal(*key, record.at, [], known)
         deals[key].lines.append(
             orders.history.PastLine(sku_id, product_id, title, record.quantity, record.price_amount)
         )

@@ -138,6 +138,7 @@ from laotie.live.rooms import (
     find_room_of,
     get_own_room,
     get_room,
+    list_streamers_of,
     open_room,
     rotate_ingest_key,
 )
@@ -319,6 +320,7 @@ __all__ = [
     "list_sanctions",
     "list_sayings",
     "list_shows",
+    "list_streamers_of",
     "list_waves",
     "may_moderate",
     "note_refusal",

@@ -1,4 +1,4 @@
-"""All of a shop's shows, to take away, a page a snapshot. Who may have it, the caller has asked."""
+"""All of a shop's shows, to take away, a page a snapshot; and of all shows, for the lake. Who may have it, the caller has asked."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -8,6 +8,7 @@ import msgspec
 
 from laotie.base.db import Database, Tx
 from laotie.base.ids import AccountId, ShopId, ShowId
+from laotie.lake import facts
 
 PAGE_SIZE = 500
 STREAMERS_MAX = 1_000
@@ -59,3 +60,43 @@ async def list_streamers(tx: Tx, shop_id: ShopId) -> list[AccountId]:
         shop_id=shop_id,
         limit=STREAMERS_MAX,
     )
+
+
+async def tell_again(tx: Tx, after: UUID, limit: int) -> tuple[list[facts.Row], UUID | None]:
+    """Beginnings and ends of the next shows by id, as the lake was told of them, and where to go on.
+
+    A title that was changed during its show is the later one here.
+    """
+    found = await tx.all(
+        _Told,
+        """
+        SELECT id, shop_id, streamer_id, title, started_at, ended_at FROM live.show
+        WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
+        """,
+        after=after,
+        limit=limit,
+    )
+    rows: list[facts.Row] = []
+    for show in found:
+        rows += [
+            facts.show_row(
+                show_id=show.id,
+                shop_id=show.shop_id,
+                streamer_id=show.streamer_id,
+                title=show.title,
+                started_at=show.started_at,
+                ended_at=ended_at,
+            )
+            for ended_at in {None, show.ended_at}
+            if show.started_at or ended_at
+        ]
+    return rows, found[-1].id if len(found) == limit else None
+
+
+class _Told(msgspec.Struct, frozen=True):
+    id: ShowId
+    shop_id: ShopId
+    streamer_id: AccountId
+    title: str
+    started_at: datetime | None
+    ended_at: datetime | None

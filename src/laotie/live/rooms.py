@@ -110,6 +110,13 @@ async def find_room_of(tx: Tx, streamer_id: AccountId) -> Room | None:
     )
 
 
+async def list_streamers_of(tx: Tx, shop_id: ShopId) -> list[AccountId]:
+    """Who streams for a shop."""
+    return await tx.all(
+        AccountId, "SELECT streamer_id FROM live.room WHERE shop_id = %(shop_id)s ORDER BY streamer_id", shop_id=shop_id
+    )
+
+
 async def get_room(tx: Tx, room_id: RoomId) -> Room:
     """A room by its id, or `NotFound`."""
     room = await tx.maybe(

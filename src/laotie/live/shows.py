@@ -218,6 +218,7 @@ async def end_show(tx: Tx, actor: Actor, show_id: ShowId) -> Show:
             started_at=show.started_at,
             at=tx.now,
             version=version,
+            title=show.title,
         )
     )
     return show

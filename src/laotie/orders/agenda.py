@@ -23,7 +23,8 @@ from laotie.base.ids import OrderId, PaymentId, TransferId, new_id
 from laotie.base.logs import log
 from laotie.base.refusals import Unavailable
 from laotie.events.orders import OrderRefunded
-from laotie.orders import reversals
+from laotie.lake.facts import MoneyKind
+from laotie.orders import facts, reversals
 from laotie.orders.changes import Held, change_many, hold_many
 from laotie.orders.horizon import SKEW_S, find_horizon
 from laotie.orders.model import EndReason, OrderState, RefundReason
@@ -292,9 +293,18 @@ async def _send_back(tx: Tx, incoming: list[Incoming]) -> None:
 async def _record_return(tx: Tx, outgoing: list[Outgoing]) -> None:
     """Money that went back leaves the ledger: from the shop when it had paid the order, else from unallocated."""
     transfers = []
+    of_orders = [
+        (entry.id, order.id, entry.amount or 0) for order, entry in outgoing if order.payment_id == entry.payment_id
+    ]
+    asked = await facts.find_refunds(tx, of_orders) if of_orders else {}
+    moved: list[facts.Fact] = []
     for order, entry in outgoing:
         assert entry.amount is not None
         of_shop = order.payment_id == entry.payment_id
+        fact = None
+        if of_shop:
+            fact = facts.fact_of(order.id, MoneyKind.refunded, entry.id, asked[entry.id])
+            moved.append(fact)
         transfers.append(
             ledger.Transfer(
                 TransferId(entry.id),
@@ -317,6 +327,11 @@ async def _record_return(tx: Tx, outgoing: list[Outgoing]) -> None:
                 amount=entry.amount,
                 reason=entry.reason or "refund",
                 refunded_at=tx.now,
+                refund_id=entry.id,
+                fact_id=fact and fact.id,
+                credit=order.credit if fact else None,
+                amounts=fact and fact.amounts,
             )
         )
+    await facts.record_many(tx, moved)
     await ledger.transfer_many(tx, transfers)

@@ -78,10 +78,10 @@ async def put_line(
     *,
     show_id: ShowId | None = None,
     cart_item_id: CartItemId | None = None,
-) -> None:
+) -> int:
     """Have so many pieces of a SKU in the basket, in all. Refuses `OffShelf`, `QuantityRefused`, `BasketFull`.
 
-    Without a show, a line that came from one keeps it.
+    Without a show, a line that came from one keeps it. Returns how many more there are than before (less: negative).
     """
     buyer_id = actor.signed_in()
     if not 1 <= quantity <= QUANTITY_MAX:
@@ -91,8 +91,12 @@ async def put_line(
         raise OffShelf(sku_id=sku_id)
     item = await live.cart_item_view(tx, cart_item_id) if cart_item_id is not None and show_id is not None else None
     tag = next((one for one in item.skus if one.sku_id == sku_id), None) if item is not None else None
-    inserted = await tx.run(
+    before = await tx.all(
+        int,
         """
+        WITH before AS (
+            SELECT quantity FROM orders.basket_line WHERE buyer_id = %(buyer_id)s AND sku_id = %(sku_id)s
+        )
         INSERT INTO orders.basket_line (buyer_id, sku_id, quantity, show_id, cart_item_id, seen_amount, added_at)
         SELECT %(buyer_id)s, %(sku_id)s, %(quantity)s, %(show_id)s, %(item_id)s, %(seen)s, %(now)s
         WHERE EXISTS (SELECT FROM orders.basket_line WHERE buyer_id = %(buyer_id)s AND sku_id = %(sku_id)s)
@@ -101,6 +105,7 @@ async def put_line(
         SET quantity = excluded.quantity, show_id = coalesce(excluded.show_id, basket_line.show_id),
             cart_item_id = coalesce(excluded.cart_item_id, basket_line.cart_item_id),
             seen_amount = CASE WHEN excluded.show_id IS NULL THEN basket_line.seen_amount ELSE excluded.seen_amount END
+        RETURNING coalesce((SELECT quantity FROM before), 0)
         """,
         buyer_id=buyer_id,
         sku_id=sku_id,
@@ -111,8 +116,9 @@ async def put_line(
         now=tx.now,
         lines_max=LINES_MAX,
     )
-    if not inserted:
+    if not before:
         raise BasketFull(lines_max=LINES_MAX)
+    return quantity - before[0]
 
 
 async def take_out(tx: Tx, actor: Actor, sku_ids: list[SkuId]) -> None:

@@ -6,10 +6,12 @@ filter. A minute in which nothing happened is there with zeros, from the show's 
 minutes in which somebody paid.
 """
 
+from bisect import bisect_left
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from laotie import catalog, fans, identity, live
 from laotie.base.db import Tx
@@ -52,19 +54,24 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):
-    """What was sold of one product in the whole show, whenever; `explained_ms` is how long it was explained."""
+    """What was sold of one product in the whole show, whenever; `explained_ms` is how long it was explained, `watch_ms` how
+    much was watched meanwhile.
+    """
 
     product_id: ProductId
     title: str
     clicks: int
     explained_ms: int
+    watch_ms: int
     sales: feed.ItemSales
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
-    """One mark with everything ordered while it was open."""
+    """One mark with everything ordered while it was open, the most viewers of its minutes, and what was watched of it."""
 
     mark: live.Mark
+    viewers_max: int
+    watch_ms: int
     sales: MarkSales
 
 
@@ -110,14 +117,18 @@ async def get_board(tx: Tx, actor: Actor, show_id: ShowId, *, since: datetime | 
     if begins_at is not None:
         gains = await fans.list_gains(tx, show.streamer.id, from_at=begins_at, to_at=ends_at)
     marks = await live.list_marks(tx, show_id)
+    explained = [
+        Explained(mark=mark, viewers_max=most, watch_ms=watch_ms, sales=_no_sales(mark.id))
+        for mark, (most, watch_ms) in zip(marks, hear_marks(marks, heard, now=tx.now), strict=True)
+    ]
     by_mark = await minutes.list_mark_sales(tx, show_id, marks)
     sales = await feed.sum_show(tx, show_id)
     return Board(
         at=tx.now,
         currency=sales.currency or (await catalog.get_shop(tx, show.shop_id)).currency,
         minutes=fill_minutes(heard, sold, gains, begins_at=begins_at, ends_at=ends_at, since=since, now=tx.now),
-        products=await _list_products(tx, show_id, sales, marks),
-        marks=[Explained(mark=mark, sales=by_mark.get(mark.id, _no_sales(mark.id))) for mark in marks],
+        products=await _list_products(tx, show_id, sales, explained),
+        marks=[replace(one, sales=by_mark.get(one.mark.id, one.sales)) for one in explained],
         unexplained=by_mark.get(NO_MARK, _no_sales(NO_MARK)),
         totals=_total(heard, sold, gains, duration_ms=_ms(ends_at - begins_at) if begins_at else 0),
     )
@@ -160,6 +171,27 @@ def fill_minutes(
         for at in sorted(wanted)[-MINUTES_MAX:]
         if since is None or at >= since
     ]
+
+
+def hear_marks(
+    marks: list[live.Mark], heard: list[live.AudienceMinute], *, now: datetime
+) -> list[tuple[int, int]]:
+    """For each mark the most viewers of its minutes, and its part of what was watched in them (ms), by how much of a minute
+    it was open. Marks do not overlap, so the parts never add up to more than the show's. Pure.
+    """
+    heard = sorted(heard, key=lambda one: one.at)
+    found = []
+    for mark in marks:
+        ends_at = mark.ends_at or now
+        most = watch_ms = 0
+        for one in heard[bisect_left(heard, _floor(mark.begins_at), key=lambda one: one.at) :]:
+            if one.at >= ends_at:
+                break
+            open_ms = _ms(min(ends_at, one.at + MINUTE) - max(mark.begins_at, one.at))
+            most = max(most, one.viewers_max)
+            watch_ms += one.watch_ms * open_ms // max(1, min(60_000, _ms(now - one.at)))
+        found.append((most, watch_ms))
+    return found
 
 
 def _minute(
@@ -205,15 +237,17 @@ def _add_up(sold: list[SoldMinute]) -> Sold:
 
 
 async def _list_products(
-    tx: Tx, show_id: ShowId, sales: feed.ShowSales, marks: list[live.Mark]
+    tx: Tx, show_id: ShowId, sales: feed.ShowSales, marks: list[Explained]
 ) -> list[Product]:
     """What was sold, explained or looked at; the most sold first."""
     sold = {one.product_id: one for one in sales.items}
     clicks = {one.product_id: one.clicks for one in await live.count_clicks(tx, show_id)}
     explained: dict[ProductId, int] = {}
-    for mark in marks:
-        spent = _ms((mark.ends_at or tx.now) - mark.begins_at)
-        explained[mark.product_id] = explained.get(mark.product_id, 0) + spent
+    watched: dict[ProductId, int] = {}
+    for one in marks:
+        product_id, spent = one.mark.product_id, _ms((one.mark.ends_at or tx.now) - one.mark.begins_at)
+        explained[product_id] = explained.get(product_id, 0) + spent
+        watched[product_id] = watched.get(product_id, 0) + one.watch_ms
     everything = list(dict.fromkeys([*sold, *explained, *clicks]))
     known = await catalog.find_cards(tx, everything)
     return [
@@ -222,6 +256,7 @@ async def _list_products(
             title=known[product_id].title if product_id in known else "",
             clicks=clicks.get(product_id, 0),
             explained_ms=explained.get(product_id, 0),
+            watch_ms=watched.get(product_id, 0),
             sales=sold.get(product_id) or _nothing_sold(product_id),
         )
         for product_id in everything

@@ -14,8 +14,20 @@ import msgspec
 
 from laotie import catalog, ledger, live, offers
 from laotie.base.db import Tx
-from laotie.base.ids import AccountId, CartItemId, OrderId, PaymentId, ShopId, ShowId, SkuId, TransferId, new_id
-from laotie.events.orders import OrderCancelled, OrderPaid
+from laotie.base.entry import Credit, Source
+from laotie.base.ids import (
+    AccountId,
+    CartItemId,
+    OrderId,
+    PaymentId,
+    ShopId,
+    ShowId,
+    SkuId,
+    TransferId,
+    VisitId,
+    new_id,
+)
+from laotie.events.orders import Amounts, OrderCancelled, OrderPaid
 from laotie.orders import feed
 from laotie.orders.model import NO_WAVE, EndReason, OrderState
 
@@ -34,9 +46,40 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     total_amount: int
     discount_amount: int
     subsidy_amount: int
+    shipping_amount: int
     shipping_hold_id: TransferId | None
     payment_id: PaymentId | None
     pay_by: datetime
+    source: str
+    placement: str
+    visit_id: VisitId | None
+    campaign: str | None
+    streamer_id: AccountId | None
+    is_fan: bool
+    rule_version: int
+
+    @property
+    def credit(self) -> Credit:
+        """What it is credited with."""
+        return Credit(
+            source=Source(self.source),
+            placement=self.placement,
+            visit_id=self.visit_id,
+            campaign=self.campaign,
+            streamer_id=self.streamer_id,
+            is_fan=self.is_fan,
+            rule_version=self.rule_version,
+        )
+
+    def amounts(self, tax_amount: int) -> Amounts:
+        """What its total is made of, with the tax of its lines."""
+        return Amounts(
+            goods=self.total_amount + self.discount_amount - self.shipping_amount,
+            shipping=self.shipping_amount,
+            tax=tax_amount,
+            shop_discount=self.discount_amount - self.subsidy_amount,
+            platform_discount=self.subsidy_amount,
+        )
 
 
 class _Line(NamedTuple):
@@ -46,6 +89,7 @@ class _Line(NamedTuple):
     wave_id: UUID | None
     quantity: int
     team_id: UUID | None
+    tax_amount: int
 
 
 async def hold_many(tx: Tx, order_ids: Iterable[OrderId]) -> dict[OrderId, Held]:
@@ -55,7 +99,8 @@ async def hold_many(tx: Tx, order_ids: Iterable[OrderId]) -> dict[OrderId, Held]
         Held,
         """
         SELECT id, coalesce(purchase_id, id) AS purchase_id, buyer_id, shop_id, show_id, state, currency, total_amount,
-               discount_amount, subsidy_amount, shipping_hold_id, payment_id, pay_by
+               discount_amount, subsidy_amount, shipping_amount, shipping_hold_id, payment_id, pay_by, source, placement,
+               visit_id, campaign, streamer_id, is_fan, rule_version
         FROM orders."order"
         WHERE id = ANY(%(ids)s::uuid[] || ARRAY(
             SELECT part.id FROM orders."order" AS named
@@ -80,8 +125,11 @@ async def change_many(tx: Tx, *, paid: list[tuple[Held, PaymentId]], cancelled: 
     assert all(order.state is OrderState.placed for order in orders)
     assert len({order.id for order in orders}) == len(orders)
     lines = await _read_lines(tx, [order.id for order in orders])
-    await _write_paid(tx, paid)
-    await _write_cancelled(tx, cancelled)
+    taxes: dict[OrderId, int] = {}
+    for line in lines:
+        taxes[line.order_id] = taxes.get(line.order_id, 0) + line.tax_amount
+    await _write_paid(tx, paid, taxes)
+    await _write_cancelled(tx, cancelled, taxes)
     await tx.flush()
     free = {order.id for order, _ in cancelled}
     released = [line for line in lines if line.order_id in free]
@@ -101,13 +149,16 @@ async def change_many(tx: Tx, *, paid: list[tuple[Held, PaymentId]], cancelled: 
 
 async def _read_lines(tx: Tx, order_ids: list[OrderId]) -> list[_Line]:
     rows = await tx.tuples(
-        "SELECT order_id, sku_id, cart_item_id, wave_id, quantity, team_id FROM orders.line WHERE order_id = ANY(%(ids)s)",
+        """
+        SELECT order_id, sku_id, cart_item_id, wave_id, quantity, team_id, tax_amount FROM orders.line
+        WHERE order_id = ANY(%(ids)s)
+        """,
         ids=order_ids,
     )
     return [_Line._make(row) for row in rows]
 
 
-async def _write_paid(tx: Tx, paid: list[tuple[Held, PaymentId]]) -> None:
+async def _write_paid(tx: Tx, paid: list[tuple[Held, PaymentId]], taxes: dict[OrderId, int]) -> None:
     if not paid:
         return
     ids = [order.id for order, _ in paid]
@@ -136,6 +187,8 @@ async def _write_paid(tx: Tx, paid: list[tuple[Held, PaymentId]]) -> None:
                 currency=order.currency,
                 total_amount=order.total_amount,
                 paid_at=tx.now,
+                credit=order.credit,
+                amounts=order.amounts(taxes[order.id]),
             )
         )
 
@@ -159,7 +212,9 @@ def _subsidy(order: Held) -> ledger.Transfer:
     )
 
 
-async def _write_cancelled(tx: Tx, cancelled: list[tuple[Held, EndReason]]) -> None:
+async def _write_cancelled(
+    tx: Tx, cancelled: list[tuple[Held, EndReason]], taxes: dict[OrderId, int]
+) -> None:
     if not cancelled:
         return
     ids = [order.id for order, _ in cancelled]
@@ -185,6 +240,9 @@ async def _write_cancelled(tx: Tx, cancelled: list[tuple[Held, EndReason]]) -> N
                 show_id=order.show_id,
                 reason=reason,
                 cancelled_at=tx.now,
+                currency=order.currency,
+                credit=order.credit,
+                amounts=-order.amounts(taxes[order.id]),
             )
         )
 

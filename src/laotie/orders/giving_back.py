@@ -7,7 +7,7 @@ added by its coupons it takes back in the same proportion. Locks: orders, then (
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -35,7 +35,10 @@ class Back(msgspec.Struct, frozen=True):
 
 
 class GivenBack(msgspec.Struct, frozen=True, kw_only=True):
-    """What was given back of an order, at once. `amount` contains `shipping_amount`; `subsidy_amount` is apart."""
+    """What was given back of an order, at once. `amount` contains `shipping_amount`; `subsidy_amount` is apart.
+
+    With it go the shop's own discount and the tax of what is given back, in the same proportion.
+    """
 
     id: UUID
     order_id: OrderId
@@ -45,6 +48,8 @@ class GivenBack(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     lines: list[Back]
     given_at: datetime
+    shop_discount_amount: int = 0
+    tax_amount: int = 0
 
 
 class Refundable(Protocol):
@@ -69,6 +74,7 @@ class _Row(msgspec.Struct, frozen=True):
     unit_price_amount: int
     discount_amount: int
     subsidy_amount: int
+    tax_amount: int
     refunded_quantity: int
     refunded_amount: int
     restocked_quantity: int
@@ -78,8 +84,30 @@ class _Row(msgspec.Struct, frozen=True):
     def paid_amount(self) -> int:
         return self.quantity * self.unit_price_amount - self.discount_amount
 
-    def subsidy_taken(self, quantity: int, amount: int) -> int:
-        return subsidy_taken(self.subsidy_amount, self.paid_amount, self.quantity, quantity, amount)
+    def taken_with(self, back: Back) -> "_Taken":
+        """What goes back beside the money once this does too."""
+        until = self._taken(self.refunded_quantity + back.quantity, self.refunded_amount + back.amount)
+        before = self._taken(self.refunded_quantity, self.refunded_amount)
+        return _Taken(*(one - other for one, other in zip(until, before, strict=True)))
+
+    def _taken(self, quantity: int, amount: int) -> "_Taken":
+        shop_discount = self.discount_amount - self.subsidy_amount
+        return _Taken(
+            subsidy_taken(self.subsidy_amount, self.paid_amount, self.quantity, quantity, amount),
+            subsidy_taken(shop_discount, self.paid_amount, self.quantity, quantity, amount),
+            self.tax_amount * amount // self.paid_amount if self.paid_amount else 0,
+        )
+
+
+class _Taken(NamedTuple):
+    """Discounts of the platform and of the shop, and tax."""
+
+    subsidy: int = 0
+    shop_discount: int = 0
+    tax: int = 0
+
+    def and_also(self, other: "_Taken") -> "_Taken":
+        return _Taken(*(one + more for one, more in zip(self, other, strict=True)))
 
 
 def subsidy_taken(subsidy_amount: int, paid_amount: int, quantity: int, back_quantity: int, back_amount: int) -> int:
@@ -125,7 +153,7 @@ async def give_back(
     assert all(back.quantity >= 0 and back.amount >= 0 for back in lines)
     amount = shipping_amount + sum(back.amount for back in lines)
     rows = await _read_lines(tx, order)
-    subsidy = await _write_lines(tx, order, rows, lines, dict(restock))
+    taken = await _write_lines(tx, order, rows, lines, dict(restock))
     whole = await _write_order(tx, order, amount, shipping_amount)
     if whole:
         await offers.give_up_seat(tx, order_id)
@@ -134,10 +162,12 @@ async def give_back(
         order_id=order_id,
         amount=amount,
         shipping_amount=shipping_amount,
-        subsidy_amount=subsidy,
+        subsidy_amount=taken.subsidy,
         reason=reason,
         lines=list(lines),
         given_at=tx.now,
+        shop_discount_amount=taken.shop_discount,
+        tax_amount=taken.tax,
     )
     await _record(tx, given)
     if amount:
@@ -150,8 +180,8 @@ async def give_back(
             reason=reason,
             order_id=order_id,
         )
-    if subsidy:
-        await _take_subsidy_back(tx, order, subsidy)
+    if taken.subsidy:
+        await _take_subsidy_back(tx, order, taken.subsidy)
     tx.tell(
         OrderRefundAsked(
             order_id=order.id,
@@ -196,7 +226,8 @@ async def list_given_back(tx: Tx, order_id: OrderId) -> list[GivenBack]:
     return await tx.all(
         GivenBack,
         """
-        SELECT id, order_id, amount, shipping_amount, subsidy_amount, reason, lines, given_at
+        SELECT id, order_id, amount, shipping_amount, subsidy_amount, reason, lines, given_at, shop_discount_amount,
+               tax_amount
         FROM orders.given_back WHERE order_id = %(order_id)s ORDER BY given_at, id
         """,
         order_id=order_id,
@@ -207,7 +238,8 @@ async def _find(tx: Tx, refund_id: UUID) -> GivenBack | None:
     return await tx.maybe(
         GivenBack,
         """
-        SELECT id, order_id, amount, shipping_amount, subsidy_amount, reason, lines, given_at
+        SELECT id, order_id, amount, shipping_amount, subsidy_amount, reason, lines, given_at, shop_discount_amount,
+               tax_amount
         FROM orders.given_back WHERE id = %(id)s
         """,
         id=refund_id,
@@ -217,9 +249,10 @@ async def _find(tx: Tx, refund_id: UUID) -> GivenBack | None:
 async def _record(tx: Tx, given: GivenBack) -> None:
     await tx.run(
         """
-        INSERT INTO orders.given_back (id, order_id, amount, shipping_amount, subsidy_amount, reason, lines, given_at)
+        INSERT INTO orders.given_back (id, order_id, amount, shipping_amount, subsidy_amount, reason, lines, given_at,
+                                       shop_discount_amount, tax_amount)
         VALUES (%(id)s, %(order_id)s, %(amount)s, %(shipping_amount)s, %(subsidy_amount)s, %(reason)s, %(lines)s,
-                %(given_at)s)
+                %(given_at)s, %(shop_discount_amount)s, %(tax_amount)s)
         """,
         id=given.id,
         order_id=given.order_id,
@@ -229,6 +262,8 @@ async def _record(tx: Tx, given: GivenBack) -> None:
         reason=given.reason,
         lines=Jsonb(given.lines),
         given_at=given.given_at,
+        shop_discount_amount=given.shop_discount_amount,
+        tax_amount=given.tax_amount,
     )
 
 
@@ -236,8 +271,8 @@ async def _read_lines(tx: Tx, order: Held) -> dict[int, _Row]:
     rows = await tx.all(
         _Row,
         """
-        SELECT no, sku_id, quantity, unit_price_amount, discount_amount, subsidy_amount, refunded_quantity,
-               refunded_amount, restocked_quantity, shipped_quantity
+        SELECT no, sku_id, quantity, unit_price_amount, discount_amount, subsidy_amount, tax_amount,
+               refunded_quantity, refunded_amount, restocked_quantity, shipped_quantity
         FROM orders.line WHERE order_id = %(order_id)s
         """,
         order_id=order.id,
@@ -247,9 +282,9 @@ async def _read_lines(tx: Tx, order: Held) -> dict[int, _Row]:
 
 async def _write_lines(
     tx: Tx, order: Held, rows: dict[int, _Row], lines: Sequence[Back], restock: dict[int, int]
-) -> int:
-    """Raise what was given back of each line; returns the platform's part that goes with it."""
-    subsidy = 0
+) -> _Taken:
+    """Raise what was given back of each line; returns what goes with it."""
+    taken = _Taken()
     for back in lines:
         row = rows.get(back.no)
         if row is None:
@@ -258,7 +293,7 @@ async def _write_lines(
         if quantity > row.quantity or amount > row.paid_amount:
             left = Money(row.paid_amount - row.refunded_amount, order.currency)
             raise RefundExceeds(order_id=order.id, left=left)
-        subsidy += row.subsidy_taken(quantity, amount) - row.subsidy_taken(row.refunded_quantity, row.refunded_amount)
+        taken = taken.and_also(row.taken_with(back))
     assert all(
         no in rows and 0 < pieces <= rows[no].quantity - rows[no].restocked_quantity for no, pieces in restock.items()
     ), "no more pieces come back than were sold"
@@ -279,7 +314,7 @@ async def _write_lines(
         amounts=[by_no[no].amount if no in by_no else 0 for no in touched],
         restocked=[restock.get(no, 0) for no in touched],
     )
-    return subsidy
+    return taken
 
 
 async def _write_order(tx: Tx, order: Held, amount: int, shipping_amount: int) -> bool:

@@ -6,6 +6,8 @@ Its pieces are entered as received and sold, so the stock's promises hold. Retur
 the old books do not say which order they belong to; returned pieces do not come back into stock, since their
 condition is not told either.
 
+The lake is told of it when all of it is here (`facts.tell_imports`).
+
 An import is a run. Each batch is committed with the run's position and counts, so a run that was killed goes on where
 it stopped, and nothing is there twice.
 """
@@ -24,6 +26,8 @@ from laotie.base.refusals import Conflict
 from laotie.orders import feed
 
 REFUSALS_PAGE_SIZE = 1_000
+KNOWN_BUYER, UNKNOWN_BUYER = "import", "import:unknown"
+"""Where history stands instead of a placement."""
 
 
 class ImportElsewhere(Conflict, code="import-elsewhere"):
@@ -54,12 +58,16 @@ class PastLine(NamedTuple):
 
 
 class PastDeal(NamedTuple):
-    """An order or a return: its number in the old books, whose it was, when, and what."""
+    """An order or a return: its number in the old books, whose it was, when, and what.
+
+    Whose nobody knows is a guest's of its own; `placement` says so (`UNKNOWN_BUYER`), for whoever counts buyers.
+    """
 
     reference: str
     buyer_id: AccountId
     at: datetime
     lines: list[PastLine]
+    placement: str = KNOWN_BUYER
 
     @property
     def total_amount(self) -> int:
@@ -249,10 +257,10 @@ async def _write_orders(tx: Tx, run: ImportRun, currency: str, deals: list[PastD
             INSERT INTO orders."order" AS o (id, buyer_id, client_id, shop_id, state, currency, total_amount, source,
                                              placement, digest, placed_at, pay_by, paid_at, note)
             SELECT id, buyer_id, client_id, %(shop_id)s, 'completed', %(currency)s, total, 'imported',
-                   'import', %(run)s, placed_at, placed_at, placed_at, note
+                   placement, %(run)s, placed_at, placed_at, placed_at, note
             FROM unnest(%(ids)s::uuid[], %(buyers)s::uuid[], %(clients)s::uuid[], %(totals)s::bigint[],
-                        %(times)s::timestamptz[], %(notes)s::text[])
-              AS past (id, buyer_id, client_id, total, placed_at, note)
+                        %(times)s::timestamptz[], %(notes)s::text[], %(placements)s::text[])
+              AS past (id, buyer_id, client_id, total, placed_at, note, placement)
             ON CONFLICT (buyer_id, client_id) DO UPDATE SET total_amount = o.total_amount + excluded.total_amount
             RETURNING id
         )
@@ -266,6 +274,7 @@ async def _write_orders(tx: Tx, run: ImportRun, currency: str, deals: list[PastD
         totals=[deal.total_amount for deal in deals],
         times=[deal.at for deal in deals],
         notes=[f"Invoice {deal.reference}" for deal in deals],
+        placements=[deal.placement for deal in deals],
         shop_id=run.shop_id,
         currency=currency,
         run=run.id.bytes,
@@ -307,10 +316,11 @@ async def _write_returns(tx: Tx, run: ImportRun, currency: str, deals: list[Past
     await tx.run(
         """
         INSERT INTO orders.past_return AS r (id, run_id, shop_id, buyer_id, reference, currency, total_amount,
-                                             returned_at)
-        SELECT id, %(run_id)s, %(shop_id)s, buyer_id, reference, %(currency)s, total, returned_at
+                                             returned_at, placement)
+        SELECT id, %(run_id)s, %(shop_id)s, buyer_id, reference, %(currency)s, total, returned_at, placement
         FROM unnest(%(ids)s::uuid[], %(buyers)s::uuid[], %(references)s::text[], %(totals)s::bigint[],
-                    %(times)s::timestamptz[]) AS past (id, buyer_id, reference, total, returned_at)
+                    %(times)s::timestamptz[], %(placements)s::text[])
+          AS past (id, buyer_id, reference, total, returned_at, placement)
         ON CONFLICT (shop_id, reference) DO UPDATE SET total_amount = r.total_amount + excluded.total_amount
         """,
         ids=ids,
@@ -318,6 +328,7 @@ async def _write_returns(tx: Tx, run: ImportRun, currency: str, deals: list[Past
         references=[deal.reference for deal in deals],
         totals=[deal.total_amount for deal in deals],
         times=[deal.at for deal in deals],
+        placements=[deal.placement for deal in deals],
         run_id=run.id,
         shop_id=run.shop_id,
         currency=currency,

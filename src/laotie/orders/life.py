@@ -12,7 +12,10 @@ from laotie.base.ids import OrderId, PaymentId, ProductId, ShopId, SkuId, Transf
 from laotie.base.money import Money
 from laotie.base.refusals import NotFound
 from laotie.base.settings import Settings
+from laotie.events.orders import Amounts, OrderRepriced
 from laotie.identity import Actor
+from laotie.lake.facts import MoneyKind
+from laotie.orders import facts
 from laotie.orders.changes import Held, change_many, hold_many
 from laotie.orders.delivery import CompletionPaused, is_completion_paused
 from laotie.orders.giving_back import give_back_whole
@@ -36,10 +39,10 @@ async def attach_address(
     """Write where the parcels go into the buyer's own unpaid purchase, and what sending them there costs.
 
     A copy, which the address book does not change. All orders of the purchase get it, each its own shop's fee: the hold
-    of the old fee is voided, the new one is held. While a payment is under way the sum must stay: an address with
-    another fee is refused (`PaymentUnderWay`), one with the same is taken. With `only_missing` an order that has an
-    address, or is past its payment, stays as it is. Returns the purchase's total. Refuses `OrderNotOpen` and
-    `catalog.NotDelivered`; then nothing has happened.
+    of the old fee is voided, the new one is held, and `OrderRepriced` is told. While a payment is under way the sum must
+    stay: an address with another fee is refused (`PaymentUnderWay`), one with the same is taken. With `only_missing` an
+    order that has an address, or is past its payment, stays as it is. Returns the purchase's total. Refuses
+    `OrderNotOpen` and `catalog.NotDelivered`; then nothing has happened.
     """
     parts = await _hold_own(tx, actor, order_id)
     goods = await _read_goods(tx, parts)
@@ -71,6 +74,7 @@ async def attach_address(
         fees=[fees[part.id] for part in parts],
         holds=[holds.get(part.id) for part in parts],
     )
+    await _tell_repriced(tx, changed, {part.id: fees[part.id] - goods[part.id].shipping_amount for part in changed})
     return sum(part.total_amount - goods[part.id].shipping_amount + fees[part.id] for part in parts)
 
 
@@ -240,6 +244,28 @@ async def _hold_shipping(tx: Tx, parts: list[Held], fees: dict[OrderId, int]) ->
         ],
     )
     return holds
+
+
+async def _tell_repriced(tx: Tx, parts: list[Held], differences: dict[OrderId, int]) -> None:
+    repriced = [
+        facts.fact_of(part.id, MoneyKind.repriced, new_id(), Amounts(shipping=differences[part.id])) for part in parts
+    ]
+    await facts.record_many(tx, repriced)
+    for part, fact in zip(parts, repriced, strict=True):
+        tx.tell(
+            OrderRepriced(
+                order_id=part.id,
+                buyer_id=part.buyer_id,
+                shop_id=part.shop_id,
+                show_id=part.show_id,
+                currency=part.currency,
+                total_amount=part.total_amount + fact.amounts.amount,
+                repriced_at=tx.now,
+                fact_id=fact.id,
+                credit=part.credit,
+                amounts=fact.amounts,
+            )
+        )
 
 
 async def _hold_own(tx: Tx, actor: Actor, order_id: OrderId) -> list[Held]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from laotie.base.entry import Source
+from laotie.base.entry import Credit, Source
 from laotie.base.ids import AccountId, CartItemId, OrderId, ShopId, ShowId, SkuId, VisitId
 from laotie.base.money import Money
 from laotie.base.refusals import Conflict, Invalid
@@ -91,8 +91,29 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """Claims of coupons to redeem: all of them, or nothing is bought."""
     total_amount: int | None = None
     """What the buyer saw as the total without shipping, if they did; at another total nothing is bought."""
+    campaign: str | None = None
+    streamer_id: AccountId | None = None
+    is_fan: bool = False
+    rule_version: int = 1
+    credits: tuple[tuple[ShopId, Credit], ...] = ()
+    """What single shops' parts are credited with; the others, with the fields above."""
     is_simulated: bool = False
     """Asked by a developer in a sandbox shop, whose goods nobody else can buy."""
+
+    def credit_for(self, shop_id: ShopId) -> Credit:
+        """What this shop's part is credited with."""
+        for one, credit in self.credits:
+            if one == shop_id:
+                return credit
+        return Credit(
+            source=self.source,
+            placement=self.placement,
+            visit_id=self.visit_id,
+            campaign=self.campaign,
+            streamer_id=self.streamer_id,
+            is_fan=self.is_fan,
+            rule_version=self.rule_version,
+        )
 
 
 class Placed(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
 """Chargebacks on orders: what the provider takes back is divided among the orders that the payment had paid.
 
 Each order bears a part in proportion to what is left of it, exact to the last minor unit (largest remainder), and no
-more than that. The parts are kept, so that a chargeback that is won gives each order back what it had borne.
+more than that. The parts are kept, so that a chargeback that is won gives each order back what it had borne. Of an order it
+takes goods, shipping, tax and discounts in proportion to what is left of them.
 """
 
 from typing import NamedTuple
@@ -11,9 +12,12 @@ import msgspec
 
 from laotie import ledger
 from laotie.base.db import Tx
-from laotie.base.ids import OrderId, PaymentId, ShopId, TransferId
+from laotie.base.entry import Credit, Source
+from laotie.base.ids import AccountId, OrderId, PaymentId, ShopId, ShowId, TransferId, VisitId
 from laotie.base.money import apportion
-from laotie.events.orders import OrderReversed
+from laotie.events.orders import Amounts, OrderReversed
+from laotie.lake.facts import MoneyKind
+from laotie.orders import facts
 from laotie.orders.changes import Held
 
 
@@ -32,6 +36,26 @@ class _Part(msgspec.Struct, frozen=True):
     order_id: OrderId
     shop_id: ShopId
     amount: int
+    show_id: ShowId | None
+    source: str
+    placement: str
+    visit_id: VisitId | None
+    campaign: str | None
+    streamer_id: AccountId | None
+    is_fan: bool
+    rule_version: int
+
+    @property
+    def credit(self) -> Credit:
+        return Credit(
+            source=Source(self.source),
+            placement=self.placement,
+            visit_id=self.visit_id,
+            campaign=self.campaign,
+            streamer_id=self.streamer_id,
+            is_fan=self.is_fan,
+            rule_version=self.rule_version,
+        )
 
 
 async def record_many(tx: Tx, reversals: list[Reversal]) -> None:
@@ -52,7 +76,8 @@ async def _reverse(tx: Tx, one: Reversal) -> None:
     left = await tx.all(
         _Part,
         """
-        SELECT id AS order_id, shop_id, total_amount - refunded_amount - reversed_amount AS amount
+        SELECT id AS order_id, shop_id, total_amount - refunded_amount - reversed_amount AS amount, show_id, source,
+               placement, visit_id, campaign, streamer_id, is_fan, rule_version
         FROM orders."order" WHERE coalesce(purchase_id, id) = %(purchase_id)s ORDER BY id
         """,
         purchase_id=one.order.purchase_id,
@@ -60,8 +85,9 @@ async def _reverse(tx: Tx, one: Reversal) -> None:
     assert one.amount <= sum(part.amount for part in left), "more was taken back than is left"
     shares = apportion(one.amount, [part.amount for part in left])
     parts = [
-        _Part(part.order_id, part.shop_id, share) for part, share in zip(left, shares, strict=True) if share
+        msgspec.structs.replace(part, amount=share) for part, share in zip(left, shares, strict=True) if share
     ]
+    before = await facts.find_left(tx, [part.order_id for part in parts])
     await tx.run(
         """
         WITH part AS (
@@ -77,7 +103,7 @@ async def _reverse(tx: Tx, one: Reversal) -> None:
         amounts=[part.amount for part in parts],
         now=tx.now,
     )
-    await _move(tx, one, parts)
+    await _move(tx, one, parts, {part.order_id: -facts.part_of(before[part.order_id], part.amount) for part in parts})
 
 
 async def _restore(tx: Tx, one: Reversal) -> None:
@@ -87,7 +113,8 @@ async def _restore(tx: Tx, one: Reversal) -> None:
         UPDATE orders."order" AS o SET reversed_amount = o.reversed_amount - part.amount
         FROM orders.reversal AS part
         WHERE part.dispute_id = %(dispute_id)s AND part.restored_at IS NULL AND o.id = part.order_id
-        RETURNING part.order_id, o.shop_id, part.amount
+        RETURNING part.order_id, o.shop_id, part.amount, o.show_id, o.source, o.placement, o.visit_id, o.campaign,
+                  o.streamer_id, o.is_fan, o.rule_version
         """,
         dispute_id=one.dispute_id,
     )
@@ -96,10 +123,11 @@ async def _restore(tx: Tx, one: Reversal) -> None:
         now=tx.now,
         id=one.dispute_id,
     )
-    await _move(tx, one, parts)
+    taken = await facts.find_reversed(tx, one.dispute_id, [part.order_id for part in parts])
+    await _move(tx, one, parts, {order_id: -amounts for order_id, amounts in taken.items()})
 
 
-async def _move(tx: Tx, one: Reversal, parts: list[_Part]) -> None:
+async def _move(tx: Tx, one: Reversal, parts: list[_Part], amounts: dict[OrderId, Amounts]) -> None:
     """Out of what the shop holds to the provider, or the other way; each part is told to its shop."""
     currency = one.order.currency
     provider = ledger.Account(ledger.AccountKind.provider, currency)
@@ -118,7 +146,10 @@ async def _move(tx: Tx, one: Reversal, parts: list[_Part]) -> None:
             for part in parts
         ],
     )
-    for part in parts:
+    kind = MoneyKind.restored if one.restored else MoneyKind.reversed
+    moved = [facts.fact_of(part.order_id, kind, one.dispute_id, amounts[part.order_id]) for part in parts]
+    await facts.record_many(tx, moved)
+    for part, fact in zip(parts, moved, strict=True):
         tx.tell(
             OrderReversed(
                 order_id=part.order_id,
@@ -130,6 +161,10 @@ async def _move(tx: Tx, one: Reversal, parts: list[_Part]) -> None:
                 reason=one.reason,
                 restored=one.restored,
                 reversed_at=tx.now,
+                show_id=part.show_id,
+                fact_id=fact.id,
+                credit=part.credit,
+                amounts=fact.amounts,
             )
         )
 

@@ -19,7 +19,7 @@ from laotie.base.db import Database, Sent, Tx, retried
 from laotie.base.ids import AccountId, CartItemId, OrderId, TransferId
 from laotie.base.money import tax_in
 from laotie.base.refusals import Refusal
-from laotie.events.orders import OrderPlaced, PlacedLine
+from laotie.events.orders import Amounts, OrderPlaced, PlacedLine
 from laotie.orders.coupons import Coupons
 from laotie.orders.decide import AskKey, Deal, Facts, Known, Outcome, Taken, check_form, decide, pay_by, wave_of
 from laotie.orders.model import NO_WAVE, Ask, AskLine, OrderState, Placed
@@ -266,6 +266,7 @@ def _holds(taken: list[Taken], facts: Facts) -> list[ledger.Transfer]:
 
 def _news(one: Taken, deal: Deal, facts: Facts) -> OrderPlaced:
     ask, placed = one.ask, one.placed
+    credit = ask.credit_for(deal.shop_id)
     return OrderPlaced(
         order_id=deal.id,
         client_id=ask.client_id,
@@ -286,30 +287,48 @@ def _news(one: Taken, deal: Deal, facts: Facts) -> OrderPlaced:
             )
             for line in deal.lines
         ),
-        source=ask.source,
-        placement=ask.placement,
-        visit_id=ask.visit_id,
+        source=credit.source,
+        placement=credit.placement,
+        visit_id=credit.visit_id,
         placed_at=placed.placed_at,
         pay_by=placed.pay_by,
+        credit=credit,
+        amounts=_amounts(deal, facts),
     )
+
+
+def _amounts(deal: Deal, facts: Facts) -> Amounts:
+    """What the order's total is made of; the fee for sending it comes with its address."""
+    discount, subsidy = sum(deal.discounts), sum(deal.subsidies)
+    tax = 0
+    for place, line in enumerate(deal.lines):
+        bps = facts.shelves[line.sku_id.int].tax_bps
+        if bps:
+            paid = line.price_amount * line.quantity - (deal.discounts[place] if deal.discounts else 0)
+            tax += tax_in(paid, bps=bps)
+    return Amounts(deal.total_amount + discount, 0, tax, discount - subsidy, subsidy)
 
 
 async def _insert_orders(tx: Tx, taken: list[Taken], facts: Facts) -> None:
     rows = [(one, deal) for one in taken for deal in one.deals]
+    credited = [one.ask.credit_for(deal.shop_id) for one, deal in rows]
     await tx.run(
         """
         INSERT INTO orders."order" (id, buyer_id, client_id, shop_id, show_id, state, currency, total_amount, source,
                                     placement, visit_id, digest, placed_at, pay_by, note, purchase_id,
-                                    discount_amount, subsidy_amount)
+                                    discount_amount, subsidy_amount, campaign, streamer_id, is_fan, rule_version)
         SELECT id, buyer_id, client_id, shop_id, show_id, 'placed', currency, total_amount, source,
                placement, visit_id, digest, %(now)s, %(pay_by)s, note, purchase_id,
-               coalesce(discount_amount, 0), coalesce(subsidy_amount, 0)
+               coalesce(discount_amount, 0), coalesce(subsidy_amount, 0), campaign, streamer_id,
+               coalesce(is_fan, false), rule_version
         FROM unnest(%(ids)s::uuid[], %(buyers)s::uuid[], %(clients)s::uuid[], %(shops)s::uuid[], %(shows)s::uuid[],
                     %(currencies)s::text[], %(totals)s::bigint[], %(sources)s::text[], %(placements)s::text[],
                     %(visits)s::uuid[], %(digests)s::bytea[], %(notes)s::text[], %(purchases)s::uuid[],
-                    %(discounts)s::bigint[], %(subsidies)s::bigint[])
+                    %(discounts)s::bigint[], %(subsidies)s::bigint[], %(campaigns)s::text[], %(streamers)s::uuid[],
+                    %(fans)s::boolean[], %(rules)s::integer[])
           AS taken (id, buyer_id, client_id, shop_id, show_id, currency, total_amount, source, placement, visit_id,
-                    digest, note, purchase_id, discount_amount, subsidy_amount)
+                    digest, note, purchase_id, discount_amount, subsidy_amount, campaign, streamer_id, is_fan,
+                    rule_version)
         """,
         ids=[deal.id for _, deal in rows],
         buyers=[one.ask.buyer_id for one, _ in rows],
@@ -318,14 +337,18 @@ async def _insert_orders(tx: Tx, taken: list[Taken], facts: Facts) -> None:
         shows=[one.ask.show_id for one, _ in rows],
         currencies=[one.placed.currency for one, _ in rows],
         totals=[deal.total_amount for _, deal in rows],
-        sources=[one.ask.source for one, _ in rows],
-        placements=[one.ask.placement for one, _ in rows],
-        visits=[one.ask.visit_id for one, _ in rows],
+        sources=[credit.source for credit in credited],
+        placements=[credit.placement for credit in credited],
+        visits=[credit.visit_id for credit in credited],
         digests=[one.digest for one, _ in rows],
         notes=[dict(one.ask.notes).get(deal.shop_id, one.ask.note) for one, deal in rows],
         purchases=_or_none([one.placed.id if one.placed.others else None for one, _ in rows]),
         discounts=_or_none([sum(deal.discounts) for _, deal in rows]),
         subsidies=_or_none([sum(deal.subsidies) for _, deal in rows]),
+        campaigns=_or_none([credit.campaign for credit in credited]),
+        streamers=_or_none([credit.streamer_id for credit in credited]),
+        fans=_or_none([credit.is_fan for credit in credited]),
+        rules=[credit.rule_version for credit in credited],
         now=facts.now,
         pay_by=facts.pay_by,
     )

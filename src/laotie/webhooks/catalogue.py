@@ -63,15 +63,22 @@ TYPES = (
     _of(
         orders.OrderPlaced, Scope.orders, "order_id",
         sent="order_id buyer_id shop_id show_id currency total_amount lines source placement placed_at pay_by",
-        kept_back="client_id visit_id purchase_id",
+        kept_back="client_id visit_id purchase_id credit amounts",
+    ),
+    _of(
+        orders.OrderRepriced, Scope.orders, "order_id",
+        sent="order_id buyer_id shop_id show_id currency total_amount repriced_at",
+        kept_back="fact_id credit amounts",
     ),
     _of(
         orders.OrderPaid, Scope.orders, "order_id",
         sent="order_id buyer_id shop_id show_id currency total_amount paid_at",
+        kept_back="credit amounts",
     ),
     _of(
         orders.OrderCancelled, Scope.orders, "order_id",
         sent="order_id buyer_id shop_id show_id reason cancelled_at",
+        kept_back="currency credit amounts",
     ),
     _of(
         orders.OrderRefundAsked, Scope.orders, "order_id",
@@ -80,6 +87,7 @@ TYPES = (
     _of(
         orders.OrderRefunded, Scope.orders, "order_id",
         sent="order_id buyer_id shop_id show_id currency amount reason refunded_at",
+        kept_back="refund_id fact_id credit amounts",
     ),
     _of(
         orders.OrderShipped, Scope.orders, "order_id",
@@ -96,6 +104,7 @@ TYPES = (
     _of(
         orders.OrderReversed, Scope.orders, "order_id",
         sent="order_id buyer_id shop_id dispute_id amount currency reason restored reversed_at",
+        kept_back="show_id fact_id credit amounts",
     ),
     _of(
         orders.ParcelDelivered, Scope.orders, "order_id",

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import date
 
 from procrastinate import App
 from psycopg import OperationalError
@@ -15,11 +16,13 @@ from laotie import (
     catalog,
     fans,
     identity,
+    lake,
     ledger,
     live,
     messages,
     payments,
     settlement,
+    traffic,
     trust,
     uploads,
     webhooks,
@@ -28,12 +31,15 @@ from laotie.base import jobs, metrics
 from laotie.base.logs import log
 from laotie.base.outbox import Reaction, Relay, Together, measure_backlog
 from laotie.base.refusals import Unavailable
+from laotie.base.settings import Settings
 from laotie.fun import work_deadlines
+from laotie.insight import Engine
+from laotie.insight.rollups import Rollups
 from laotie.orders import delivery, fold_orders, sweep_unpaid, tracking, work_agenda, work_deliveries, work_teams
 from laotie.settlement import statements
 
 ROOMS_THAT_REACT = (
-    "messages", "identity", "catalog", "live", "fans", "trust", "videos", "payments", "orders", "fun", "traffic",
+    "lake", "messages", "identity", "catalog", "live", "fans", "trust", "videos", "payments", "orders", "fun", "traffic",
     "aftersales", "search", "webhooks", "settlement",
 )  # fmt: skip
 
@@ -56,6 +62,10 @@ DEPOSITS_EVERY_S = 10.0
 ASK_EVERY_S = 10.0
 COVERS_EVERY_S = 20.0
 WATCH_LOOK_S = 2.0
+DRAIN_EVERY_S = 5.0
+MERGE_EVERY_S = 60.0
+ERASE_EVERY_S = 30.0
+RETIRE_EVERY_S = 3_600.0
 FORGET_EVERY_S = 600.0
 JOBS_AT_ONCE = 4
 RESCUE_EVERY_S = 15.0
@@ -110,6 +120,11 @@ class Worker:
             ("asking", lambda: self._every(ASK_EVERY_S, lambda: payments.poll(self._db, self._context.settings))),
             ("deposits", lambda: self._every(DEPOSITS_EVERY_S, lambda: trust.work_deposits(self._db))),
             ("covers", lambda: self._every(COVERS_EVERY_S, self._end_uncovered)),
+            ("lake", self._drain_into_lake),
+            ("lake merging", lambda: self._every(MERGE_EVERY_S, self._merge_lake)),
+            ("lake erasure", lambda: self._every(ERASE_EVERY_S, self._erase_from_lake)),
+            ("lake retention", lambda: self._every(RETIRE_EVERY_S, self._retire_behaviour)),
+            ("roll-ups", lambda: self._every(self._context.settings.rollup_every_s, self._roll_up)),
             ("watch", self._keep_watch),
             ("measure", lambda: self._every(MEASURE_EVERY_S, self._measure)),
             ("keys", lambda: self._every(FORGET_EVERY_S, lambda: identity.tell_expiring(self._db))),
@@ -220,7 +235,7 @@ class Worker:
         async with self._db.tx() as tx:
             return (
                 await messages.sweep_notices(tx) + await fans.sweep_reminders(tx) + await tracking.sweep_unknown(tx)
-                + await webhooks.sweep(tx)
+                + await webhooks.sweep(tx) + await traffic.forget_touches(tx)
             )
 
     async def _send_webhooks(self) -> None:
@@ -234,13 +249,46 @@ class Worker:
 
     async def _keep_watch(self) -> None:
         """One run at a time over all processes. It waits out a sale by itself, between two looks and without a snapshot."""
-        terms = audit.Terms.of(self._context.settings)
+        terms, place = audit.Terms.of(self._context.settings), lake.Lake.of(self._context.settings)
         while True:
-            await audit.keep_watch(self._db, terms, stand_back=self._stand_back)
+            await audit.keep_watch(self._db, terms, lake=place, stand_back=self._stand_back)
             await asyncio.sleep(WATCH_LOOK_S)
 
+    async def _drain_into_lake(self) -> None:
+        """Facts into the lake; what is older than this release waits for an operator, who is told so once."""
+        async with self._db.tx() as tx:
+            lacking = [topic for topic, since in (await lake.facts.list_complete(tx)).items() if since > lake.facts.EPOCH]
+        if lacking:
+            log.warning("the lake lacks what is older than its release; bring it in with: laotie lake rebuild", topics=lacking)
+        drain = lake.facts.Drain(self._db, lake.Lake.of(self._context.settings))
+        await asyncio.to_thread(lake.facts.table_of, "money", [])  # pyarrow's first array imports pandas: not in a sale
+        await self._every(DRAIN_EVERY_S, drain.turn)
+
+    async def _merge_lake(self) -> int:
+        context = self._context
+        return await lake.merge_hours(self._db, lake.Lake.of(context.settings))
+
+    async def _erase_from_lake(self) -> int:
+        return await lake.work_erasures(self._db, lake.Lake.of(self._context.settings))
+
+    async def _retire_behaviour(self) -> int:
+        """Behaviour that is old enough goes when its figures are kept."""
+        settings = self._context.settings
+        await lake.retire_behaviour(
+            self._db, lake.Lake.of(settings), days=settings.lake_behaviour_days, keep_figures=_freeze
+        )
+        return 0
+
+    async def _roll_up(self) -> int:
+        """Finished days; whatever has come late or changed since makes them anew."""
+        one = lake.Lake.of(self._context.settings)
+        await asyncio.to_thread(_refresh, one, self._context.settings, one.day_of(self._db.clock.now_us()))
+        return 0
+
     async def _measure(self) -> int:
-        async with self._db.read() as tx:
+        async with self._db.tx() as tx:
+            metrics.LAKE_BEHIND.set(tx.now.timestamp() - await lake.watermark(tx) / 1_000_000)
+            metrics.LAKE_FACTS_WAITING.set(await lake.facts.count_waiting(tx))
             backlog = await measure_backlog(tx)
         metrics.OUTBOX_WAITING.set(backlog.waiting)
         metrics.OUTBOX_PARKED.set(backlog.parked)
@@ -258,3 +306,16 @@ class Worker:
                 ),
                 self._every(RESCUE_EVERY_S, lambda: jobs.rescue(app)),
             )
+
+
+def _refresh(one: lake.Lake, settings: Settings, today: date) -> None:
+    """The roll-ups of all days before today, beside whatever else this process does: on one core, or elsewhere."""
+    own = Engine.of(one, settings) if settings.analytics_url else Engine(one, memory_mb=settings.analytics_memory_mb, threads=1)
+    with own as engine:
+        Rollups(one).refresh(engine, until=today)
+
+
+def _freeze(one: lake.Lake, days: list[date]) -> None:
+    """The roll-ups of days whose behaviour is about to go."""
+    with Engine(one, threads=1) as engine:
+        Rollups(one).freeze(engine, days)
