@@ -27,7 +27,7 @@ from stage import Host, guest, host, join
 
 
 async def enter(db: Database, signer: Signer, viewer: Actor, one: Host, entry: str | None) -> Visit:
-    async with db.read() as tx:
+    async with db.tx() as tx:
         admission = await traffic.enter(tx, signer, viewer, one.show_id, entry=entry)
     ticket = live.read_ticket(signer, admission.ticket)
     visit = read_visit(signer, admission.visit)
@@ -87,7 +87,7 @@ async def test_a_token_cannot_be_forged(db: Database, signer: Signer, clock: Clo
 
 
 async def _admission(db: Database, signer: Signer, viewer: Actor, one: Host) -> traffic.Admission:
-    async with db.read() as tx:
+    async with db.tx() as tx:
         return await traffic.enter(tx, signer, viewer, one.show_id, entry=None)
 
 
@@ -210,7 +210,7 @@ async def test_a_follow_is_credited_to_the_visit_in_that_streamers_show_alone(
     one, viewer = await host(db), guest()
     shared = await share_entry(db, signer, guest(), one)
     other = await host(db, "other")
-    async with db.read() as tx:
+    async with db.tx() as tx:
         token = (await traffic.enter(tx, signer, viewer, one.show_id, entry=shared)).visit
         traced = await traffic.trace_visit(tx, signer, viewer, token, streamer_id=one.id)
         assert traced is not None and traced.source is Source.share

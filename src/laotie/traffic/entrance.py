@@ -1,43 +1,47 @@
 """The way into a show, and what may be credited to it: entries exchanged for visits, visits traced, links shared."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from laotie import fans, identity, live, videos
 from laotie.base.db import Tx
-from laotie.base.entry import Entry, EntryNotYours, Source, Visit, mint_entry, open_visit, read_visit, sign_visit
-from laotie.base.ids import AccountId, ShopId, ShowId, ViewerId, new_id
+from laotie.base.entry import Entry, EntryNotYours, Source, Visit, mint_entry, read_visit
+from laotie.base.ids import AccountId, ShowId, ViewerId, new_id
 from laotie.base.signer import Signer
-from laotie.identity import Actor, Role
+from laotie.identity import Actor
 from laotie.traffic.model import SHARE_LINK, Admission, ShareLink
+from laotie.traffic.visits import Place, merged_into, open_visit, scopes_at
 
 SHOW_LINK = re.compile(r"/shows/([0-9a-f-]{36})")
 MESSAGE = "message"
 
 
-async def enter(tx: Tx, signer: Signer, actor: Actor, show_id: ShowId, *, entry: str | None) -> Admission:
+async def enter(
+    tx: Tx, signer: Signer, actor: Actor, show_id: ShowId, *, entry: str | None, visit: str | None = None
+) -> Admission:
     """Exchange an entry token, or none, for a visit and a ticket to the show's socket.
 
-    Refuses `NotFound`, `ShowEnded`, `Banned`, `Kicked`, a token that is forged, expired, somebody else's or leads elsewhere. Without a
-    token the visit is `direct`.
+    `visit` is the one that the page has already (it goes on), or that it comes from. Refuses `NotFound`, `ShowEnded`,
+    `Banned`, `Kicked`, `TooFast`, a token that is forged, expired, somebody else's or leads elsewhere. Without a token the
+    visit is `direct`.
     """
     show = await live.get_show(tx, show_id)
     if show.state is live.ShowState.ended:
         raise live.ShowEnded(show_id=show_id)
-    visit = open_visit(
-        signer,
-        entry,
-        viewer_id=actor.viewer_id,
-        merged=await merged_into(tx, actor),
-        show_id=show_id,
-        at=tx.now,
-    )
-    scopes = await _scopes_at(tx, actor, show.shop_id)
+    scopes = await scopes_at(tx, actor, show.shop_id)
     if not scopes:
         await live.check_entry(
             tx, show_id, viewer_id=actor.viewer_id, device_id=actor.device_id, address=actor.address
         )
     followed_at = await fans.find_follow_since(tx, actor.viewer_id, show.streamer.id)
+    opened = await open_visit(
+        *(tx, signer, actor),
+        Place(shop_id=show.shop_id, subjects=(str(show_id),), show_id=show_id, streamer_id=show.streamer.id),
+        entry=entry,
+        visit=visit,
+        is_fan=followed_at is not None,
+        is_staff=bool(scopes),
+    )
     ticket = live.Ticket(
         jti=new_id(),
         viewer_id=actor.viewer_id,
@@ -45,7 +49,7 @@ async def enter(tx: Tx, signer: Signer, actor: Actor, show_id: ShowId, *, entry:
         name=await _name_of(tx, actor),
         show_id=show_id,
         shop_id=show.shop_id,
-        visit=visit,
+        visit=opened.visit,
         scopes=scopes,
         follows=followed_at is not None,
         followed_at=followed_at,
@@ -53,7 +57,7 @@ async def enter(tx: Tx, signer: Signer, actor: Actor, show_id: ShowId, *, entry:
     )
     return Admission(
         ticket=live.issue_ticket(signer, ticket),
-        visit=sign_visit(signer, visit),
+        visit=opened.token,
         expires_at=tx.now + timedelta(seconds=live.TICKET_AGE_MAX_S),
     )
 
@@ -68,6 +72,11 @@ async def share(tx: Tx, signer: Signer, actor: Actor, show_id: ShowId) -> ShareL
         ),
     )
     return ShareLink(url=f"/s/{show.id}?entry={entry}", entry=entry)
+
+
+def invite(signer: Signer, sharer_id: ViewerId, placement: str, *, subject: str, at: datetime) -> str:
+    """The entry of what somebody passes on by its address alone (a bargain, a team): a share of theirs, whoever comes."""
+    return mint_entry(signer, Entry(source=Source.share, placement=placement, at=at, sharer_id=sharer_id, subject=subject))
 
 
 def credit_notice(tx: Tx, signer: Signer, viewer_id: ViewerId, link: str) -> str | None:
@@ -89,15 +98,12 @@ async def trace_visit(tx: Tx, signer: Signer, actor: Actor, token: str, *, strea
     visit = read_visit(signer, token)
     if visit.viewer_id != actor.viewer_id and visit.viewer_id not in await merged_into(tx, actor):
         raise EntryNotYours()
+    if visit.streamer_id is not None:
+        return visit if visit.streamer_id == streamer_id else None
     if visit.show_id is None:
         return visit if await videos.find_streamer(tx, visit.placement) == streamer_id else None
     hosts = await live.find_hosts(tx, [visit.show_id])
     return visit if hosts.get(visit.show_id) == streamer_id else None
-
-
-async def merged_into(tx: Tx, actor: Actor) -> frozenset[ViewerId]:
-    """The guests that have become this person."""
-    return await identity.merged_guests(tx, actor.viewer_id) if actor.account_id is not None else frozenset()
 
 
 async def _name_of(tx: Tx, actor: Actor) -> str:
@@ -106,13 +112,3 @@ async def _name_of(tx: Tx, actor: Actor) -> str:
         return f"游客{actor.viewer_id.hex[-4:]}"
     profile = await identity.get_profile(tx, actor.account_id)
     return profile.name
-
-
-async def _scopes_at(tx: Tx, actor: Actor, shop_id: ShopId) -> frozenset[str]:
-    if actor.seat_holder_id is None:
-        return frozenset()
-    seat = await identity.find_seat(tx, actor, shop_id)
-    held = {scope.value for scope in seat.scopes} if seat is not None else set()
-    if actor.token_scopes is not None:
-        held &= {scope.value for scope in actor.token_scopes}
-    return frozenset(held | {Role.operator.value} if Role.operator in actor.roles else held)

@@ -1,11 +1,15 @@
-"""What traffic does when an order is paid in a show: buyer and streamer are closer, and the show has momentum."""
+"""What traffic does when an order is paid in a show (buyer and streamer are closer, the show has momentum), when one ends, and
+when a person leaves.
+"""
 
-from laotie import fans, live
+from laotie import fans, identity, live
 from laotie.base.db import Tx
 from laotie.base.ids import ViewerId
 from laotie.base.outbox import on
+from laotie.events.identity import AccountErased
 from laotie.events.live import ShowEnded
 from laotie.events.orders import OrderPaid
+from laotie.traffic.attribution import erase_touches
 from laotie.traffic.model import ORDERS_HALF_LIFE
 
 HALVINGS_MAX = 500
@@ -42,4 +46,10 @@ async def let_go(tx: Tx, event: ShowEnded) -> None:
     await tx.run("DELETE FROM traffic.momentum WHERE show_id = %(show_id)s", show_id=event.show_id)
 
 
-REACTIONS = [on(OrderPaid, feel_purchase), on(ShowEnded, let_go)]
+async def forget(tx: Tx, event: AccountErased) -> None:
+    """Where the person came from, as an account or as a guest, is remembered no longer."""
+    viewer_id = ViewerId(event.account_id)
+    await erase_touches(tx, [viewer_id, *await identity.merged_guests(tx, viewer_id)])
+
+
+REACTIONS = [on(OrderPaid, feel_purchase), on(ShowEnded, let_go), on(AccountErased, forget)]

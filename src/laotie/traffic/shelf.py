@@ -4,36 +4,28 @@ An entry leads to one product. It is exchanged for a visit that the order from t
 order's source is `shelf` and its placement `search` or `category`, whatever the page says.
 """
 
-from datetime import timedelta
 from uuid import UUID
 
 import msgspec
 
 from laotie import catalog, live, search
 from laotie.base.db import Tx
-from laotie.base.entry import (
-    ENTRY_AGE_MAX_S,
-    VISIT_AGE_MAX_S,
-    Entry,
-    EntryElsewhere,
-    EntryNotYours,
-    Source,
-    Visit,
-    mint_entry,
-    sign_visit,
-)
-from laotie.base.ids import ProductId, ShopId, ShowId, VisitId, new_id
-from laotie.base.refusals import Refusal
+from laotie.base.entry import Entry, Source, mint_entry
+from laotie.base.ids import ProductId, ShopId, ShowId, new_id
+from laotie.base.refusals import NotFound, Refusal
 from laotie.base.signer import Signer
 from laotie.catalog import ShelfCard
 from laotie.identity import Actor
 from laotie.search import Ask, Place, Shelf
-from laotie.traffic.entrance import merged_into
+from laotie.traffic.attribution import SHELF, is_fan_of_shop
 from laotie.traffic.model import CursorRefused
-from laotie.traffic.surfaces import SurfaceVisit
+from laotie.traffic.visits import Opened, open_visit, scopes_at
+from laotie.traffic.visits import Place as VisitPlace
 
 SEARCH = "search"
 CATEGORY = "category"
+PRODUCT = "product"
+SHOP = "shop"
 CURSOR_AGE_MAX_S = 3600
 ROUNDS_MAX = 4
 SPELLED_FROM = 5
@@ -114,27 +106,48 @@ async def search_shelf(
     )
 
 
-async def open_shelf_visit(tx: Tx, signer: Signer, actor: Actor, product_id: ProductId, *, entry: str) -> SurfaceVisit:
-    """Exchange a hit's entry for the visit that orders from the product's page carry.
+async def open_shelf_visit(
+    tx: Tx, signer: Signer, actor: Actor, product_id: ProductId, *, entry: str | None = None, visit: str | None = None
+) -> Opened:
+    """A visit to a product's page, by the entry of a hit, by the visit one comes from, or just like that.
 
-    Refuses what is forged, expired, was shown to somebody else or leads to another product.
+    Without either it goes on with what brought the viewer to the shop in the last half hour, else it is the shelf's.
+    Refuses an entry that is forged, expired, was shown to somebody else or leads to another product, and `NotFound`.
     """
-    opened = signer.open("entry", entry, Entry, age_max_s=ENTRY_AGE_MAX_S)
-    if opened.viewer_id not in (actor.viewer_id, *await merged_into(tx, actor)):
-        raise EntryNotYours()
-    if opened.source is not Source.shelf or opened.subject != _subject(product_id):
-        raise EntryElsewhere()
-    visit = Visit(
-        id=VisitId(new_id()),
-        viewer_id=actor.viewer_id,
-        show_id=None,
-        source=Source.shelf,
-        placement=opened.placement,
-        at=tx.now,
-        campaign=opened.campaign,
-        position=opened.position,
+    product = (await catalog.find_products(tx, [product_id])).get(product_id)
+    if product is None:
+        raise NotFound()
+    return await _open(
+        *(tx, signer, actor, product.shop_id, PRODUCT, (_subject(product_id),)), entry=entry, visit=visit
     )
-    return SurfaceVisit(sign_visit(signer, visit), tx.now + timedelta(seconds=VISIT_AGE_MAX_S))
+
+
+async def open_shop_visit(
+    tx: Tx, signer: Signer, actor: Actor, shop_id: ShopId, *, placement: str, visit: str | None = None
+) -> Opened:
+    """A visit to a shop's own page, or to the shelf as a whole (`attribution.SHELF`) by searching it or by a category."""
+    return await _open(tx, signer, actor, shop_id, placement, (), entry=None, visit=visit)
+
+
+async def _open(
+    tx: Tx,
+    signer: Signer,
+    actor: Actor,
+    shop_id: ShopId,
+    placement: str,
+    subjects: tuple[str, ...],
+    *,
+    entry: str | None,
+    visit: str | None,
+) -> Opened:
+    place = VisitPlace(shop_id=shop_id, subjects=subjects, source=Source.shelf, placement=placement, is_shelf=True)
+    return await open_visit(
+        *(tx, signer, actor, place),
+        entry=entry,
+        visit=visit,
+        is_fan=shop_id != SHELF and await is_fan_of_shop(tx, actor.viewer_id, shop_id),
+        is_staff=shop_id != SHELF and bool(await scopes_at(tx, actor, shop_id)),
+    )
 
 
 async def _find(

@@ -97,7 +97,7 @@ async def list_videos(
 
 
 async def get_video_slot(tx: Tx, signer: Signer, actor: Actor, video_id: VideoId, *, locale: str) -> VideoSlot:
-    """One video as the feed shows it, for who opens its address. Refuses `NotFound`."""
+    """One video as the feed shows it, for who opens its address: that is `direct`. Refuses `NotFound`."""
     video = await videos.get_video(tx, actor.viewer_id, video_id)
     follows = await fans.is_following(tx, actor.viewer_id, video.streamer.id)
     weight = Weight(
@@ -110,11 +110,18 @@ async def get_video_slot(tx: Tx, signer: Signer, actor: Actor, video_id: VideoId
         is_followed=follows,
         is_warming=False,
     )
-    return (await show_slots(tx, signer, actor, [weight], position=0, locale=locale))[0]
+    return (await show_slots(tx, signer, actor, [weight], position=0, locale=locale, source=Source.direct))[0]
 
 
 async def show_slots(
-    tx: Tx, signer: Signer, actor: Actor, weights: list[Weight], *, position: int, locale: str
+    tx: Tx,
+    signer: Signer,
+    actor: Actor,
+    weights: list[Weight],
+    *,
+    position: int,
+    locale: str,
+    source: Source = Source.public_organic,
 ) -> list[VideoSlot]:
     """These videos with the ways on; one that was withdrawn meanwhile is left out."""
     found = await videos.find_videos(tx, actor.viewer_id, [one.id for one in weights])
@@ -123,11 +130,10 @@ async def show_slots(
     warmed = {video.warms_up for video in found.values() if video.warms_up is not None}
     cards = await live.find_cards(tx, [*on_air.values(), *(warmed - set(on_air.values()))])
 
-    def way_to(show_id: ShowId | None, *, is_followed: bool, states: set[ShowState]) -> ShowCard | None:
+    def way_to(show_id: ShowId | None, *, states: set[ShowState]) -> ShowCard | None:
         card = cards.get(show_id) if show_id is not None else None
         if card is None or card.state not in states:
             return None
-        source = Source.private if is_followed else Source.public_organic
         placed = bound_entry(source, VIDEO_LINK, actor.viewer_id, card.show_id, at=tx.now)
         return msgspec.structs.replace(card, entry=mint_entry(signer, placed))
 
@@ -136,24 +142,23 @@ async def show_slots(
         video = found.get(one.id)
         if video is None:
             continue
-        follows = one.is_followed
         slots.append(
             VideoSlot(
                 video=video,
                 why=explain_video(one, locale=locale),
-                entry=mint_entry(signer, _entry(actor, video, is_followed=follows, at=tx.now, position=position + number)),
-                is_following=follows,
-                live_show=way_to(on_air.get(video.streamer.id), is_followed=follows, states={ShowState.live}),
-                warms_up=way_to(video.warms_up, is_followed=follows, states={ShowState.scheduled, ShowState.live}),
+                entry=mint_entry(signer, _entry(actor, video, source, at=tx.now, position=position + number)),
+                is_following=one.is_followed,
+                live_show=way_to(on_air.get(video.streamer.id), states={ShowState.live}),
+                warms_up=way_to(video.warms_up, states={ShowState.scheduled, ShowState.live}),
             )
         )
     return slots
 
 
-def _entry(actor: Actor, video: Video, *, is_followed: bool, at: datetime, position: int) -> Entry:
+def _entry(actor: Actor, video: Video, source: Source, *, at: datetime, position: int) -> Entry:
     """An entry that only this viewer can use, for this video."""
     return Entry(
-        source=Source.private if is_followed else Source.public_organic,
+        source=source,
         placement=videos.placement_of(video.id),
         at=at,
         viewer_id=actor.viewer_id,
