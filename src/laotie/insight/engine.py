@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, Self
+from uuid import uuid4
 
 import ibis
 import ibis.expr.types as ir
@@ -60,12 +61,24 @@ class Engine:
             return ibis.memtable(empty(topic))
         return self._read(topic, parts)
 
+    def read_files(self, paths: Sequence[str], schema: pa.Schema) -> ir.Table:
+        """The rows of other files of the lake's store, roll-ups for example."""
+        if not paths:
+            return ibis.memtable(schema.empty_table())
+        table: ir.Table = self.backend.read_parquet([self._url(path) for path in paths], hive_partitioning=False)
+        return table
+
+    def _url(self, path: str) -> str:
+        return path if "file" in self.lake.fs.protocol else f"{self.lake.fs.protocol[0]}://{path}"
+
     def _read(self, topic: str, parts: Sequence[Part]) -> ir.Table:
-        place = str(self.lake.root) if "file" in self.lake.fs.protocol else f"{self.lake.fs.protocol[0]}://{self.lake.root}"
+        place = self._url(self.lake.root)
         table: ir.Table = self.backend.read_parquet(
             [f"{place}/{part.path}" for part in parts], hive_partitioning=True, union_by_name=True
         )
-        return table.cast({"day": "date"}).select(*TOPICS[topic].schema.names, "day")
+        table = table.cast({"day": "date"}).select(*TOPICS[topic].schema.names, "day")
+        # A view: what an expression uses twice is then read twice, a few columns each, and not kept whole in between.
+        return self.backend.create_view(f"{topic}_{uuid4().hex}", table)
 
     def run(self, expression: ir.Table) -> pa.Table:
         """Compute it; rows in the order that the expression says."""
