@@ -64,7 +64,7 @@ class Person:
     async def enter(self, show_id: str, entry: str | None, on_frame: Callable[[dict[str, Any]], None]) -> "Seat":
         """Take a ticket and sit down in the room."""
         admission = await self.call("POST", f"/api/shows/{show_id}/tickets", {"entry": entry})
-        seat = Seat(admission["ticket"], admission["visit"], on_frame)
+        seat = Seat(admission["ticket"], admission["visit"], on_frame, show_id=show_id)
         await ws_connect(lambda: seat, self.url.replace("http", "ws", 1) + admission["ws_path"])
         return seat
 
@@ -80,9 +80,9 @@ class Person:
 class Seat(WSListener):
     """A socket in a room. Frames of a batch arrive at `on_frame` one by one."""
 
-    def __init__(self, ticket: str, visit: str, on_frame: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, ticket: str, visit: str, on_frame: Callable[[dict[str, Any]], None], *, show_id: str) -> None:
         self._ticket = ticket
-        self.visit = visit
+        self.visit, self.show_id = visit, show_id
         self._on_frame = on_frame
         self._version = 0
         self._beating: asyncio.Task[None] | None = None

@@ -13,12 +13,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import uvicorn
 
-from laotie import identity, live, orders, payments, settlement
+from laotie import fans, identity, live, orders, payments, settlement
 from laotie.base import jobs
 from laotie.base.bus import LocalBus
 from laotie.base.clock import Clock
@@ -43,6 +43,25 @@ SHOP = ShopId(demo_id("shop", SELLER.handle))
 RATES = ((RateKind.platform, 500), (RateKind.payment, 60), (RateKind.streamer, 1_500))
 PLACE = {"country": "CN", "region": "辽宁", "city": "大连", "district": "中山区", "postcode": "116001"}
 NOTE = "演示数据 · demo data"
+
+
+class Bought(NamedTuple):
+    """Which fan bought how many pieces of which of the goods."""
+
+    fan: int
+    goods: int
+    pieces: int
+
+
+PAST_SHOWS: dict[str, tuple[Bought, ...]] = {
+    "first": (Bought(1, 2, 1), Bought(2, 2, 1), Bought(3, 1, 3), Bought(4, 4, 1)),
+    "second": (Bought(5, 1, 2), Bought(1, 3, 2), Bought(6, 2, 1), Bought(7, 1, 1)),
+    "third": (Bought(2, 1, 1), Bought(8, 3, 1)),
+}
+NO_FOLLOWERS = {1}
+"""The viewer whom people sign in as follows nobody yet."""
+BEFORE_SALES, BETWEEN_SALES, AFTER_SALES = 45 * 60, 100, 20
+"""Seconds of a show: what is talked about first, and from purchase to purchase (payments do not wait for long)."""
 
 
 class PastClock(Clock):
@@ -81,16 +100,16 @@ async def tell_past(url: str, settings: Settings) -> bool:
 
 async def _live_through(past: "Past") -> None:
     await past.agree()
-    first = await past.sell("first", ((1, 2, 1), (2, 2, 1), (3, 1, 3), (4, 4, 1)))
+    first = await past.sell("first")
     await past.go(days=8)  # delivered, confirmed, and a week later settled
     await past.pay_out("first", to_the_end=True)
     await past.go(days=2)
     await past.dispute(first[1], "fan2")  # the money has left: shop and streamer owe
     await past.go(days=26)
-    await past.sell("second", ((5, 1, 2), (1, 3, 2), (6, 2, 1), (7, 1, 1)))
+    await past.sell("second")
     await past.go(days=8)
     await past.go(days=6)
-    await past.sell("third", ((2, 1, 1), (8, 3, 1)))
+    await past.sell("third")
     await past.pay_out("second", to_the_end=False)
     await past.go(days=(past.clock.to_present_s - 60) / 86_400)
 
@@ -163,16 +182,22 @@ class Past:
             )
         await self.go(days=4)
 
-    async def sell(self, name: str, bought: tuple[tuple[int, int, int], ...]) -> list[PaymentId]:
+    async def sell(self, name: str) -> list[PaymentId]:
         """A show: each of these fans buys so many pieces of one of its goods; all of it is paid, sent, and received."""
         show_id = ShowId(demo_id("past show", name))
         async with self.db.tx() as tx:
             await live.plan_show(tx, self._seller, live.ShowDraft(id=show_id, title=f"{SELLER.room}（往期 · 演示）"))
             await live.start_show(tx, self._seller, show_id)
-        placed = [
-            (f"fan{fan}", await self._buy(f"fan{fan}", show_id, SELLER.goods[which % len(SELLER.goods)].code, pieces))
-            for fan, which, pieces in bought
-        ]
+        self.clock.advance(seconds=BEFORE_SALES)
+        async with self.db.tx() as tx:
+            for fan in sorted({bought.fan for bought in PAST_SHOWS[name]} - NO_FOLLOWERS):
+                await fans.follow(tx, actor_of(f"fan{fan}").viewer_id, self._seller.signed_in())
+        placed = []
+        for fan, which, pieces in PAST_SHOWS[name]:
+            goods = SELLER.goods[which % len(SELLER.goods)]
+            placed.append((f"fan{fan}", await self._buy(f"fan{fan}", show_id, goods.code, pieces)))
+            self.clock.advance(seconds=BETWEEN_SALES)
+        self.clock.advance(seconds=AFTER_SALES)
         async with self.db.tx() as tx:
             await live.end_show(tx, self._seller, show_id)
         await self._run_jobs()

@@ -31,6 +31,7 @@ from laotie.demo.goods import FAN_NAMES, PERSONAS
 from laotie.demo.market import BRAND_OWNER, OPERATOR, PASSWORD, RETAILER, SECOND_OPERATOR, STAFF, VIEWER, open_market
 from laotie.demo.money import tell_past
 from laotie.demo.packer import STEP_S
+from laotie.demo.past_viewers import Rows, imagine_past, write_past
 from laotie.demo.show import Fan, Streamer
 from laotie.media import Scene, draw
 
@@ -115,13 +116,16 @@ async def _play(settings: Settings, *, fans: int, shows: int) -> None:
     began = time.monotonic()
     say = _sayer(began)
     drawing = asyncio.gather(*(draw(Scene(persona.scene), settings.data_path) for persona in PERSONAS[:shows]))
-    await _make_market(settings, say)
+    past = await _make_market(settings, say)
+    writing = asyncio.create_task(asyncio.to_thread(write_past, settings, past))
     async with AsyncExitStack() as stack:
         server = stack.enter_context(ServerBeside(settings))
         await _until_ready(settings, server, say)
         say("a real retailer's products and orders (a slice of UCI Online Retail, CC BY 4.0)")
         with resources.as_file(resources.files("laotie.demo.data") / "online_retail_slice.csv.gz") as path:
             await _import_history(settings, path)
+        if acts := await writing:
+            say(f"who came to watch in those two months: {acts:,} acts in the lake")
         if not drawing.done():
             say("drawing the shows' pictures (the first time only)")
         await drawing
@@ -185,8 +189,11 @@ async def _until_ready(settings: Settings, server: ServerBeside, say: Callable[[
     raise Unavailable(part=said)
 
 
-async def _make_market(settings: Settings, say: Callable[[str], None]) -> None:
-    """Seed through the rooms' front doors, as an operator's set-up does; before the server is there, which tells the time."""
+async def _make_market(settings: Settings, say: Callable[[str], None]) -> Rows:
+    """Seed through the rooms' front doors, as an operator's set-up does; before the server is there, which tells the time.
+
+    Returns what viewers did in the past that was made, for the lake.
+    """
     settings.data_path.mkdir(parents=True, exist_ok=True)
     say("starting: database")
     url = settings.database_url
@@ -201,6 +208,16 @@ async def _make_market(settings: Settings, say: Callable[[str], None]) -> None:
         await db.close()
     if await tell_past(url, settings):
         say("two months of sales, settled and paid out")
+        return await _imagine_past(url, settings)
+    return {}
+
+
+async def _imagine_past(url: str, settings: Settings) -> Rows:
+    db = await Database.open(url, pool_max=2)
+    try:
+        return await imagine_past(db, settings)
+    finally:
+        await db.close()
 
 
 async def _import_history(settings: Settings, path: Path) -> None:

@@ -12,6 +12,7 @@ import httpx
 
 from laotie.base.clock import Clock
 from laotie.base.logs import log
+from laotie.demo import calibration
 from laotie.demo.client import Person, RequestRefused, Seat
 from laotie.demo.complaints import complain
 from laotie.demo.dealers import bring_brand
@@ -26,6 +27,9 @@ from laotie.media import EncoderFailed, Scene, TestCard, broadcast
 PIN_EVERY_S = 40
 LIMIT_PER_PERSON = 3
 VIDEOS_AFTER_S = 5
+REGULARS = 6
+LOOKERS_LIKE, LOOKERS_CLICK, LOOKERS_BUY = 0.15, 0.2, 0.05
+"""Assumed: the real viewers were not measured on these."""
 LOW_STOCK = 20
 RESTOCK = 80
 
@@ -162,10 +166,16 @@ class Streamer:
 
 
 class Fan:
-    """One simulated fan, with a temper of their own: finds the show in the feed, watches, talks, likes, follows, buys."""
+    """One simulated fan, with a temper of their own: finds the show in the feed, watches, talks, likes, follows, buys.
+
+    The first `REGULARS` are the streamers' company: they stay, and keep the room lively, as written here. All others come,
+    stay, comment, follow and share as real viewers were measured to (`calibration`); how often they like, click and buy is
+    made up.
+    """
 
     def __init__(self, url: str, number: int) -> None:
         self._url = url
+        self._is_regular = number <= REGULARS
         self._handle = f"fan{number}"
         self._chance = random.Random(number)  # noqa: S311  (a simulation, repeatable)
         self._handles = {str(demo_id("account", persona.handle)): persona.handle for persona in PERSONAS}
@@ -203,12 +213,39 @@ class Fan:
             return
         weights = [3 if number == 0 else 1 for number in range(len(feed["items"]))]
         card = self._chance.choices(feed["items"], weights)[0]
+        if not self._is_regular and not calibration.opens(self._chance):
+            return
         seat = await person.enter(card["show_id"], card["entry"], self._hear)
         try:
             self._words = CHAT[""] + CHAT.get(self._handles.get(card["streamer"]["id"], ""), ())
-            await self._take_part(person, seat, card["streamer"]["id"], stay_s=self._chance.uniform(60, 300))
+            if self._is_regular:
+                await self._take_part(person, seat, card["streamer"]["id"], stay_s=self._chance.uniform(60, 300))
+            else:
+                await self._look_in(person, seat, card["streamer"]["id"], calibration.stay(self._chance))
         finally:
             seat.leave()
+
+    async def _look_in(self, person: Person, seat: Seat, streamer_id: str, manners: calibration.Stay) -> None:
+        """As long as such a viewer stays, at some moment doing what such viewers do."""
+        moment = manners.seconds * self._chance.random()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(seat.gone.wait(), moment)
+        self._player.join_in(seat)
+        if manners.comments:
+            seat.send({"t": "chat", "id": str(uuid4()), "text": self._chance.choice(self._words)})
+        if manners.follows:
+            await person.call("PUT", f"/api/follows/{streamer_id}", {"visit": seat.visit})
+        if manners.forwards:
+            await person.call("POST", f"/api/shows/{seat.show_id}/share-links")
+        if self._chance.random() < LOOKERS_LIKE:
+            seat.send({"t": "like", "n": self._chance.randint(1, 8)})
+        if self._chance.random() < LOOKERS_CLICK and self._pinned:
+            seat.send({"t": "click", "item": self._pinned})
+        if self._chance.random() < LOOKERS_BUY:
+            self._buy_pinned(seat)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(seat.gone.wait(), max(0.0, manners.seconds - moment))
+        await self._pay_for_what_was_placed(person)
 
     async def _take_part(self, person: Person, seat: Seat, streamer_id: str, *, stay_s: float) -> None:
         deadline = asyncio.get_running_loop().time() + stay_s
