@@ -352,6 +352,24 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             (_CASE.replace("%s", "'2001-01-01'"), "SELECT '00000000-0000-4000-8000-0000000000f3'"),
         ),
     ),
+    "lake-money": (
+        Fault(
+            "money moved that no figure knows of",
+            ("""
+             INSERT INTO ledger.transfer (id, debit_id, credit_id, amount, currency, phase, reason, subject_id, made_at)
+             SELECT gen_random_uuid(), credit_id, debit_id, 7, currency, 'posted', 'refund', subject_id, made_at
+             FROM ledger.transfer WHERE phase = 'posted' AND reason = 'paid' LIMIT 1
+             RETURNING to_char(made_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD') || ' CNY refunded'
+             """,),
+        ),
+        Fault(
+            "a payment is gone from the ledger",
+            ("""
+             DELETE FROM ledger.transfer WHERE phase = 'posted' AND reason = 'paid'
+             RETURNING to_char(made_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD') || ' CNY paid'
+             """,),
+        ),
+    ),
     "reviews": (
         Fault(
             "a star nobody gave",

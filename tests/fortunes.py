@@ -16,6 +16,7 @@ from laotie.aftersales.reactions import REACTIONS as OF_AFTERSALES
 from laotie.base.ids import AccountId, PaymentId, RoomId, ShopId, ShowId, new_id
 from laotie.base.outbox import Relay
 from laotie.base.signer import Signer
+from laotie.lake.reactions import REACTIONS as OF_LAKE
 from laotie.ledger import AccountKind
 from laotie.orders.reactions import REACTIONS as OF_ORDERS
 from laotie.payments import sandbox_bank
@@ -203,7 +204,7 @@ class Treasury(OwnMarket):
 
     def __init__(self, url: str, signer: Signer) -> None:
         super().__init__(url, signer)
-        self.market.relay = Relay(self.db, self.market.house.bus, [*OF_ORDERS, *OF_AFTERSALES, *OF_SETTLEMENT])
+        self.market.relay = Relay(self.db, self.market.house.bus, [*OF_ORDERS, *OF_AFTERSALES, *OF_SETTLEMENT, *OF_LAKE])
         self.bursary = Bursary(self.db, self.market.settings, signer)
         self.operators = [self.runner.run(self.bursary.operator()) for _ in range(2)]
         self.rates: list[SetRate] = []

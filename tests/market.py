@@ -44,6 +44,7 @@ from laotie.base.money import Money
 from laotie.base.outbox import Relay
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
+from laotie.lake.reactions import REACTIONS as OF_LAKE
 from laotie.orders.reactions import REACTIONS
 from laotie.payments import sandbox
 from laotie.web.house import House
@@ -291,7 +292,7 @@ async def furnish(house: House) -> Market:
         show = await live.plan_show(tx, owner, live.ShowDraft(id=ShowId(new_id()), title="今晚"))
         await live.start_show(tx, owner, show.id)
     context = jobs.Context(db=db, settings=house.settings, signer=house.signer, bus=house.bus)
-    relay = Relay(db, house.bus, REACTIONS)
+    relay = Relay(db, house.bus, [*REACTIONS, *OF_LAKE])
     return Market(db, house.settings, context, relay, till, house, owner, shop.id, show.id)
 
 

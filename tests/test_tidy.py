@@ -16,6 +16,7 @@ SOURCE = ROOT / "src" / "laotie"
 ROOMS = (
     "identity", "ledger", "catalog", "live", "fans", "traffic", "payments", "orders",
     "fun", "media", "audit", "uploads", "videos", "trust", "aftersales", "webhooks", "settlement",
+    "lake", "insight",
 )
 SCHEMAS = ("base", *ROOMS)
 LINES_MAX = 650

@@ -32,6 +32,7 @@ from laotie.base.entry import Source
 from laotie.base.ids import OrderId, PaymentId, ShopId, ShowId, SkuId, new_id
 from laotie.base.refusals import Refusal
 from laotie.base.signer import Signer
+from laotie.lake.facts import MoneyKind
 from laotie.offers import CouponRefused
 from laotie.orders import OrderState
 from laotie.orders.delivery import Terms, confirm_receipt, terms_of, work_deliveries
@@ -46,6 +47,7 @@ from laotie.settlement.payout_model import NothingToPay
 from laotie.settlement.rates import NothingToEnd
 from lives import Pay, came, live_through
 from market import Market, make_account
+from reservoir import check_money
 
 T = TypeVar("T")
 
@@ -889,9 +891,11 @@ def house(database_url: str, signer: Signer) -> Any:
 def test_orders_live_to_their_last_cent_as_the_model_says(house: House) -> None:
     WholeLives.house = house
     live_through(WholeLives, steps=STEPS, lives=LIVES)
+    told = house.runner.run(check_money(house.db, page=200))
     print(f"{house.steps} steps; seen: {', '.join(sorted(house.seen))}")
     assert house.steps >= STEPS_MIN
     assert house.seen >= SIGHTS, SIGHTS - house.seen
+    assert {row.kind for row in told} == set(MoneyKind) - {MoneyKind.repriced}
 
 
 @pytest.mark.prove

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from cinema import ROOT, Cinema, Encoder, Goods, Show, did, open_show
+from cinema import ROOT, Cinema, Encoder, Goods, Profiles, Show, did, open_show
 from playwright.async_api import Browser, async_playwright
 
 from laotie.base.db import Database
@@ -109,7 +109,7 @@ async def on_air(server: ServerUnderTest, market: list[str]) -> AsyncIterator[st
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    """One Chromium for all tests; every page has a profile of its own."""
+    """One Chromium for all tests."""
     assert CHROMIUM, "bin/ensure-chromium installs one"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -117,10 +117,16 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def profiles(chromium: Browser) -> Profiles:
+    """Every page has a profile of its own, which other tests had before."""
+    return Profiles(chromium)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def cinema(server: ServerUnderTest, chromium: Browser) -> AsyncIterator[Cinema]:
+async def cinema(server: ServerUnderTest, profiles: Profiles) -> AsyncIterator[Cinema]:
     """Pages for one test. At its end none may have logged an error, broken the policy or asked another machine."""
-    cinema = Cinema(server, chromium)
+    cinema = Cinema(server, profiles)
     yield cinema
     await cinema.close()
     assert not cinema.unexpected()

@@ -1,4 +1,4 @@
-"""Pictures of the pages, to be looked at: room and desk in every run, all pages in every form with KEEP_PICTURES=1.
+"""Pictures of the pages, to be looked at: room and desk in `bin/prove`, all pages in every form with KEEP_PICTURES=1.
 
 They go to build/screenshots. With KEEP_PICTURES=1 those of the README are taken anew, after some minutes of show.
 """
@@ -39,6 +39,7 @@ class View(NamedTuple):
     press: str = ""
 
 
+@pytest.mark.prove
 async def test_room_and_desk_look_like_a_show(cinema: Cinema, lively: str) -> None:
     viewer = await cinema.known(VIEWER, PASSWORD)
     room = await cinema.phone(f"/shows/{lively}", viewer)

@@ -27,7 +27,7 @@ async def watch(cinema: Cinema, show: Show, *, without_mse: bool = False) -> Pag
     """A viewer with a moving picture; without MSE, as an older iPhone is, it is the browser's own HLS that plays."""
     page = await cinema.phone("/discover" if without_mse else f"/shows/{show.id}")
     if without_mse:
-        await page.context.add_init_script("for (const one of MSE) delete window[one]".replace("MSE", str(MSE)))
+        await page.add_init_script("for (const one of MSE) delete window[one]".replace("MSE", str(MSE)))
         await page.goto(f"{cinema.server.url}/shows/{show.id}")
     await until(page, f"() => {VIDEO}?.currentTime > 1")
     return page

@@ -145,7 +145,8 @@ async def test_erasure_ends_everything_and_is_told(db: Database, attempts: Attem
         told = [one.event for one in await list_waiting(tx)]
         profile = (await identity.find_profiles(tx, [signed_in.account.id]))[signed_in.account.id]
         assert await tx.all(str, "SELECT address FROM identity.audit_entry WHERE address IS NOT NULL") == []
-    assert AccountErased(account_id=signed_in.account.id) in told
+    (guest_id,) = [event.guest_id for event in told if isinstance(event, GuestMerged)]
+    assert AccountErased(account_id=signed_in.account.id, guest_ids=(guest_id,)) in told
     assert SessionsEnded(account_id=signed_in.account.id, session_ids=(signed_in.session.id,)) in told
     assert (profile.name, profile.avatar, profile.about) == ("—", None, "")
 

@@ -161,17 +161,18 @@ async def test_an_entry_credits_its_viewer_and_its_product_alone(db: Database, s
         await live.add_item(tx, one.actor, one.show_id, live.CartItemDraft(id=new_id(), product_id=made.id))  # type: ignore[arg-type]
     await titles(db, signer, shelf)
     viewer, stranger = await join(db, "anna"), await join(db, "bob")
-    async with db.read() as tx:
+    async with db.tx() as tx:
         hit = (await traffic.search_shelf(tx, signer, viewer, shelf, Ask(text="lipstick"))).items[0]
         opened = await traffic.open_shelf_visit(tx, signer, viewer, made.id, entry=hit.entry)
-        visit = read_visit(signer, opened.visit)
+        visit = read_visit(signer, opened.token)
+        assert visit == opened.visit
         assert (visit.source, visit.placement, visit.position, visit.show_id) == (Source.shelf, "search", 0, None)
         page = await traffic.search_shelf(tx, signer, viewer, shelf, Ask(category=None))
         assert str(page.query_id) == signer.open("entry", page.items[1].entry, Entry, age_max_s=9).campaign
         category = await traffic.open_shelf_visit(
             tx, signer, viewer, page.items[1].product.id, entry=page.items[1].entry
         )
-        assert read_visit(signer, category.visit).placement == "category"
+        assert category.visit.placement == "category"
         with pytest.raises(EntryNotYours):
             await traffic.open_shelf_visit(tx, signer, stranger, made.id, entry=hit.entry)
         with pytest.raises(EntryElsewhere):

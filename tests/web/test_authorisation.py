@@ -92,6 +92,7 @@ class Row:
     once: bool = False
     """The act changes who does it, so whoever gets in does it as a throwaway account."""
     csv: bool = False
+    query: str = ""
     token_scope: TokenScope | None = None
 
 
@@ -233,6 +234,22 @@ async def _pinged(world: World) -> dict[str, str]:
         ping = world["owner"].post(f"/api/webhooks/{where['endpoint_id']}/pings", json={"id": str(new_id())})
         told = [await made(ping)]
     return {"delivery_id": told[0]["id"]}
+
+
+async def _definition(_world: World) -> dict[str, str]:
+    return {"key": "uv"}
+
+
+async def _spare_spend(world: World) -> dict[str, str]:
+    spent = {"spent_on": "2026-01-05", "source": "slot", "campaign": new_id().hex, "amount": 1, "currency": "CNY"}
+    kept = await made(world["owner"].post(f"/api/insight/spend?level=shop&of={world.shop}", json=spent))
+    return {"spend_id": kept["id"]}
+
+
+async def _spare_goal(world: World) -> dict[str, str]:
+    goal = {"id": str(new_id()), "measure": "buyers", "target": 9, "since": "2026-01-01", "until": "2026-02-01"}
+    await made(world["owner"].post(f"/api/insight/goals?level=shop&of={world.shop}", json=goal))
+    return {"goal_id": goal["id"]}
 
 
 async def _orders_kind(_world: World) -> dict[str, str]:
@@ -868,6 +885,12 @@ TABLE: dict[str, Row] = {
     "GET /api/me/follows": Row(EVERYBODY),
     "GET /api/feed/following": Row(EVERYBODY),
     "GET /api/feed/discover": Row(EVERYBODY),
+    "GET /api/attribution-rules": Row(OPERATOR, token_scope=TokenScope.operator),
+    "POST /api/attribution-rules": Row(
+        OPERATOR,
+        body=body(kind="last_touch", window_h=24, valid_from="2020-01-01T00:00:00Z"),
+        token_scope=TokenScope.operator,
+    ),
     # orders and payments
     "POST /api/orders": Row(
         SIGNED_IN, body=body(id="{new}", lines=[{"sku_id": "{sku}", "quantity": 1, "unit_price": PRICE}])
@@ -1208,6 +1231,43 @@ TABLE: dict[str, Row] = {
     "POST /api/corrections/{correction_id}/withdrawal": Row(
         OPERATOR_SEES_NONE, path=_no_correction, token_scope=TokenScope.operator
     ),
+    # insight: definitions and GMV
+    "GET /api/insight/definitions": Row(EVERYBODY),
+    "GET /api/insight/definitions/{key}": Row(EVERYBODY, path=_definition),
+    "GET /api/insight/gmv": Row(SEAT_OR_OPERATOR, scope=Scope.orders, query="level=shop&of={shop_id}"),
+    "GET /api/shows/{show_id}/insight": Row(
+        rule(rest="absent", anonymous="unknown", guest="unknown", staff="ok", staff_without="ok", operator="ok", token="forbidden"),
+        scope=Scope.show,
+    ),
+    # insight: overview
+    **{
+        f"GET /api/insight/{name}": Row(SEAT_OR_OPERATOR, scope=Scope.orders, query="level=shop&of={shop_id}")
+        for name in ("overview", "overview/days", "overview/shows", "overview/steps")
+    },
+    # insight: growth, funnel, why, spending, goals
+    **{
+        f"GET /api/insight/{name}": Row(SEAT_OR_OPERATOR, scope=Scope.orders, query="level=shop&of={shop_id}")
+        for name in ("why", "growth", "funnel", "retention", "purpose", "acquisition", "spend", "goals")
+    },
+    # insight: repurchase
+    **{
+        f"GET /api/insight/{name}": Row(SEAT_OR_OPERATOR, scope=Scope.orders, query="level=shop&of={shop_id}")
+        for name in ("repurchase", "cohorts", "repurchase/forecast")
+    },
+    "POST /api/insight/spend": seat(
+        Scope.money, query="level=shop&of={shop_id}", body=body(spent_on="2026-01-05", source="slot", amount=1, currency="CNY")
+    ),
+    "POST /api/insight/spend.csv": seat(Scope.money, query="level=shop&of={shop_id}", csv=True),
+    "DELETE /api/insight/spend/{spend_id}": seat(Scope.money, query="level=shop&of={shop_id}", path=_spare_spend),
+    "POST /api/insight/goals": seat(
+        Scope.orders, query="level=shop&of={shop_id}",
+        body=body(id="{new}", measure="buyers", target=9, since="2026-01-01", until="2026-02-01"),
+    ),
+    "PATCH /api/insight/goals/{goal_id}": seat(
+        Scope.orders, query="level=shop&of={shop_id}", path=_spare_goal,
+        body=body(version=1, target=8, since="2026-01-01", until="2026-02-01"),
+    ),
+    "DELETE /api/insight/goals/{goal_id}": seat(Scope.orders, query="level=shop&of={shop_id}", path=_spare_goal),
     # exports, sandbox
     "GET /api/shops/{shop_id}/exports": Row(ANY_SEAT),
     "GET /api/shops/{shop_id}/exports/{kind}": seat(Scope.orders, path=_orders_kind),
@@ -1356,7 +1416,8 @@ async def _ask(world: World, endpoint: str, row: Row, browser: Browser) -> httpx
         options["json"] = await row.body(world)
     if row.csv:
         options = {"content": b"code,title,price\n", "headers": {"content-type": "text/csv"}}
-    return await browser.request(method, path.format_map(values), **options)
+    where = f"{path}?{row.query}" if row.query else path
+    return await browser.request(method, where.format_map(values), **options)
 
 
 async def _browser(world: World, row: Row, role: str) -> Browser:

@@ -172,6 +172,7 @@ async def test_a_purchase_from_a_video_is_credited_to_it(world: World, house: Ho
     slot = await publish(world, house, product_ids=[world.product])
     video, viewer = slot["video"], world["viewer"]
     assert [one["title"] for one in video["products"]] == ["海参"]
+    slot = (await made(viewer.get("/api/feed/videos")))["items"][0]
     visit = (await made(viewer.post(f"/api/videos/{video['id']}/visits", json={"entry": slot["entry"]})))["visit"]
     line = {"sku_id": world.sku, "quantity": 1, "unit_price": PRICE}
     order = await made(viewer.post("/api/orders", json={"id": str(new_id()), "lines": [line], "visit": visit}))

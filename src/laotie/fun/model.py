@@ -404,6 +404,8 @@ class Bargain(msgspec.Struct, frozen=True, kw_only=True):
     state: BargainState
     grant: Grant | None = None
     mine_cut: Money | None = None
+    entry: str | None = None
+    """The way into the show for who came by the bargain's address: its buyer's share."""
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):

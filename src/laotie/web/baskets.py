@@ -6,12 +6,15 @@ from uuid import UUID
 import msgspec
 from litestar import get, post, put
 
-from laotie import orders
+from laotie import orders, traffic
 from laotie.base.db import Database
+from laotie.base.entry import Source
 from laotie.base.ids import CartItemId, ShowId, SkuId
 from laotie.identity import Actor
 from laotie.orders import BasketLine
+from laotie.web import acts
 from laotie.web.given import FromPath, Given, JSONBody
+from laotie.web.house import House
 
 
 class Basket(msgspec.Struct):
@@ -43,14 +46,19 @@ async def get_basket(actor: Given[Actor], db: Given[Database]) -> Basket:
 
 @put("/api/basket/lines/{sku_id:uuid}")
 async def put_basket_line(
-    sku_id: FromPath[UUID], data: JSONBody[Wanted], actor: Given[Actor], db: Given[Database]
+    sku_id: FromPath[UUID], data: JSONBody[Wanted], actor: Given[Actor], db: Given[Database], house: Given[House]
 ) -> Basket:
     """Have so many pieces of a SKU in my basket."""
     async with db.tx() as tx:
-        await orders.put_line(
+        more = await orders.put_line(
             tx, actor, SkuId(sku_id), data.quantity, show_id=data.show_id, cart_item_id=data.cart_item_id
         )
-        return Basket(await orders.list_basket(tx, actor))
+        basket = Basket(await orders.list_basket(tx, actor))
+        line = next((line for line in basket.lines if line.sku_id == sku_id), None)
+        came = await traffic.credit_at(tx, actor, line.shop_id, source=Source.shelf) if line is not None else None
+    if line is not None:
+        acts.tell_cart(house, actor, came, line, more)
+    return basket
 
 
 @post("/api/basket/removals", status_code=200)

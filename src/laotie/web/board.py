@@ -57,12 +57,13 @@ class BoardMinute(msgspec.Struct):
 
 
 class BoardProduct(msgspec.Struct):
-    """One product in the whole show: what was sold of it, whatever was being explained."""
+    """One product in the whole show: what was sold of it, whatever was being explained. `watch_s`: watched while it was."""
 
     product_id: ProductId
     title: str
     clicks: int
     explained_s: float
+    watch_s: float
     orders: int
     units: int
     paid_units: int
@@ -79,13 +80,17 @@ class BoardOrders(msgspec.Struct):
 
 
 class BoardMark(msgspec.Struct):
-    """One time that a product was explained: everything ordered meanwhile, and `own`, what of it was this product."""
+    """One time that a product was explained: the most viewers and what was watched, everything ordered meanwhile, and
+    `own`, what of it was this product.
+    """
 
     id: UUID
     item_id: CartItemId
     product_id: ProductId
     begins_at: datetime
     ends_at: datetime | None
+    viewers_max: int
+    watch_s: float
     ordered: BoardOrders
     own_units: int
     own_gmv: Money
@@ -175,6 +180,7 @@ def _product(one: Product, currency: str) -> BoardProduct:
         title=one.title,
         clicks=one.clicks,
         explained_s=one.explained_ms / 1000,
+        watch_s=one.watch_ms / 1000,
         orders=one.sales.orders,
         units=one.sales.units,
         paid_units=one.sales.paid_units,
@@ -189,6 +195,8 @@ def _mark(one: Explained, currency: str) -> BoardMark:
         product_id=one.mark.product_id,
         begins_at=one.mark.begins_at,
         ends_at=one.mark.ends_at,
+        viewers_max=one.viewers_max,
+        watch_s=one.watch_ms / 1000,
         ordered=_ordered(one.sales, currency),
         own_units=one.sales.own_units,
         own_gmv=Money(one.sales.own_amount, currency),

@@ -18,11 +18,13 @@ from laotie.base.ids import ProductId, ShowId
 from laotie.base.refusals import NotFound
 from laotie.base.signer import Signer
 from laotie.identity import Actor
-from laotie.live import Person
+from laotie.live import Person, Show
 from laotie.live.clips import Clip, ClipChange, ClipDraft, ClipId
 from laotie.media import Archive, MediaServer, cut_clip, recording
 from laotie.media import Limits as MediaLimits
+from laotie.web import acts
 from laotie.web.given import FromPath, Given, JSONBody
+from laotie.web.house import House
 from laotie.web.paging import Page
 from laotie.web.ranges import answer_file
 
@@ -31,6 +33,11 @@ PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 
 Token = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 FileName = Annotated[str, QueryParameter(max_length=64)]
+
+
+def surface_of(show: Show, placement: str) -> traffic.Surface:
+    """What was kept of a show, as a place that people come to."""
+    return traffic.Surface(placement=placement, shop_id=show.shop_id, streamer_id=show.streamer.id, show_id=show.id)
 
 
 class Arrival(msgspec.Struct, forbid_unknown_fields=True):
@@ -148,23 +155,30 @@ async def visit_clip(
     actor: Given[Actor],
     db: Given[Database],
     signer: Given[Signer],
+    house: Given[House],
 ) -> traffic.SurfaceVisit:
     """A visit to the clip: what is bought with it is credited to it, and to where the viewer came from."""
-    async with db.read() as tx:
+    async with db.tx() as tx:
         clip = await live.clips.get_clip(tx, actor, ClipId(clip_id))
-        return await traffic.open_surface_visit(
-            tx, signer, actor, f"clip:{clip_id}", show_id=clip.show_id, entry=data.entry, visit=data.visit
-        )
+        show = await live.get_show(tx, clip.show_id)
+        surface = surface_of(show, f"clip:{clip_id}")
+        opened = await traffic.open_surface_visit(tx, signer, actor, surface, entry=data.entry, visit=data.visit)
+    acts.tell_visit(house, actor, opened)
+    return traffic.SurfaceVisit.of(opened)
 
 
 @post("/api/clips/{clip_id:uuid}/share-links", status_code=201)
 async def share_clip(
-    clip_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], signer: Given[Signer]
+    clip_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], signer: Given[Signer], house: Given[House]
 ) -> traffic.ShareLink:
     """A link to the clip."""
+    placement = f"clip:{clip_id}"
     async with db.read() as tx:
-        await live.clips.get_clip(tx, actor, ClipId(clip_id))
-        return traffic.share_surface(tx, signer, actor, f"clip:{clip_id}", path=f"/clips/{clip_id}")
+        clip = await live.clips.get_clip(tx, actor, ClipId(clip_id))
+        credit = await traffic.credit_at(tx, actor, (await live.get_show(tx, clip.show_id)).shop_id)
+        link = traffic.share_surface(signer, actor, placement, path=f"/clips/{clip_id}", at=tx.now)
+    acts.tell_share(house, actor, credit, None, placement)
+    return link
 
 
 @get("/recordings/{show_id:uuid}/clips/{name:str}", include_in_schema=False)

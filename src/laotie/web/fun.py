@@ -7,12 +7,13 @@ from uuid import UUID
 import msgspec
 from litestar import Response, get, post
 
-from laotie import fun, identity, live, payments
+from laotie import fun, identity, live, payments, traffic
 from laotie.base.db import Database, Tx
-from laotie.base.ids import ShopId, ShowId, TransferId
+from laotie.base.ids import ShopId, ShowId, TransferId, ViewerId
 from laotie.base.money import Money
 from laotie.base.refusals import NotFound, Unauthenticated
 from laotie.base.settings import Settings
+from laotie.base.signer import Signer
 from laotie.identity import Actor, Scope
 from laotie.web.given import FromPath, Given, JSONBody
 from laotie.web.orders import NewPayment, Nothing
@@ -189,10 +190,16 @@ async def open_bargain(
 
 
 @get("/api/bargains/{bargain_id:uuid}")
-async def get_bargain(bargain_id: FromPath[UUID], actor: Given[Actor], db: Given[Database]) -> fun.Bargain:
+async def get_bargain(
+    bargain_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], signer: Given[Signer]
+) -> fun.Bargain:
     """Somebody's bargain."""
     async with db.read() as tx:
-        return await fun.get_bargain(tx, actor, fun.BargainId(bargain_id))
+        found = await fun.get_bargain(tx, actor, fun.BargainId(bargain_id))
+    if found.buyer.id == actor.viewer_id:
+        return found
+    entry = traffic.invite(signer, ViewerId(found.buyer.id), "bargain", subject=str(found.show_id), at=db.clock.now())
+    return msgspec.structs.replace(found, entry=entry)
 
 
 @post("/api/bargains/{bargain_id:uuid}/helps")

@@ -6,11 +6,12 @@ from uuid import UUID
 import msgspec
 from litestar import get, post
 
-from laotie import catalog, identity, offers, orders
+from laotie import catalog, identity, offers, orders, traffic
 from laotie.base.db import Database, Tx
-from laotie.base.ids import AccountId, OrderId, ProductId, ShopId, SkuId
+from laotie.base.ids import AccountId, OrderId, ProductId, ShopId, SkuId, ViewerId
 from laotie.base.money import Money
 from laotie.base.refusals import NotFound
+from laotie.base.signer import Signer
 from laotie.identity import Actor
 from laotie.offers import (
     GroupDraft,
@@ -105,6 +106,8 @@ class TeamView(msgspec.Struct, kw_only=True):
     mine: MySeat | None
     is_opener: bool
     offer: GroupView
+    entry: str | None = None
+    """The way to the product for who came by the team's address: its opener's share."""
 
 
 class ProductGroups(msgspec.Struct, kw_only=True):
@@ -161,10 +164,17 @@ async def open_team(data: JSONBody[NewTeam], actor: Given[Actor], db: Given[Data
 
 
 @get("/api/teams/{team_id:uuid}")
-async def get_team(team_id: FromPath[UUID], actor: Given[Actor], db: Given[Database]) -> TeamView:
+async def get_team(
+    team_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], signer: Given[Signer]
+) -> TeamView:
     """A team, for whoever has its link."""
     async with db.read() as tx:
-        return await _team(tx, actor, await offers.get_team(tx, TeamId(team_id)))
+        team = await offers.get_team(tx, TeamId(team_id))
+        view = await _team(tx, actor, team)
+    if view.mine is None and not view.is_opener:
+        subject = f"product:{view.offer.product_id}"
+        view.entry = traffic.invite(signer, ViewerId(team.opened_by), "team", subject=subject, at=db.clock.now())
+    return view
 
 
 @get("/api/orders/{order_id:uuid}/team")

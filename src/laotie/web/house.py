@@ -10,9 +10,11 @@ from laotie.base.db import Database
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
 from laotie.fun import Desk
+from laotie.lake import Nowhere, Sink
 from laotie.media import Archive, MediaServer
 from laotie.orders import Till
 from laotie.search import Shelf
+from laotie.web.figures import Figures
 
 Check = Callable[[], Awaitable[str | None]]
 """Says what is still missing, or `None` when the part is ready."""
@@ -30,12 +32,18 @@ class House:
     desk: Desk | None = None
     media: MediaServer | None = None
     shelf: Shelf | None = None
+    sink: Sink = field(default_factory=Nowhere)
     parts: dict[str, Check] = field(default_factory=dict)
 
     @cached_property
     def archive(self) -> Archive:
         """The recordings of this data directory."""
         return Archive(self.settings.data_path / "recordings")
+
+    @cached_property
+    def figures(self) -> Figures:
+        """Where figures are computed; handlers ask `web.figures.figures(house)`."""
+        return Figures(self.db, self.settings)
 
     @property
     def clock(self) -> Clock:

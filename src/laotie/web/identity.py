@@ -1,5 +1,6 @@
 """Accounts, sign-ins, addresses, seats and the audit log over HTTP."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from litestar import Request, Response, delete, get, patch, post, put
 from litestar.datastructures import Cookie
 from litestar.params import QueryParameter
 
-from laotie import catalog, identity
+from laotie import catalog, identity, lake
 from laotie.base.db import Database
 from laotie.base.ids import AccountId, ShopId, new_id
 from laotie.base.settings import Settings
@@ -30,6 +31,10 @@ from laotie.web.paging import LIMIT_DEFAULT, After, Limit, Page
 Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Text = Annotated[str, msgspec.Meta(max_length=500)]
 Short = Annotated[str, msgspec.Meta(max_length=200)]
+
+EXPORTS_AT_ONCE = 2
+_reading_lake = asyncio.Semaphore(EXPORTS_AT_ONCE)
+"""An export goes through all of the lake's files."""
 
 
 class Registration(msgspec.Struct, forbid_unknown_fields=True):
@@ -295,10 +300,13 @@ async def change_password(
 
 
 @get("/api/me/export")
-async def export_me(actor: Given[Actor], db: Given[Database]) -> Response[dict[str, Any]]:
+async def export_me(actor: Given[Actor], db: Given[Database], settings: Given[Settings]) -> Response[dict[str, Any]]:
     """Everything that is held about me."""
     async with db.tx() as tx:
         export = await identity.export_account(tx, actor)
+        known_as = [actor.viewer_id, *await identity.merged_guests(tx, actor.viewer_id)]
+    async with _reading_lake:
+        export["lake"] = await asyncio.to_thread(lake.tell_person, lake.Lake.of(settings), known_as)
     return Response(
         export,
         headers={

@@ -32,8 +32,10 @@ from laotie.live import (
     WaveDraft,
 )
 from laotie.media import ChannelId, MediaServer, State, Stats
+from laotie.web import acts
 from laotie.web.catalog import ShopView, view_shop
 from laotie.web.given import FromPath, Given, JSONBody
+from laotie.web.house import House
 from laotie.web.paging import LIMIT_DEFAULT, After, Limit, Page
 
 InState = Annotated[ShowState | None, QueryParameter(name="state", description="Only shows in this state.")]
@@ -139,9 +141,10 @@ class Promises(msgspec.Struct):
 
 
 class Entrance(msgspec.Struct, forbid_unknown_fields=True):
-    """The entry token of the placement that led here; none is a direct visit."""
+    """The entry token of the placement that led here; none is a direct visit. `visit`: the one that the page has, or comes from."""
 
     entry: Token | None = None
+    visit: Token | None = None
 
 
 class TicketView(msgspec.Struct):
@@ -472,8 +475,8 @@ async def issue_ticket(
     settings: Given[Settings],
 ) -> Response[TicketView]:
     """Enter a show: exchange the entry token for a visit, and get a ticket to the socket."""
-    async with db.read() as tx:
-        admission = await traffic.enter(tx, signer, actor, ShowId(show_id), entry=data.entry)
+    async with db.tx() as tx:
+        admission = await traffic.enter(tx, signer, actor, ShowId(show_id), entry=data.entry, visit=data.visit)
     view = TicketView(**msgspec.structs.asdict(admission), ws_path=_ws_path(settings))
     return Response(view, headers={"cache-control": "no-store"})
 
@@ -484,11 +487,15 @@ async def share_show(
     actor: Given[Actor],
     db: Given[Database],
     signer: Given[Signer],
+    house: Given[House],
     data: JSONBody[Nothing | None] = None,
 ) -> traffic.ShareLink:
     """A link to pass on."""
     async with db.read() as tx:
-        return await traffic.share(tx, signer, actor, ShowId(show_id))
+        link = await traffic.share(tx, signer, actor, ShowId(show_id))
+        credit = await traffic.credit_at(tx, actor, (await live.get_show(tx, ShowId(show_id))).shop_id)
+    acts.tell_share(house, actor, credit, ShowId(show_id), traffic.SHARE_LINK)
+    return link
 
 
 def with_cover(card: ShowCard, media: MediaServer | None) -> ShowCard:

@@ -31,7 +31,7 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 BODY_BYTES_MAX = 2 * 1024 * 1024
 IMPORT_BODY_BYTES_MAX = 64 * 1024 * 1024
-IMPORT_PATH_ENDS = ("/products.csv", "/shipments.csv", "/payment-statements.csv", "/payout-results.csv")
+IMPORT_PATH_ENDS = ("/products.csv", "/shipments.csv", "/payment-statements.csv", "/payout-results.csv", "/spend.csv")
 FILE_PATHS = ("/api/uploads/", "/api/pictures/", "/api/documents/")
 FILE_BODY_BYTES_MAX = 64 * 1024 * 1024
 """Of one piece of an upload, or a picture. It is streamed to disk; what a file may have in all is a setting."""

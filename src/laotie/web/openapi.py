@@ -11,6 +11,7 @@ from litestar.routes import HTTPRoute
 
 from laotie.base.refusals import all_refusals
 from laotie.web.authentication import GUEST_COOKIE, SESSION_COOKIE
+from laotie.web.insight_exports import PARQUET, FigureForm
 from laotie.web.problems import MEDIA_TYPE, Problem
 
 METHODS = ("get", "put", "post", "delete", "patch")
@@ -20,6 +21,7 @@ STREAMS: dict[str, dict[str, Any]] = {
     "/api/shops/{shop_id}/exports/{kind}": {**SHEET, "application/x-ndjson": {"schema": {"type": "string"}}},
     "/api/shops/{shop_id}/export.zip": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
 }
+FIGURES = f"#/components/schemas/{FigureForm.__name__}"
 EXAMPLES = Path(__file__).parent / "examples.json"
 """Real requests and answers, recorded by the tests (`tests/examples.py`) and held against the schemas there."""
 CONVENTIONS = """\
@@ -64,6 +66,7 @@ ROOM_WORDS = {
     "settlement": "Balances, statements, payouts.",
     "webhooks": "Signed messages to your own addresses.",
     "search": "The shelf and its search.",
+    "insight": "Figures, what they mean, and why they changed.",
     "exports": "All that a shop owns, to take away.",
     "sandbox": "A developer's own shop, and what is to happen in it.",
     "service": "Health, problems, this description.",
@@ -159,6 +162,8 @@ def _complete(operation: dict[str, Any], method: str, path: str, *, asked: bool)
     if path in STREAMS:
         answers["200"]["content"] = STREAMS[path]
         answers["200"]["description"] = "Streamed."
+    if any(one["name"] == "format" and FIGURES in str(one) for one in operation.get("parameters", ())):
+        answers["200"]["content"].update({**SHEET, PARQUET: {"schema": {"type": "string", "format": "binary"}}})
     answers["default"] = REFUSED
     if asked:
         answers["429"] = {"$ref": "#/components/responses/TooFast"}

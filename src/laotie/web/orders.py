@@ -9,9 +9,9 @@ import structlog
 from litestar import Response, get, post, put
 from litestar.params import QueryParameter
 
-from laotie import identity, orders, payments
+from laotie import catalog, identity, live, orders, payments, traffic
 from laotie.base.db import Database
-from laotie.base.entry import EntryNotYours, Source, Visit, is_of_surface, read_visit
+from laotie.base.entry import Credit, Source, is_of_surface
 from laotie.base.ids import (
     AccountId,
     CartItemId,
@@ -21,11 +21,10 @@ from laotie.base.ids import (
     ShopId,
     ShowId,
     SkuId,
-    VisitId,
 )
 from laotie.base.money import Money
 from laotie.base.settings import Settings
-from laotie.base.signer import Signer, TokenExpired
+from laotie.base.signer import Signer
 from laotie.identity import Actor
 from laotie.live import Promise
 from laotie.orders import Ask, AskLine, MixedCurrencies, OrderState, Till
@@ -252,7 +251,7 @@ async def place_order(
 ) -> Response[PlacedOrder]:
     """Buy. The same id with the same content gives the same order again, with status 200."""
     account_id = actor.signed_in()
-    visit = await _read_visit(db, signer, actor, data) if data.visit is not None else None
+    credit, of_shops = await _credit(db, signer, actor, data)
     address = None
     if data.address_id is not None:
         async with db.tx() as tx:
@@ -271,9 +270,14 @@ async def place_order(
             AskLine(line.sku_id, line.cart_item_id, line.quantity, line.unit_price.amount, line.grant_id, line.team_id)
             for line in data.lines
         ),
-        source=visit.source if visit else Source.shelf if data.show_id is None else Source.direct,
-        placement=visit.placement if visit else "shelf" if data.show_id is None else "direct",
-        visit_id=VisitId(visit.id) if visit else None,
+        source=credit.source,
+        placement=credit.placement,
+        visit_id=credit.visit_id,
+        campaign=credit.campaign,
+        streamer_id=credit.streamer_id,
+        is_fan=credit.is_fan,
+        rule_version=credit.rule_version,
+        credits=tuple(of_shops.items()),
         note=data.note or None,
         notes=tuple((shop_id, said) for shop_id, said in sorted(data.notes.items()) if said),
         currency=next(iter(currencies), None),
@@ -431,21 +435,35 @@ async def get_show_sales(show_id: FromPath[UUID], actor: Given[Actor], db: Given
     )
 
 
-async def _read_visit(db: Database, signer: Signer, actor: Actor, data: NewOrder) -> Visit | None:
-    """Where the buyer came from. An expired visit, or one to another show, counts for nothing; another's is refused.
+async def _credit(db: Database, signer: Signer, actor: Actor, data: NewOrder) -> tuple[Credit, dict[ShopId, Credit]]:
+    """What the purchase is credited with, and which shops' parts otherwise.
 
-    On a surface (a replay, a clip, a video) one buys at the shelf's price, so such a visit goes with an order of no show.
+    The visit as far as it goes, else what the rule of attribution says. An expired visit, or one to another show, counts for
+    nothing; another's is refused. On a surface (a replay, a clip, a video) one buys at the shelf's price, so such a visit
+    goes with an order of no show.
     """
-    assert data.visit is not None
-    try:
-        visit = read_visit(signer, data.visit)
-    except TokenExpired:
-        return None
-    if visit.viewer_id != actor.viewer_id:
-        async with db.tx() as tx:
-            if visit.viewer_id not in await identity.merged_guests(tx, actor.viewer_id):
-                raise EntryNotYours()
-    return visit if (None if is_of_surface(visit.placement) else visit.show_id) == data.show_id else None
+    if data.visit is not None and data.show_id is not None and all(line.cart_item_id for line in data.lines):
+        # Bought in the show from its cart: nothing has to be asked of the database.
+        visit = traffic.read_own_visit(signer, actor, None, data.visit)
+        if visit is not None and visit.show_id == data.show_id and not is_of_surface(visit.placement):
+            return visit.credit, {}
+    source = Source.shelf if data.show_id is None else Source.direct
+    async with db.read() as tx:
+        visit = None
+        if data.visit is not None:
+            visit = traffic.read_own_visit(signer, actor, await traffic.merged_into(tx, actor), data.visit)
+        if visit is not None and (None if is_of_surface(visit.placement) else visit.show_id) != data.show_id:
+            visit = None
+        if visit is not None and visit.shop_id is None:
+            return visit.credit, {}
+        skus = await catalog.find_skus(tx, [line.sku_id for line in data.lines])
+        known = {visit.shop_id: visit.credit} if visit is not None and visit.shop_id is not None else {}
+        others = {sku.shop_id for sku in skus.values()} - known.keys()
+        found = known | (await traffic.credit(tx, actor, others, source=source) if others else {})
+        if data.show_id is not None:
+            host_id = (await live.find_hosts(tx, [data.show_id])).get(data.show_id)
+            found = {shop_id: msgspec.structs.replace(one, streamer_id=host_id) for shop_id, one in found.items()}
+    return Credit(source=source, placement=source.value), found
 
 
 def _view(order: orders.Order) -> OrderView:

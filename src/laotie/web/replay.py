@@ -24,8 +24,10 @@ from laotie.base.signer import Signer
 from laotie.identity import Actor, Scope
 from laotie.live import Person, ShowState
 from laotie.media import Archive, ChannelId, MediaServer, RecordingState, Why, recording
-from laotie.web.clips import Arrival, ClipView, FileName, answer_playlist, position_s, view_clip
+from laotie.web import acts
+from laotie.web.clips import Arrival, ClipView, FileName, answer_playlist, position_s, surface_of, view_clip
 from laotie.web.given import FromPath, Given, JSONBody
+from laotie.web.house import House
 from laotie.web.paging import Page
 from laotie.web.ranges import answer_bytes
 
@@ -340,13 +342,15 @@ async def visit_replay(
     actor: Given[Actor],
     db: Given[Database],
     signer: Given[Signer],
+    house: Given[House],
 ) -> traffic.SurfaceVisit:
     """A visit to the replay: what is bought with it is credited to it, and to where the viewer came from."""
-    async with db.read() as tx:
+    async with db.tx() as tx:
         await live.replay.get_recording(tx, actor, ShowId(show_id))
-        return await traffic.open_surface_visit(
-            tx, signer, actor, f"replay:{show_id}", show_id=ShowId(show_id), entry=data.entry, visit=data.visit
-        )
+        surface = surface_of(await live.get_show(tx, ShowId(show_id)), f"replay:{show_id}")
+        opened = await traffic.open_surface_visit(tx, signer, actor, surface, entry=data.entry, visit=data.visit)
+    acts.tell_visit(house, actor, opened)
+    return traffic.SurfaceVisit.of(opened)
 
 
 @post("/api/shows/{show_id:uuid}/replay/share-links", status_code=201)
@@ -356,12 +360,16 @@ async def share_replay(
     actor: Given[Actor],
     db: Given[Database],
     signer: Given[Signer],
+    house: Given[House],
 ) -> traffic.ShareLink:
     """A link that opens the replay at a second."""
+    placement, path = f"replay:{show_id}", f"/replay/{show_id}?t={data.at_s:.0f}"
     async with db.read() as tx:
         await live.replay.get_recording(tx, actor, ShowId(show_id))
-        path = f"/replay/{show_id}?t={data.at_s:.0f}"
-        return traffic.share_surface(tx, signer, actor, f"replay:{show_id}", path=path)
+        credit = await traffic.credit_at(tx, actor, (await live.get_show(tx, ShowId(show_id))).shop_id)
+        link = traffic.share_surface(signer, actor, placement, path=path, at=tx.now)
+    acts.tell_share(house, actor, credit, None, placement)
+    return link
 
 
 # What is played.

@@ -11,12 +11,14 @@ from litestar.params import QueryParameter
 from laotie import catalog, identity, live, search, traffic
 from laotie.base.db import Database, Tx
 from laotie.base.ids import ProductId, ShopId
-from laotie.base.refusals import Invalid
+from laotie.base.refusals import Invalid, TooFast
 from laotie.base.signer import Signer
 from laotie.catalog.model import PRICE_MAX
 from laotie.identity import Actor
 from laotie.search import TEXT_MAX, Ask, Shelf, ShelfSort, SynonymGroup
+from laotie.web import acts
 from laotie.web.given import FromPath, Given, JSONBody
+from laotie.web.house import House
 
 LIMIT_DEFAULT = 20
 CURSOR_MAX = 400
@@ -76,9 +78,10 @@ class Suggestions(msgspec.Struct):
 
 
 class HitEntrance(msgspec.Struct, forbid_unknown_fields=True):
-    """The entry of the hit that led to the product."""
+    """The entry of the hit that led to the product, or the visit one comes from; neither: just so."""
 
-    entry: Token
+    entry: Token | None = None
+    visit: Token | None = None
 
 
 class ShelfVisit(msgspec.Struct):
@@ -106,6 +109,7 @@ async def search_shelf(
     db: Given[Database],
     signer: Given[Signer],
     shelf: Given[Shelf | None],
+    house: Given[House],
     q: Text = "",
     category: OfCategory = None,
     shop_id: OfShop = None,
@@ -124,7 +128,10 @@ async def search_shelf(
     ask = _ask(q, category, shop_id, brand_id, currency, price_min, price_max, in_stock, guaranteed, sort)
     async with db.read() as tx:
         ask = await _only_in_shows(tx, ask) if in_show else ask
-        return await traffic.search_shelf(tx, signer, actor, shelf, ask, after=after, limit=limit)
+        page = await traffic.search_shelf(tx, signer, actor, shelf, ask, after=after, limit=limit)
+    if after is None and (actor.account_id is not None or actor.is_known_guest):
+        await _tell(house, actor, ask, len(page.items))
+    return page
 
 
 @get("/api/search/facets")
@@ -183,11 +190,17 @@ async def visit_product(
     actor: Given[Actor],
     db: Given[Database],
     signer: Given[Signer],
+    house: Given[House],
 ) -> ShelfVisit:
-    """Exchange a hit's entry for the visit that orders from the product's page carry."""
-    async with db.read() as tx:
-        opened = await traffic.open_shelf_visit(tx, signer, actor, ProductId(product_id), entry=data.entry)
-    return ShelfVisit(opened.visit, opened.expires_at)
+    """The product's page is in sight: the visit that orders from it carry, by a hit's entry or as one came here."""
+    async with db.tx() as tx:
+        opened = await traffic.open_shelf_visit(
+            tx, signer, actor, ProductId(product_id), entry=data.entry, visit=data.visit
+        )
+    acts.tell_visit(house, actor, opened)
+    acts.tell_click(house, opened, ProductId(product_id))
+    visit = traffic.SurfaceVisit.of(opened)
+    return ShelfVisit(visit.visit, visit.expires_at)
 
 
 @get("/api/synonyms")
@@ -246,6 +259,23 @@ def _ask(
         is_guaranteed=guaranteed,
         sort=sort,
     )
+
+
+async def _tell(house: House, actor: Actor, ask: Ask, hits: int) -> None:
+    """The shelf's first page is a visit to it, or to the one shop that it is asked of; a script's too many are none."""
+    is_search = bool(ask.text.strip())
+    shop_id = traffic.SHELF if ask.shop_id is None else ShopId(ask.shop_id)
+    placement = traffic.SEARCH if is_search else traffic.CATEGORY if shop_id == traffic.SHELF else traffic.SHOP
+    try:
+        async with house.db.tx() as tx:
+            if shop_id != traffic.SHELF and not await catalog.find_shops(tx, [shop_id]):
+                return
+            opened = await traffic.open_shop_visit(tx, house.signer, actor, shop_id, placement=placement)
+    except TooFast:
+        return
+    acts.tell_visit(house, actor, opened)
+    if is_search:
+        acts.tell_search(house, opened, hits)
 
 
 async def _only_in_shows(tx: Tx, ask: Ask) -> Ask:

@@ -1,18 +1,20 @@
-"""The feeds over HTTP: whom I follow, and what else is on."""
+"""The feeds over HTTP: whom I follow, and what else is on; and the rule by which what follows is credited."""
 
+from datetime import datetime
 from typing import Annotated
 
-from litestar import get
+import msgspec
+from litestar import get, post
 from litestar.params import HeaderParameter
 from msgspec.structs import replace
 
-from laotie import traffic
+from laotie import identity, traffic
 from laotie.base.db import Database
 from laotie.base.signer import Signer
 from laotie.identity import Actor
 from laotie.live import ShowCard
 from laotie.media import MediaServer
-from laotie.web.given import Given
+from laotie.web.given import Given, JSONBody
 from laotie.web.live import with_cover
 from laotie.web.paging import LIMIT_DEFAULT, Cursor, Limit, Page
 
@@ -45,4 +47,42 @@ async def list_discover(
     return Page(items=[with_cover(card, media) for card in page.items], next=page.next)
 
 
-ROUTES = [list_following, list_discover]
+class NewAttributionRule(msgspec.Struct, forbid_unknown_fields=True):
+    """A rule from an instant on; how far back touches count, in hours."""
+
+    kind: traffic.RuleKind
+    window_h: Annotated[int, msgspec.Meta(ge=1, le=traffic.WINDOW_H_MAX)]
+    valid_from: datetime
+    note: Annotated[str, msgspec.Meta(max_length=traffic.NOTE_LENGTH_MAX, pattern=r"^[^\x00]*$")] = ""
+
+
+class AttributionRules(msgspec.Struct):
+    """Every version, the latest first; `current` is the one in force."""
+
+    items: list[traffic.AttributionRule]
+    current: int
+
+
+@get("/api/attribution-rules")
+async def list_attribution_rules(actor: Given[Actor], db: Given[Database]) -> AttributionRules:
+    """By which rules orders and follows are credited, for operators."""
+    actor.require_operator()
+    async with db.read() as tx:
+        return AttributionRules(await traffic.list_rules(tx), (await traffic.find_rule(tx)).version)
+
+
+@post("/api/attribution-rules", status_code=201)
+async def add_attribution_rule(
+    data: JSONBody[NewAttributionRule], actor: Given[Actor], db: Given[Database]
+) -> traffic.AttributionRule:
+    """Have another rule from an instant on, a minute ahead at the earliest. What was credited before stays."""
+    operator_id = actor.require_operator()
+    async with db.tx() as tx:
+        rule = await traffic.add_rule(
+            tx, operator_id, data.kind, window_h=data.window_h, valid_from=data.valid_from, note=data.note.strip()
+        )
+        await identity.record(tx, actor, "attribution.rule_added", subject=str(rule.version), kind=rule.kind)
+        return rule
+
+
+ROUTES = [list_following, list_discover, list_attribution_rules, add_attribution_rule]

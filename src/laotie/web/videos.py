@@ -23,8 +23,10 @@ from laotie.live import ShowState
 from laotie.media import MediaServer
 from laotie.uploads import UploadId
 from laotie.videos import CommentId, PlayId, VideoId, VideoState
+from laotie.web import acts
 from laotie.web.files import FOR_EVER, send_file
 from laotie.web.given import FromPath, Given, JSONBody
+from laotie.web.house import House
 from laotie.web.live import with_cover
 from laotie.web.paging import LIMIT_DEFAULT, After, Cursor, Limit, Page
 from laotie.web.uploads import FileName, UploadView, view_of_upload
@@ -197,26 +199,32 @@ async def visit_video(
     actor: Given[Actor],
     db: Given[Database],
     signer: Given[Signer],
+    house: Given[House],
 ) -> VideoVisit:
     """Exchange an entry for the visit that follows and orders from this video carry."""
     async with db.tx() as tx:
         video = await videos.get_video(tx, actor.viewer_id, VideoId(video_id))
-        opened = await traffic.open_surface_visit(
-            *(tx, signer, actor, videos.placement_of(video.id)), show_id=None, entry=data.entry, visit=data.visit
+        surface = traffic.Surface(
+            placement=videos.placement_of(video.id), shop_id=video.shop_id, streamer_id=video.streamer.id
         )
-    return VideoVisit(opened.visit, opened.expires_at)
+        opened = await traffic.open_surface_visit(tx, signer, actor, surface, entry=data.entry, visit=data.visit)
+    acts.tell_visit(house, actor, opened)
+    visit = traffic.SurfaceVisit.of(opened)
+    return VideoVisit(visit.visit, visit.expires_at)
 
 
 @post("/api/videos/{video_id:uuid}/share-links", status_code=201)
 async def share_video(
-    video_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], signer: Given[Signer]
+    video_id: FromPath[UUID], actor: Given[Actor], db: Given[Database], signer: Given[Signer], house: Given[House]
 ) -> traffic.ShareLink:
     """A link to the video that anybody may open; it credits the share alone."""
     async with db.read() as tx:
         video = await videos.get_video(tx, actor.viewer_id, VideoId(video_id))
-        return traffic.share_surface(
-            tx, signer, actor, videos.placement_of(video.id), path=f"/videos/{video.id}"
-        )
+        placement = videos.placement_of(video.id)
+        credit = await traffic.credit_at(tx, actor, video.shop_id)
+        link = traffic.share_surface(signer, actor, placement, path=f"/videos/{video.id}", at=tx.now)
+    acts.tell_share(house, actor, credit, None, placement)
+    return link
 
 
 @put("/api/videos/{video_id:uuid}/plays/{play_id:uuid}")

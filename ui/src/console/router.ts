@@ -1,6 +1,7 @@
 /** Where everything stands. A page's `nav` names the rail entry it belongs to; `scope` the right it takes. */
 import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
 import { useSession } from '@/shared/session'
+import { PAGES, SECTIONS, type Level } from './insight/pages'
 import { useShop, type Scope } from './shop'
 
 declare module 'vue-router' {
@@ -11,6 +12,16 @@ declare module 'vue-router' {
     open?: boolean
     /** The page fills the window and scrolls inside. */
     fill?: boolean
+  }
+}
+
+/** The insight section of a level, a route a page; its first page is where it opens. */
+function insight(level: Level, meta: { scope?: Scope; operator?: boolean }): RouteRecordRaw {
+  const nav = SECTIONS[level]
+  const pages = PAGES.filter((page) => page.levels.includes(level))
+  return {
+    path: nav, component: () => import('./insight/InsightFrame.vue'), props: { level }, meta: { nav, ...meta }, redirect: { name: `${nav}-${pages[0]!.key}` },
+    children: pages.map(({ key, page }) => ({ path: key, name: `${nav}-${key}`, component: page, props: { level } })),
   }
 }
 
@@ -25,6 +36,7 @@ const routes: RouteRecordRaw[] = [
       { path: 'shows/:id', name: 'desk', component: () => import('./desk/DeskPage.vue'), props: true, meta: { nav: 'shows', scope: 'show', fill: true } },
       { path: 'shows/:id/board', name: 'board', component: () => import('./board/BoardPage.vue'), props: true, meta: { nav: 'shows', scope: 'show' } },
       { path: 'shows/:id/replay', name: 'replay', component: () => import('./replay/ReplayDesk.vue'), props: true, meta: { nav: 'shows', scope: 'show' } },
+      { path: 'shows/:id/review', name: 'review', component: () => import('./insight/ReviewPage.vue'), props: true, meta: { nav: 'shows' } },
       { path: 'videos', name: 'videos', component: () => import('./videos/VideosPage.vue'), meta: { nav: 'videos', scope: 'show' } },
       { path: 'products', name: 'products', component: () => import('./products/ProductsPage.vue'), meta: { nav: 'products', scope: 'catalog' } },
       { path: 'coupons', name: 'coupons', component: () => import('./coupons/CouponsPage.vue'), meta: { nav: 'coupons', scope: 'catalog' } },
@@ -40,6 +52,9 @@ const routes: RouteRecordRaw[] = [
       { path: 'money/:month', name: 'statement', component: () => import('./money/StatementPage.vue'), props: (to) => ({ month: to.params.month, currency: to.query.currency }), meta: { nav: 'money', scope: 'money' } },
       { path: 'earnings', name: 'earnings', component: () => import('./money/MoneyPage.vue'), props: { own: true }, meta: { nav: 'earnings' } },
       { path: 'earnings/:month', name: 'earnings-statement', component: () => import('./money/StatementPage.vue'), props: (to) => ({ own: true, month: to.params.month, currency: to.query.currency }), meta: { nav: 'earnings' } },
+      insight('shop', { scope: 'orders' }),
+      insight('streamer', {}),
+      insight('platform', { operator: true }),
       { path: 'rates', name: 'rates', component: () => import('./rates/RatesPage.vue'), meta: { nav: 'rates', operator: true } },
       { path: 'payouts', name: 'payouts', component: () => import('./payouts/PayoutsPage.vue'), meta: { nav: 'payouts', scope: 'money' } },
       { path: 'my-payouts', name: 'my-payouts', component: () => import('./payouts/PayoutsPage.vue'), props: { own: true }, meta: { nav: 'my-payouts' } },
@@ -57,6 +72,7 @@ const routes: RouteRecordRaw[] = [
       { path: 'settings', name: 'settings', component: () => import('./pages/Settings.vue'), meta: { nav: 'settings', scope: 'staff' } },
       { path: 'account', name: 'account', component: () => import('./pages/Account.vue'), meta: { nav: 'account' } },
       { path: 'platform-coupons', name: 'platform-coupons', component: () => import('./coupons/CouponsPage.vue'), props: { platform: true }, meta: { nav: 'platform-coupons', operator: true } },
+      { path: 'attribution', name: 'attribution', component: () => import('./attribution/AttributionPage.vue'), meta: { nav: 'attribution', operator: true } },
       { path: 'synonyms', name: 'synonyms', component: () => import('./synonyms/SynonymsPage.vue'), meta: { nav: 'synonyms', operator: true } },
       { path: 'checks', name: 'checks', component: () => import('./pages/Checks.vue'), meta: { nav: 'checks', operator: true } },
       { path: 'getting-paid', name: 'getting-paid', component: () => import('./providers/GettingPaidPage.vue'), meta: { nav: 'getting-paid' } },

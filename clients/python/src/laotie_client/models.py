@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 # ruff: noqa
-# schemas: a5229a3390da0b53a120234c7b789dba
+# schemas: 00f9ea320415d1cd98756ec69f63f7f8
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -48,6 +48,24 @@ Visit: TypeAlias = Annotated[str, Meta(max_length=2000, min_length=1)]
 class Acknowledgement(Struct, kw_only=True):
     watched_ms: Annotated[int, Meta(ge=0, le=2147483647)]
     visit: Visit | None | UnsetType = UNSET
+
+
+class AcquisitionRow(Struct, kw_only=True):
+    currency: str
+    spend_amount: int
+    subsidy_amount: int
+    other_subsidy_amount: int
+    cost_amount: int
+    new_buyers: int
+    cac_amount: int | None
+    due_30: int
+    value_30_amount: int | None
+    due_90: int
+    value_90_amount: int | None
+    ltv_cac: float | None
+    ltv_days: int | None
+    source: str | None | UnsetType = UNSET
+    campaign: str | None | UnsetType = UNSET
 
 
 class Act(StrEnum):
@@ -453,6 +471,17 @@ class ClipViewPage(Struct, kw_only=True):
     next: str | None | UnsetType = UNSET
 
 
+class CohortRow(Struct, kw_only=True):
+    first_month: date | None
+    months_since: int | None
+    cohort_buyers: int
+    buyers: int
+    buyers_share: float | None
+    orders: int
+    net_amount: int
+    currency: str
+
+
 class ContestDecision(Struct, kw_only=True):
     accepted: bool
     reason: Annotated[str, Meta(max_length=200)] | UnsetType = ''
@@ -706,8 +735,12 @@ class EndpointState(StrEnum):
 Entry2: TypeAlias = Annotated[str, Meta(max_length=2000, min_length=1)]
 
 
+Visit4: TypeAlias = Annotated[str, Meta(max_length=2000, min_length=1)]
+
+
 class Entrance(Struct, kw_only=True):
     entry: Entry2 | None | UnsetType = UNSET
+    visit: Visit4 | None | UnsetType = UNSET
 
 
 class EntryView(Struct, kw_only=True):
@@ -795,6 +828,29 @@ class FacetValue(Struct, kw_only=True):
     id: str | None | UnsetType = UNSET
 
 
+class Factor(StrEnum):
+    """
+    What an amount of money is a product of. `conversion` (orders / UV) stands for the middle three where nobody watched.
+    """
+
+    uv = 'uv'
+    watch_per_viewer = 'watch_per_viewer'
+    buyers_per_watch = 'buyers_per_watch'
+    orders_per_buyer = 'orders_per_buyer'
+    conversion = 'conversion'
+    gmv_per_order = 'gmv_per_order'
+
+
+class FigureForm(StrEnum):
+    """
+    JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis.
+    """
+
+    json = 'json'
+    csv = 'csv'
+    parquet = 'parquet'
+
+
 class FileForm(StrEnum):
     """
     The form in which the bank wants it.
@@ -815,11 +871,11 @@ class FilmState(StrEnum):
     failed = 'failed'
 
 
-Visit4: TypeAlias = Annotated[str, Meta(max_length=2000, min_length=1)]
+Visit6: TypeAlias = Annotated[str, Meta(max_length=2000, min_length=1)]
 
 
 class FollowAsk(Struct, kw_only=True):
-    visit: Visit4 | None | UnsetType = UNSET
+    visit: Visit6 | None | UnsetType = UNSET
 
 
 class FollowChange(Struct, kw_only=True):
@@ -831,6 +887,14 @@ class For(Struct, kw_only=True):
     follow_minutes: Annotated[int, Meta(ge=0, le=525600)] | UnsetType = 0
 
 
+class ForecastRow(Struct, kw_only=True):
+    first_month: date
+    buyers: int
+    purchases: float
+    amount: int | None
+    currency: str
+
+
 class Funder(StrEnum):
     """
     Whose wallet the money comes from.
@@ -838,6 +902,206 @@ class Funder(StrEnum):
 
     me = 'me'
     shop = 'shop'
+
+
+class FunnelBy(StrEnum):
+    """
+    Taken apart by source, by source and campaign, or by show.
+    """
+
+    source = 'source'
+    campaign = 'campaign'
+    show = 'show'
+
+
+class FunnelRow(Struct, kw_only=True):
+    viewers: int
+    followers: int
+    buyers: int
+    repeat_buyers: int
+    follower_buyers: int
+    follower_repeat_buyers: int
+    source: str | None | UnsetType = UNSET
+    campaign: str | None | UnsetType = UNSET
+    show_id: str | None | UnsetType = UNSET
+    title: str | None | UnsetType = UNSET
+    fan_groups: int | None | UnsetType = UNSET
+
+
+class GmvBy(StrEnum):
+    """
+    What GMV can be taken apart by.
+    """
+
+    source = 'source'
+    fan = 'fan'
+    show = 'show'
+    streamer = 'streamer'
+    shop = 'shop'
+    day = 'day'
+
+
+class GmvKind(StrEnum):
+    """
+    What counts: ordered, paid, or what of that stayed.
+    """
+
+    placed = 'placed'
+    paid = 'paid'
+    net = 'net'
+
+
+class GmvOfDay(Struct, kw_only=True):
+    currency: str
+    uv: int
+    watch_s: float
+    buyers: int
+    orders: int
+    gmv_amount: int
+    watch_per_viewer_s: float | None
+    buyers_per_watch_hour: float | None
+    orders_per_buyer: float | None
+    conversion: float | None
+    gmv_per_order_amount: int | None
+    day: date
+    source: str
+
+
+class GmvOfShow(Struct, kw_only=True):
+    currency: str
+    uv: int
+    watch_s: float
+    buyers: int
+    orders: int
+    gmv_amount: int
+    watch_per_viewer_s: float | None
+    buyers_per_watch_hour: float | None
+    orders_per_buyer: float | None
+    conversion: float | None
+    gmv_per_order_amount: int | None
+    show_id: str | None
+    title: str | None
+    streamer_id: str | None
+    streamer_name: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class GmvOfSource(Struct, kw_only=True):
+    currency: str
+    uv: int
+    watch_s: float
+    buyers: int
+    orders: int
+    gmv_amount: int
+    watch_per_viewer_s: float | None
+    buyers_per_watch_hour: float | None
+    orders_per_buyer: float | None
+    conversion: float | None
+    gmv_per_order_amount: int | None
+    period: str
+    since: date
+    until: date
+    source: str | None
+
+
+class GmvPart(Struct, kw_only=True):
+    currency: str
+    uv: int
+    watch_s: float
+    buyers: int
+    orders: int
+    gmv_amount: int
+    watch_per_viewer_s: float | None
+    buyers_per_watch_hour: float | None
+    orders_per_buyer: float | None
+    conversion: float | None
+    gmv_per_order_amount: int | None
+    day: date | None
+    source: str | None
+    is_fan: bool | None
+    show_id: str | None
+    streamer_id: str | None
+    shop_id: str | None
+    watch_us: int
+
+
+ThresholdAmount: TypeAlias = Annotated[
+    int,
+    Meta(
+        description='Minor units of net GMV that a shop must reach to count.',
+        ge=1,
+        le=1000000000000000,
+    ),
+]
+
+
+class GoalChange(Struct, kw_only=True):
+    version: int
+    target: Annotated[
+        int,
+        Meta(
+            description='Minor units, people, hours or shops, as the measure counts.',
+            ge=1,
+            le=1000000000000000,
+        ),
+    ]
+    since: date
+    until: date
+    threshold_amount: (
+        Annotated[
+            ThresholdAmount,
+            Meta(description='Minor units of net GMV that a shop must reach to count.'),
+        ]
+        | None
+        | UnsetType
+    ) = UNSET
+    note: Annotated[str, Meta(max_length=200)] | UnsetType = ''
+
+
+class GoalMeasure(StrEnum):
+    """
+    What is to be reached. Amounts are net GMV.
+    """
+
+    gmv = 'gmv'
+    buyers = 'buyers'
+    fans = 'fans'
+    watch = 'watch'
+    partners = 'partners'
+
+
+class GoalState(StrEnum):
+    """
+    How a goal stands. Ahead and behind are measured against an even pace through its days.
+    """
+
+    planned = 'planned'
+    ahead = 'ahead'
+    behind = 'behind'
+    reached = 'reached'
+    missed = 'missed'
+
+
+class GoalView(Struct, kw_only=True):
+    id: str
+    measure: GoalMeasure
+    target: int
+    threshold_amount: int | None
+    currency: str | None
+    since: date
+    until: date
+    note: str
+    version: int
+    state: GoalState
+    value: int
+    share: float
+    due: int
+    expected: int | None
+    days: int
+    days_over: int
+    made_by: str
+    changed_at: datetime
 
 
 class GrantedTerms(Struct, kw_only=True):
@@ -904,8 +1168,15 @@ class HeldSayings(Struct, kw_only=True):
     items: list[HeldSaying]
 
 
+Entry4: TypeAlias = Annotated[str, Meta(max_length=2000, min_length=1)]
+
+
+Visit8: TypeAlias = Annotated[str, Meta(max_length=2000, min_length=1)]
+
+
 class HitEntrance(Struct, kw_only=True):
-    entry: Annotated[str, Meta(max_length=2000, min_length=1)]
+    entry: Entry4 | None | UnsetType = UNSET
+    visit: Visit8 | None | UnsetType = UNSET
 
 
 class IngestRefusal(Struct, kw_only=True):
@@ -937,6 +1208,12 @@ class IngestStats(Struct, kw_only=True):
     refusals: list[IngestRefusal]
 
 
+class InsightOfKind(Struct, kw_only=True):
+    kind: GmvKind
+    total: list[GmvPart]
+    sources: list[GmvPart]
+
+
 class Inspected(Struct, kw_only=True):
     no: int
     restock: int
@@ -966,6 +1243,17 @@ class Layer(StrEnum):
     """
 
     show = 'show'
+    shop = 'shop'
+    platform = 'platform'
+
+
+class Level(StrEnum):
+    """
+    Whose figures: a show's, a streamer's, a shop's, or all.
+    """
+
+    show = 'show'
+    streamer = 'streamer'
     shop = 'shop'
     platform = 'platform'
 
@@ -1020,6 +1308,16 @@ class Member(Struct, kw_only=True):
     is_opener: bool
     is_me: bool
     paid: bool
+
+
+class Missing(StrEnum):
+    """
+    Why there is no figure.
+    """
+
+    not_recorded = 'not_recorded'
+    from_zero = 'from_zero'
+    nobody = 'nobody'
 
 
 class Money(Struct, kw_only=True):
@@ -1129,6 +1427,48 @@ class NewFollowUp(Struct, kw_only=True):
     pictures: Annotated[list[str], Meta(max_length=9)] | UnsetType = UNSET
 
 
+ThresholdAmount2: TypeAlias = Annotated[
+    int,
+    Meta(
+        description='Minor units of net GMV that a shop must reach to count.',
+        ge=1,
+        le=1000000000000000,
+    ),
+]
+
+
+Currency: TypeAlias = Annotated[
+    str, Meta(description='ISO 4217 code', pattern='^[A-Z]{3}$')
+]
+
+
+class NewGoal(Struct, kw_only=True):
+    id: str
+    measure: GoalMeasure
+    target: Annotated[
+        int,
+        Meta(
+            description='Minor units, people, hours or shops, as the measure counts.',
+            ge=1,
+            le=1000000000000000,
+        ),
+    ]
+    since: date
+    until: date
+    threshold_amount: (
+        Annotated[
+            ThresholdAmount2,
+            Meta(description='Minor units of net GMV that a shop must reach to count.'),
+        ]
+        | None
+        | UnsetType
+    ) = UNSET
+    currency: (
+        Annotated[Currency, Meta(description='ISO 4217 code')] | None | UnsetType
+    ) = UNSET
+    note: Annotated[str, Meta(max_length=200)] | UnsetType = ''
+
+
 class NewHappening(Struct, kw_only=True):
     id: str
     happening: Happening
@@ -1162,7 +1502,7 @@ class NewMovement(Struct, kw_only=True):
     note: str | None | UnsetType = UNSET
 
 
-Visit6: TypeAlias = Annotated[str, Meta(max_length=2000)]
+Visit10: TypeAlias = Annotated[str, Meta(max_length=2000)]
 
 
 Note: TypeAlias = Annotated[str, Meta(max_length=200, pattern='^[^\\x00]*$')]
@@ -1172,7 +1512,7 @@ class NewOrder(Struct, kw_only=True):
     id: str
     lines: Annotated[list[NewLine], Meta(max_length=100)]
     show_id: str | None | UnsetType = UNSET
-    visit: Visit6 | None | UnsetType = UNSET
+    visit: Visit10 | None | UnsetType = UNSET
     address_id: str | None | UnsetType = UNSET
     note: Note | None | UnsetType = UNSET
     notes: dict[str, str] | UnsetType = UNSET
@@ -1755,6 +2095,15 @@ class PurchaseView(Struct, kw_only=True):
     total: Money
 
 
+class PurposeRow(Struct, kw_only=True):
+    source: str | None
+    orders: int
+    unprompted: int
+    purposeless: int
+    unprompted_share: float | None
+    purposeless_share: float | None
+
+
 class PushKey(Struct, kw_only=True):
     key: str
 
@@ -1933,6 +2282,55 @@ class ReplaySpan(Struct, kw_only=True):
     begins_at: datetime
 
 
+class RepurchaseMonth(Struct, kw_only=True):
+    month: date
+    currency: str
+    buyers: int
+    orders: int
+    again: int
+    again_share: float | None
+    new: int
+    due_30: int
+    again_30: int
+    again_30_share: float | None
+    due_90: int
+    again_90: int
+    again_90_share: float | None
+    ever: int
+    ever_again: int
+    ever_again_share: float | None
+    paid_orders: int
+    paid_amount: int
+    returned_orders: int
+    returned_amount: int
+    returned_share: float | None
+    returned_orders_share: float | None
+    cancelled_orders: int
+    cancelled_amount: int
+    reversed_orders: int
+    reversed_amount: int
+
+
+class RepurchaseTotal(Struct, kw_only=True):
+    due_30: int
+    again_30: int
+    again_30_share: float | None
+    due_90: int
+    again_90: int
+    again_90_share: float | None
+    ever: int
+    ever_again: int
+    ever_again_share: float | None
+    paid_orders: int
+    paid_amount: int
+    returned_orders: int
+    returned_amount: int
+    returned_share: float | None
+    returned_orders_share: float | None
+    cancelled_orders: int
+    cancelled_amount: int
+
+
 class ResolutionDecision(Struct, kw_only=True):
     settle: bool
 
@@ -1968,6 +2366,17 @@ class ResolutionView(Struct, kw_only=True):
 class ResolutionViewPage(Struct, kw_only=True):
     items: list[ResolutionView]
     next: str | None | UnsetType = UNSET
+
+
+class RetentionRow(Struct, kw_only=True):
+    source: str | None
+    days: int
+    fans: int
+    due: int
+    kept: int
+    back: int
+    kept_share: float | None
+    back_share: float | None
 
 
 class Review(Struct, kw_only=True):
@@ -2108,6 +2517,16 @@ class Rule(Struct, kw_only=True):
     free_from_pieces: int | None | UnsetType = UNSET
 
 
+class RuleKind(StrEnum):
+    """
+    Which of the touches is credited.
+    """
+
+    last_touch = 'last_touch'
+    first_touch = 'first_touch'
+    last_non_direct = 'last_non_direct'
+
+
 class SaidView(Struct, kw_only=True):
     id: str
     viewer_id: str
@@ -2189,6 +2608,13 @@ class Scope(StrEnum):
     orders = 'orders'
     staff = 'staff'
     money = 'money'
+
+
+class Score(Struct, kw_only=True):
+    foretold: float
+    total_error: float | None
+    correlation: float | None
+    top_decile_capture: float | None
 
 
 class SeatHolder(Struct, kw_only=True):
@@ -2504,6 +2930,37 @@ class Source(StrEnum):
     direct = 'direct'
 
 
+class SpendError(Struct, kw_only=True):
+    line: int
+    field_: str = field(name='field')
+    code: str
+    text: str
+
+
+class SpendReport(Struct, kw_only=True):
+    lines: int
+    kept: int
+    amount: int
+    currency: str
+    errors: list[SpendError]
+    error_count: int
+
+
+class SpendView(Struct, kw_only=True):
+    id: str
+    spent_on: date
+    source: Source
+    campaign: str
+    amount: int
+    currency: str
+    note: str
+
+
+class SpendViewPage(Struct, kw_only=True):
+    items: list[SpendView]
+    next: str | None | UnsetType = UNSET
+
+
 class Split(StrEnum):
     """
     How a red packet is divided.
@@ -2674,6 +3131,30 @@ class StepView(Struct, kw_only=True):
     off: Money
 
 
+class StepsOfShow(Struct, kw_only=True):
+    came: int | UnsetType = 0
+    watched: int | UnsetType = 0
+    clicked: int | UnsetType = 0
+    ordered: int | UnsetType = 0
+    paid: int | UnsetType = 0
+
+
+class StepsOfSource(Struct, kw_only=True):
+    source: str | None
+    came: int
+    watched: int
+    clicked: int
+    ordered: int
+    paid: int
+
+
+class StepsTaken(Struct, kw_only=True):
+    since: date
+    until: date
+    as_of: datetime
+    items: list[StepsOfSource]
+
+
 class Store(Struct, kw_only=True):
     name: str
     city: str | UnsetType = ''
@@ -2841,6 +3322,22 @@ class TrademarkDraft(Struct, kw_only=True):
     document_id: str | None | UnsetType = UNSET
 
 
+class Unit(StrEnum):
+    """
+    What a figure counts.
+    """
+
+    people = 'people'
+    orders = 'orders'
+    shows = 'shows'
+    money = 'money'
+    duration = 'duration'
+    days = 'days'
+    share = 'share'
+    ratio = 'ratio'
+    rows = 'rows'
+
+
 class UnreadView(Struct, kw_only=True):
     unread_count: int
 
@@ -2862,15 +3359,15 @@ class VideoDraft(Struct, kw_only=True):
     is_published: bool | UnsetType = False
 
 
-Entry4: TypeAlias = Annotated[str, Meta(max_length=2000, min_length=1)]
+Entry6: TypeAlias = Annotated[str, Meta(max_length=2000, min_length=1)]
 
 
-Visit8: TypeAlias = Annotated[str, Meta(max_length=2000, min_length=1)]
+Visit12: TypeAlias = Annotated[str, Meta(max_length=2000, min_length=1)]
 
 
 class VideoEntrance(Struct, kw_only=True):
-    entry: Entry4 | None | UnsetType = UNSET
-    visit: Visit8 | None | UnsetType = UNSET
+    entry: Entry6 | None | UnsetType = UNSET
+    visit: Visit12 | None | UnsetType = UNSET
 
 
 class VideoProduct(Struct, kw_only=True):
@@ -3076,6 +3573,26 @@ class Why(StrEnum):
     damaged = 'damaged'
 
 
+class WhyFactor(Struct, kw_only=True):
+    factor: Factor
+    amount: int
+
+
+class WhyShare(Struct, kw_only=True):
+    source: str
+    factor: Factor
+    currency: str
+    amount: int
+    before: float | None
+    after: float | None
+
+
+class WhySource(Struct, kw_only=True):
+    source: str
+    before_amount: int
+    after_amount: int
+
+
 class Winner(Struct, kw_only=True):
     no: int
     entrant: str
@@ -3099,6 +3616,11 @@ class WordList(Struct, kw_only=True):
     words: list[str]
     action: Action | UnsetType = Action.block
     pinyin: bool | UnsetType = True
+
+
+class Words(Struct, kw_only=True):
+    zh: str
+    en: str
 
 
 class BrandsShopName(Struct, kw_only=True):
@@ -3268,6 +3790,33 @@ class Accepted(Struct, kw_only=True):
 
 class AcceptedMany(Struct, kw_only=True):
     items: list[Accepted]
+
+
+class AcquisitionAnswer(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    currency: str
+    total: AcquisitionRow
+    items: list[AcquisitionRow]
+
+
+class AttributionRule(Struct, kw_only=True):
+    version: int
+    kind: RuleKind
+    window_h: int
+    valid_from: datetime
+    note: str
+    made_by: str | None
+    made_at: datetime
+
+
+class AttributionRules(Struct, kw_only=True):
+    items: list[AttributionRule]
+    current: int
 
 
 class Authorisation(Struct, kw_only=True):
@@ -3544,6 +4093,18 @@ class ClipPage(Struct, kw_only=True):
     has_replay: bool
 
 
+class CohortAnswer(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    currency: str
+    currencies: list[str]
+    items: list[CohortRow]
+
+
 class Comment(Struct, kw_only=True):
     id: str
     video_id: str
@@ -3708,6 +4269,17 @@ class CouponView(Struct, kw_only=True):
     state: CouponState
 
 
+class DefinitionView(Struct, kw_only=True):
+    key: str
+    name: Words
+    about: Words
+    unit: Unit
+    formula: str
+    terms: list[str]
+    measure: str | None
+    sql: str | None
+
+
 class DeskPayoutView(Struct, kw_only=True):
     id: str
     batch_id: str
@@ -3808,9 +4380,88 @@ class FollowViewPage(Struct, kw_only=True):
     next: str | None | UnsetType = UNSET
 
 
+class FunnelAnswer(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    by: FunnelBy
+    total: FunnelRow
+    items: list[FunnelRow]
+    left_out: int
+
+
 class Gmv(Struct, kw_only=True):
     placed: Money
     paid: Money
+
+
+class GmvApart(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    kind: GmvKind
+    by: list[GmvBy]
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    total: list[GmvPart]
+    parts: list[GmvPart]
+    left_out: int
+
+
+class GmvDays(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    kind: GmvKind
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    currency: str
+    currencies: list[str]
+    items: list[GmvOfDay]
+
+
+class GmvOverview(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    kind: GmvKind
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    currency: str
+    currencies: list[str]
+    total: GmvOfSource
+    before: GmvOfSource | None
+    sources: list[GmvOfSource]
+    sources_before: list[GmvOfSource]
+
+
+class GmvShows(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    kind: GmvKind
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    currency: str
+    currencies: list[str]
+    items: list[GmvOfShow]
+    left_out: int
+
+
+class GoalList(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    zone: str
+    today: date
+    as_of: datetime
+    items: list[GoalView]
 
 
 class Grant(Struct, kw_only=True):
@@ -3849,6 +4500,17 @@ class GroupView(Struct, kw_only=True):
     starts_at: datetime
     ends_at: datetime
     skus: list[GroupSku]
+
+
+class GrowthRow(Struct, kw_only=True):
+    figure: str
+    now: float | None
+    month_before: float | None
+    month_change: float | None
+    month_missing: Missing | None
+    year_before: float | None
+    year_change: float | None
+    year_missing: Missing | None
 
 
 class Guarantee(Struct, kw_only=True):
@@ -4004,6 +4666,13 @@ class MySeat(Struct, kw_only=True):
     state: SeatState
 
 
+class NewAttributionRule(Struct, kw_only=True):
+    kind: RuleKind
+    window_h: Annotated[int, Meta(ge=1, le=2160)]
+    valid_from: datetime
+    note: Annotated[str, Meta(max_length=500, pattern='^[^\\x00]*$')] | UnsetType = ''
+
+
 class NewBatch(Struct, kw_only=True):
     code: str
     made_on: date
@@ -4148,6 +4817,15 @@ class NewSimulatedOrder(Struct, kw_only=True):
     lines: Annotated[list[SimulatedLine], Meta(max_length=50)] | UnsetType = UNSET
 
 
+class NewSpend(Struct, kw_only=True):
+    spent_on: date
+    source: Source
+    amount: Annotated[int, Meta(description='Minor units.', ge=0, le=1000000000000000)]
+    currency: Annotated[str, Meta(description='ISO 4217 code', pattern='^[A-Z]{3}$')]
+    campaign: Annotated[str, Meta(max_length=100)] | UnsetType = ''
+    note: Annotated[str, Meta(max_length=200)] | UnsetType = ''
+
+
 class NewToken(Struct, kw_only=True):
     id: str
     name: Annotated[str, Meta(max_length=60, min_length=1, pattern='^[^\\x00-\\x1f]+$')]
@@ -4287,6 +4965,19 @@ class ParcelView(Struct, kw_only=True):
     events: list[EventView]
     made_at: datetime
     delivered_at: datetime | None
+
+
+class PastError(Struct, kw_only=True):
+    since: date
+    until: date
+    customers: int
+    actual: int
+    foretold: float
+    total_error: float | None
+    correlation: float | None
+    top_decile_capture: float | None
+    value_total_error: float | None
+    naive: Score
 
 
 class PayeeView(Struct, kw_only=True):
@@ -4453,6 +5144,18 @@ class ProviderDesk(Struct, kw_only=True):
     releases_open: int
 
 
+class PurposeAnswer(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    within_h: int
+    total: PurposeRow
+    items: list[PurposeRow]
+
+
 class QuotedOrderView(Struct, kw_only=True):
     shop: OrdersShopName
     lines: list[QuotedLineView]
@@ -4507,6 +5210,29 @@ class ReplayView(Struct, kw_only=True):
     gaps: list[ReplayGap]
     marks: list[ReplayMark]
     clips: list[ClipView]
+
+
+class RepurchaseAnswer(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    currency: str
+    currencies: list[str]
+    total: RepurchaseTotal
+    items: list[RepurchaseMonth]
+
+
+class RetentionAnswer(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    items: list[RetentionRow]
 
 
 class ReviewReport(Struct, kw_only=True):
@@ -4770,6 +5496,16 @@ class ShowCardPage(Struct, kw_only=True):
     next: str | None | UnsetType = UNSET
 
 
+class ShowInsight(Struct, kw_only=True):
+    show_id: str
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    kinds: list[InsightOfKind]
+    steps: StepsOfShow
+
+
 class ShowPage(Struct, kw_only=True):
     items: list[Show]
     next: str | None | UnsetType = UNSET
@@ -4857,6 +5593,7 @@ class TeamView(Struct, kw_only=True):
     mine: MySeat | None
     is_opener: bool
     offer: GroupView
+    entry: str | None | UnsetType = UNSET
 
 
 class Token(Struct, kw_only=True):
@@ -4971,6 +5708,29 @@ class Waves(Struct, kw_only=True):
     items: list[Wave]
 
 
+class WhyAnswer(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    before_of: str | None
+    kind: GmvKind
+    since: date
+    until: date
+    before_since: date
+    before_until: date
+    zone: str
+    as_of: datetime
+    currency: str
+    currencies: list[str]
+    before_amount: int
+    after_amount: int
+    difference_amount: int
+    sources: list[WhySource]
+    factors: list[WhyFactor]
+    items: list[WhyShare]
+    pushed: list[WhyShare]
+    pulled: WhyShare | None
+
+
 class Bargain(Struct, kw_only=True):
     id: str
     activity_id: str
@@ -4987,6 +5747,7 @@ class Bargain(Struct, kw_only=True):
     state: BargainState
     grant: Grant | None | UnsetType = UNSET
     mine_cut: Money | None | UnsetType = UNSET
+    entry: str | None | UnsetType = UNSET
 
 
 class Basket(Struct, kw_only=True):
@@ -5005,6 +5766,7 @@ class BoardProduct(Struct, kw_only=True):
     title: str
     clicks: int
     explained_s: float
+    watch_s: float
     orders: int
     units: int
     paid_units: int
@@ -5131,6 +5893,10 @@ class CouponClaimViewPage(Struct, kw_only=True):
     next: str | None | UnsetType = UNSET
 
 
+class DefinitionList(Struct, kw_only=True):
+    items: list[DefinitionView]
+
+
 class DeliveryView(Struct, kw_only=True):
     order_id: str
     state: OrderState
@@ -5205,6 +5971,24 @@ class FollowedPage(Struct, kw_only=True):
     next: str | None | UnsetType = UNSET
 
 
+class ForecastAnswer(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    currency: str
+    currencies: list[str]
+    days: int
+    refused: str | None
+    facts: dict[str, int]
+    items: list[ForecastRow]
+    weights: dict[str, float]
+    converged: bool
+    past: PastError | None
+
+
 class GroupDraft(Struct, kw_only=True):
     id: str
     product_id: str
@@ -5214,6 +5998,23 @@ class GroupDraft(Struct, kw_only=True):
     gather_hours: Annotated[int, Meta(ge=1, le=72)] | UnsetType = 24
     limit_per_person: Annotated[int, Meta(ge=1, le=99)] | UnsetType = 1
     starts_at: datetime | None | UnsetType = UNSET
+
+
+class GrowthAnswer(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    kind: GmvKind
+    currency: str
+    month_since: date
+    month_until: date
+    year_since: date
+    year_until: date
+    recorded_since: date | None
+    items: list[GrowthRow]
 
 
 class InvoiceContentView(Struct, kw_only=True):
@@ -5387,6 +6188,8 @@ class BoardMark(Struct, kw_only=True):
     product_id: str
     begins_at: datetime
     ends_at: datetime | None
+    viewers_max: int
+    watch_s: float
     ordered: BoardOrders
     own_units: int
     own_gmv: Money

@@ -581,6 +581,120 @@ class Identity:
         return self._transport.ask("POST", f"/api/tokens/{quoted(token_id)}/rotation", m.MadeToken, body=body)
 
 
+class Insight:
+    """Operations of `insight`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def get_acquisition(self, level: m.Level, *, of: UUID | str | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, currency: str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.AcquisitionAnswer:
+        """What a new buyer cost by source and campaign, and what they have brought since. Of a shop or the platform."""
+        return self._transport.ask("GET", "/api/insight/acquisition", m.AcquisitionAnswer, query={"level": level, "of": of, "since": since, "until": until, "currency": currency, "format": format})
+
+    def get_cohorts(self, level: m.Level, *, of: UUID | str | Unset = UNSET, months: int | Unset = UNSET, currency: str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.CohortAnswer:
+        """The triangle: buyers by the month of their first purchase, in each month since. Not of a single show."""
+        return self._transport.ask("GET", "/api/insight/cohorts", m.CohortAnswer, query={"level": level, "of": of, "months": months, "currency": currency, "format": format})
+
+    def list_definitions(self) -> m.DefinitionList:
+        """What every figure means, in both languages, with the query that computes it. For everybody."""
+        return self._transport.ask("GET", "/api/insight/definitions", m.DefinitionList)
+
+    def get_definition(self, key: str) -> m.DefinitionView:
+        """What one figure means."""
+        return self._transport.ask("GET", f"/api/insight/definitions/{quoted(key)}", m.DefinitionView)
+
+    def get_funnel(self, level: m.Level, *, of: UUID | str | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, by: m.FunnelBy | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.FunnelAnswer:
+        """From public viewer to follower, buyer, repeat buyer. Sources and campaigns add up to the total; shows do not: who came to
+        two is in both."""
+        return self._transport.ask("GET", "/api/insight/funnel", m.FunnelAnswer, query={"level": level, "of": of, "since": since, "until": until, "by": by, "format": format})
+
+    def get_gmv(self, level: m.Level, *, of: UUID | str | Unset = UNSET, by: list[m.GmvBy] | Unset = UNSET, kind: m.GmvKind | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET) -> m.GmvApart:
+        """GMV and its factors by source, day, show, …, or by several of these, in every currency.
+
+        A shop's for seats with the scope `orders`, a show's also for its streamer and seats with `show`, a streamer's for
+        themselves, the platform's for operators."""
+        return self._transport.ask("GET", "/api/insight/gmv", m.GmvApart, query={"level": level, "of": of, "by": by, "kind": kind, "since": since, "until": until})
+
+    def list_goals(self, level: m.Level, *, of: UUID | str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.GoalList:
+        """Goals and how far they are, by the measures that pages show."""
+        return self._transport.ask("GET", "/api/insight/goals", m.GoalList, query={"level": level, "of": of, "format": format})
+
+    def make_goal(self, level: m.Level, body: m.NewGoal, *, of: UUID | str | Unset = UNSET) -> m.GoalView:
+        """Write a goal down. The same again is the same goal."""
+        return self._transport.ask("POST", "/api/insight/goals", m.GoalView, body=body, query={"level": level, "of": of})
+
+    def change_goal(self, goal_id: UUID | str, level: m.Level, body: m.GoalChange, *, of: UUID | str | Unset = UNSET) -> m.GoalView:
+        """Change a goal's target, days, threshold or note; what it measures stays. The audit log keeps what it was."""
+        return self._transport.ask("PATCH", f"/api/insight/goals/{quoted(goal_id)}", m.GoalView, body=body, query={"level": level, "of": of})
+
+    def drop_goal(self, goal_id: UUID | str, level: m.Level, *, of: UUID | str | Unset = UNSET) -> None:
+        """Give a goal up."""
+        self._transport.ask("DELETE", f"/api/insight/goals/{quoted(goal_id)}", None, query={"level": level, "of": of})
+
+    def get_growth(self, level: m.Level, *, of: UUID | str | Unset = UNSET, kind: m.GmvKind | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, currency: str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.GrowthAnswer:
+        """How the period's figures compare with the same days a month and a year before, by the same definitions."""
+        return self._transport.ask("GET", "/api/insight/growth", m.GrowthAnswer, query={"level": level, "of": of, "kind": kind, "since": since, "until": until, "currency": currency, "format": format})
+
+    def get_gmv_overview(self, level: m.Level, *, of: UUID | str | Unset = UNSET, kind: m.GmvKind | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, before_since: date | str | Unset = UNSET, before_until: date | str | Unset = UNSET, currency: str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.GmvOverview:
+        """GMV and its five factors in total and by source, beside another period; its sources add up to the total's GMV."""
+        return self._transport.ask("GET", "/api/insight/overview", m.GmvOverview, query={"level": level, "of": of, "kind": kind, "since": since, "until": until, "before_since": before_since, "before_until": before_until, "currency": currency, "format": format})
+
+    def list_gmv_days(self, level: m.Level, *, of: UUID | str | Unset = UNSET, kind: m.GmvKind | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, currency: str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.GmvDays:
+        """GMV and its factors of each day and source."""
+        return self._transport.ask("GET", "/api/insight/overview/days", m.GmvDays, query={"level": level, "of": of, "kind": kind, "since": since, "until": until, "currency": currency, "format": format})
+
+    def list_gmv_shows(self, level: m.Level, *, of: UUID | str | Unset = UNSET, kind: m.GmvKind | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, currency: str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.GmvShows:
+        """GMV and its factors of each show, and of what came from none."""
+        return self._transport.ask("GET", "/api/insight/overview/shows", m.GmvShows, query={"level": level, "of": of, "kind": kind, "since": since, "until": until, "currency": currency, "format": format})
+
+    def list_steps(self, level: m.Level, *, of: UUID | str | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.StepsTaken:
+        """From coming to paying: how many different people took each step, by source and in all."""
+        return self._transport.ask("GET", "/api/insight/overview/steps", m.StepsTaken, query={"level": level, "of": of, "since": since, "until": until, "format": format})
+
+    def get_purpose(self, level: m.Level, *, of: UUID | str | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, within_h: int | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.PurposeAnswer:
+        """The share of orders before which nobody searched or looked at a product for so many hours."""
+        return self._transport.ask("GET", "/api/insight/purpose", m.PurposeAnswer, query={"level": level, "of": of, "since": since, "until": until, "within_h": within_h, "format": format})
+
+    def get_repurchase(self, level: m.Level, *, of: UUID | str | Unset = UNSET, months: int | Unset = UNSET, currency: str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.RepurchaseAnswer:
+        """Who bought again, month by month: in the month, within 30 and 90 days, ever; and what came back. Not of a single show."""
+        return self._transport.ask("GET", "/api/insight/repurchase", m.RepurchaseAnswer, query={"level": level, "of": of, "months": months, "currency": currency, "format": format})
+
+    def get_repurchase_forecast(self, level: m.Level, *, of: UUID | str | Unset = UNSET, currency: str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.ForecastAnswer:
+        """How many purchases each cohort will make in the coming 90 days, and how wrong the same forecast has been. Not of a show."""
+        return self._transport.ask("GET", "/api/insight/repurchase/forecast", m.ForecastAnswer, query={"level": level, "of": of, "currency": currency, "format": format})
+
+    def get_fan_retention(self, level: m.Level, *, of: UUID | str | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.RetentionAnswer:
+        """Who of the fans won in the period stayed for 1, 7 and 30 days, and who came again. Not of a single show."""
+        return self._transport.ask("GET", "/api/insight/retention", m.RetentionAnswer, query={"level": level, "of": of, "since": since, "until": until, "format": format})
+
+    def list_spend(self, level: m.Level, *, of: UUID | str | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, after: UUID | str | Unset = UNSET, limit: int | Unset = UNSET) -> m.SpendViewPage:
+        """What a shop (or the platform) entered for the period, the latest first."""
+        return self._transport.ask("GET", "/api/insight/spend", m.SpendViewPage, query={"level": level, "of": of, "since": since, "until": until, "after": after, "limit": limit})
+
+    def enter_spend(self, level: m.Level, body: m.NewSpend, *, of: UUID | str | Unset = UNSET) -> m.SpendView:
+        """Say what was spent. The same day, source, campaign and currency again replaces it. Takes the scope `money`."""
+        return self._transport.ask("POST", "/api/insight/spend", m.SpendView, body=body, query={"level": level, "of": of})
+
+    def import_spend(self, level: m.Level, content: bytes, *, of: UUID | str | Unset = UNSET, currency: str | Unset = UNSET, dry_run: bool | Unset = UNSET) -> m.SpendReport:
+        """Bring a CSV file (UTF-8) with the columns date, source, amount (whole units), and perhaps campaign and note.
+
+        Taken whole or not at all: with an error in any line nothing is kept, and every wrong line is told. Takes the scope `money`."""
+        return self._transport.ask("POST", "/api/insight/spend.csv", m.SpendReport, content=content, content_type="text/csv", query={"level": level, "of": of, "currency": currency, "dry_run": dry_run})
+
+    def delete_spend(self, spend_id: UUID | str, level: m.Level, *, of: UUID | str | Unset = UNSET) -> None:
+        """Take out what was entered. Takes the scope `money`."""
+        self._transport.ask("DELETE", f"/api/insight/spend/{quoted(spend_id)}", None, query={"level": level, "of": of})
+
+    def explain_gmv(self, level: m.Level, *, of: UUID | str | Unset = UNSET, kind: m.GmvKind | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, before_of: UUID | str | Unset = UNSET, before_since: date | str | Unset = UNSET, before_until: date | str | Unset = UNSET, currency: str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.WhyAnswer:
+        """Why GMV changed: the difference to the period before (as long, right before, unless said), source by source and factor
+        by factor. Two shows are compared by `level=show`, `of` and `before_of`; their days are their own unless said."""
+        return self._transport.ask("GET", "/api/insight/why", m.WhyAnswer, query={"level": level, "of": of, "kind": kind, "since": since, "until": until, "before_of": before_of, "before_since": before_since, "before_until": before_until, "currency": currency, "format": format})
+
+    def get_show_insight(self, show_id: UUID | str) -> m.ShowInsight:
+        """A show's GMV by source with its factors, for its streamer and the shop's staff (`orders` or `show`)."""
+        return self._transport.ask("GET", f"/api/shows/{quoted(show_id)}/insight", m.ShowInsight)
+
+
 class Live:
     """Operations of `live`."""
 
@@ -1283,7 +1397,7 @@ class Search:
         self._transport = transport
 
     def visit_product(self, product_id: UUID | str, body: m.HitEntrance) -> m.ShelfVisit:
-        """Exchange a hit's entry for the visit that orders from the product's page carry."""
+        """The product's page is in sight: the visit that orders from it carry, by a hit's entry or as one came here."""
         return self._transport.ask("POST", f"/api/products/{quoted(product_id)}/visits", m.ShelfVisit, body=body)
 
     def search_shelf(self, *, q: str | Unset = UNSET, category: str | Unset = UNSET, shop_id: UUID | str | Unset = UNSET, brand_id: UUID | str | Unset = UNSET, currency: str | Unset = UNSET, price_min: int | Unset = UNSET, price_max: int | Unset = UNSET, in_stock: bool | Unset = UNSET, guaranteed: bool | Unset = UNSET, live: bool | Unset = UNSET, sort: m.ShelfSort | Unset = UNSET, after: str | Unset = UNSET, limit: int | Unset = UNSET) -> m.ShelfPage:
@@ -1517,6 +1631,14 @@ class Traffic:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    def list_attribution_rules(self) -> m.AttributionRules:
+        """By which rules orders and follows are credited, for operators."""
+        return self._transport.ask("GET", "/api/attribution-rules", m.AttributionRules)
+
+    def add_attribution_rule(self, body: m.NewAttributionRule) -> m.AttributionRule:
+        """Have another rule from an instant on, a minute ahead at the earliest. What was credited before stays."""
+        return self._transport.ask("POST", "/api/attribution-rules", m.AttributionRule, body=body)
 
     def list_discover(self, *, after: str | Unset = UNSET, limit: int | Unset = UNSET, accept_language: str | Unset = UNSET) -> m.ShowCardPage:
         """What is live now, by value, each with why it stands there (in Chinese or English, as `Accept-Language` says)."""
@@ -1769,6 +1891,11 @@ class Client(Transport):
     def identity(self) -> Identity:
         """Operations of `identity`."""
         return Identity(self)
+
+    @property
+    def insight(self) -> Insight:
+        """Operations of `insight`."""
+        return Insight(self)
 
     @property
     def live(self) -> Live:

@@ -44,8 +44,11 @@ export function troubled(quote: Quote): QuotedLine[] {
   return [...linesOf(quote), ...quote.stray].filter((line) => line.problem)
 }
 
-/** The purchase as the buyer saw it: at these prices, with these coupons, for this total, or not at all. */
-export function orderOf(id: string, quote: Quote, showId: string | null, addressId: string, notes: Record<string, string>, visit?: string): OrderAsk {
+/**
+ * The purchase as the buyer saw it: at these prices, with these coupons, for this total, or not at all. It names no visit: what
+ * brought the buyer to each shop is remembered where the rule of attribution is known.
+ */
+export function orderOf(id: string, quote: Quote, showId: string | null, addressId: string, notes: Record<string, string>): OrderAsk {
   const said = Object.entries(notes).map(([shop, note]) => [shop, note.trim()] as const).filter(([, note]) => note)
   return {
     id,
@@ -53,7 +56,7 @@ export function orderOf(id: string, quote: Quote, showId: string | null, address
     address_id: addressId,
     coupons: quote.chosen,
     total: quote.subtotal,
-    ...(showId ? { show_id: showId } : visit ? { visit } : {}),
+    ...(showId ? { show_id: showId } : {}),
     ...(said.length ? { notes: Object.fromEntries(said) } : {}),
   }
 }

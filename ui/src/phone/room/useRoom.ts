@@ -12,7 +12,7 @@ import { explainCode } from '@/shared/refusals'
 import { useNotices } from '../notices/notices'
 import { toast } from '../parts/toast'
 
-export function useRoom(showId: string, entry: string | null) {
+export function useRoom(showId: string, from: { entry: string | null; visit: string | null }) {
   const session = useSession()
   const room = newRoomState()
   const link = ref<Link>('connecting')
@@ -57,10 +57,14 @@ export function useRoom(showId: string, entry: string | null) {
     }
   }
 
+  /** A connection that broke goes on with its visit; a visit that one comes from and that is of no use is no reason to stay outside. */
+  const askIn = (visit: string | null) =>
+    visit ? getTicket(showId, { visit }) : from.visit ? getTicket(showId, from).catch(() => getTicket(showId, {})) : getTicket(showId, from)
+
   function join(): void {
     socket?.stop()
-    const mine = new RoomSocket({
-      ticket: () => getTicket(showId, entry),
+    const mine: RoomSocket = new RoomSocket({
+      ticket: () => askIn(mine.visit),
       onLink: (state, code, facts) => {
         if (mine !== socket) return
         link.value = state

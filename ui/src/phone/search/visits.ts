@@ -10,24 +10,27 @@ interface Kept { visit: string; until: string; viewer: string; guest: boolean }
 const KEPT = 'laotie.shelf-visits'
 const KEPT_MAX = 60
 
-/** Exchange a hit's entry for the visit that orders of the product carry. Without one the order is the shelf's as well. */
-export async function enterProduct(product_id: string, entry: string): Promise<void> {
+/**
+ * The product's page is in sight: exchange a hit's entry, or the visit one comes from, for the visit that orders of the product
+ * carry. Without either it goes on with what brought the viewer to the shop a moment ago, or is the shelf's.
+ */
+export async function enterProduct(product_id: string, from: { entry?: string; visit?: string }): Promise<void> {
   const session = useSession()
   const me = await session.load()
-  const { visit, expires_at } = await visitProduct(product_id, entry)
+  const { visit, expires_at } = await visitProduct(product_id, from).catch(() => visitProduct(product_id, {}))
   const others = Object.entries(read()).filter(([id]) => id !== product_id).slice(1 - KEPT_MAX)
   write({ ...Object.fromEntries(others), [product_id]: { visit, until: expires_at, viewer: me.viewer_id, guest: !session.signedIn } })
 }
 
-/** The visit of a purchase of these products: the last one, if all of them were found so. */
-export function visitOf(product_ids: string[]): string | undefined {
+/** The visit of a purchase on a product's page. */
+export function visitOf(product_id: string): string | undefined {
   const session = useSession()
   const kept = read()
-  const own = product_ids.map((id) => kept[id]).filter((one) => one && Date.parse(one.until) > Date.now() && isMine(one, session.me?.viewer_id, session.signedIn))
-  if (!own.length || own.length < product_ids.length) return undefined
-  for (const one of own) if (one && one.guest && session.signedIn) Object.assign(one!, { viewer: session.me!.viewer_id, guest: false })
+  const own = kept[product_id]
+  if (!own || Date.parse(own.until) <= Date.now() || !isMine(own, session.me?.viewer_id, session.signedIn)) return undefined
+  if (own.guest && session.signedIn) Object.assign(own, { viewer: session.me!.viewer_id, guest: false })
   write(kept)
-  return own.at(-1)!.visit
+  return own.visit
 }
 
 function isMine(one: Kept, viewer: string | undefined, signedIn: boolean): boolean {

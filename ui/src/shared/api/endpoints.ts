@@ -22,15 +22,17 @@ export const getOrderProvenance = (order_id: string) => call('get', '/api/orders
 export const searchShelf = (query: ShelfAsk & { sort?: 'relevance' | 'sales' | 'price_up' | 'price_down' | 'newest'; after?: string }) => call('get', '/api/search', { query })
 export const countShelf = (query: ShelfAsk) => call('get', '/api/search/facets', { query })
 export const suggestSearches = (q: string) => call('get', '/api/search/suggestions', { query: { q } })
-export const visitProduct = (product_id: string, entry: string) => call('post', '/api/products/{product_id}/visits', { path: { product_id }, body: { entry } })
+export const visitProduct = (product_id: string, from: { entry?: string | null; visit?: string | null }) =>
+  call('post', '/api/products/{product_id}/visits', { path: { product_id }, body: from })
 export const searchProducts = (query: { q?: string; category?: string; shop_id?: string; after?: string }) => call('get', '/api/products', { query })
 
 // live
 export const getShow = (show_id: string) => call('get', '/api/shows/{show_id}', { path: { show_id } })
 export const getStreamer = (streamer_id: string) => call('get', '/api/streamers/{streamer_id}', { path: { streamer_id } })
 export const getCart = (show_id: string) => call('get', '/api/shows/{show_id}/cart', { path: { show_id } })
-export const getTicket = (show_id: string, entry: string | null) =>
-  call('post', '/api/shows/{show_id}/tickets', { path: { show_id }, body: { entry } })
+/** `visit`: the one that this page has already (it goes on), or that one comes from. */
+export const getTicket = (show_id: string, from: { entry?: string | null; visit?: string | null }) =>
+  call('post', '/api/shows/{show_id}/tickets', { path: { show_id }, body: from })
 export const shareShow = (show_id: string) => call('post', '/api/shows/{show_id}/share-links', { path: { show_id }, body: {} })
 
 // fans and traffic

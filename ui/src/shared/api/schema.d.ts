@@ -184,6 +184,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/attribution-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * By which rules orders and follows are credited, for operators
+         * @description By which rules orders and follows are credited, for operators.
+         */
+        get: operations["list_attribution_rules"];
+        put?: never;
+        /**
+         * Have another rule from an instant on, a minute ahead at the earliest
+         * @description Have another rule from an instant on, a minute ahead at the earliest. What was credited before stays.
+         */
+        post: operations["add_attribution_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/audit-log": {
         parameters: {
             query?: never;
@@ -1296,6 +1320,451 @@ export interface paths {
          * @description What whoever orders these products now is promised; without a pledge, a product is left out.
          */
         get: operations["list_guarantees"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/acquisition": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a new buyer cost by source and campaign, and what they have brought since
+         * @description What a new buyer cost by source and campaign, and what they have brought since. Of a shop or the platform.
+         */
+        get: operations["get_acquisition"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/cohorts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The triangle: buyers by the month of their first purchase, in each month since
+         * @description The triangle: buyers by the month of their first purchase, in each month since. Not of a single show.
+         */
+        get: operations["get_cohorts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/definitions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What every figure means, in both languages, with the query that computes it
+         * @description What every figure means, in both languages, with the query that computes it. For everybody.
+         */
+        get: operations["list_definitions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/definitions/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What one figure means
+         * @description What one figure means.
+         */
+        get: operations["get_definition"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/funnel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * From public viewer to follower, buyer, repeat buyer
+         * @description From public viewer to follower, buyer, repeat buyer. Sources and campaigns add up to the total; shows do not: who came to
+         *     two is in both.
+         */
+        get: operations["get_funnel"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/gmv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GMV and its factors by source, day, show, …, or by several of these, in every currency.
+         *
+         *     A shop's for seats with the scope `orders`, a show's also for its streamer and seats with `show`, a streamer's for
+         *     themselves, the platform's for operators
+         * @description GMV and its factors by source, day, show, …, or by several of these, in every currency.
+         *
+         *     A shop's for seats with the scope `orders`, a show's also for its streamer and seats with `show`, a streamer's for
+         *     themselves, the platform's for operators.
+         */
+        get: operations["get_gmv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/goals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Goals and how far they are, by the measures that pages show
+         * @description Goals and how far they are, by the measures that pages show.
+         */
+        get: operations["list_goals"];
+        put?: never;
+        /**
+         * Write a goal down
+         * @description Write a goal down. The same again is the same goal.
+         */
+        post: operations["make_goal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/goals/{goal_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Give a goal up
+         * @description Give a goal up.
+         */
+        delete: operations["drop_goal"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a goal's target, days, threshold or note; what it measures stays
+         * @description Change a goal's target, days, threshold or note; what it measures stays. The audit log keeps what it was.
+         */
+        patch: operations["change_goal"];
+        trace?: never;
+    };
+    "/api/insight/growth": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the period's figures compare with the same days a month and a year before, by the same definitions
+         * @description How the period's figures compare with the same days a month and a year before, by the same definitions.
+         */
+        get: operations["get_growth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GMV and its five factors in total and by source, beside another period; its sources add up to the total's GMV
+         * @description GMV and its five factors in total and by source, beside another period; its sources add up to the total's GMV.
+         */
+        get: operations["get_gmv_overview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/overview/days": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GMV and its factors of each day and source
+         * @description GMV and its factors of each day and source.
+         */
+        get: operations["list_gmv_days"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/overview/shows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GMV and its factors of each show, and of what came from none
+         * @description GMV and its factors of each show, and of what came from none.
+         */
+        get: operations["list_gmv_shows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/overview/steps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * From coming to paying: how many different people took each step, by source and in all
+         * @description From coming to paying: how many different people took each step, by source and in all.
+         */
+        get: operations["list_steps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/purpose": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The share of orders before which nobody searched or looked at a product for so many hours
+         * @description The share of orders before which nobody searched or looked at a product for so many hours.
+         */
+        get: operations["get_purpose"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/repurchase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who bought again, month by month: in the month, within 30 and 90 days, ever; and what came back
+         * @description Who bought again, month by month: in the month, within 30 and 90 days, ever; and what came back. Not of a single show.
+         */
+        get: operations["get_repurchase"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/repurchase/forecast": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many purchases each cohort will make in the coming 90 days, and how wrong the same forecast has been
+         * @description How many purchases each cohort will make in the coming 90 days, and how wrong the same forecast has been. Not of a show.
+         */
+        get: operations["get_repurchase_forecast"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who of the fans won in the period stayed for 1, 7 and 30 days, and who came again
+         * @description Who of the fans won in the period stayed for 1, 7 and 30 days, and who came again. Not of a single show.
+         */
+        get: operations["get_fan_retention"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/spend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a shop (or the platform) entered for the period, the latest first
+         * @description What a shop (or the platform) entered for the period, the latest first.
+         */
+        get: operations["list_spend"];
+        put?: never;
+        /**
+         * Say what was spent
+         * @description Say what was spent. The same day, source, campaign and currency again replaces it. Takes the scope `money`.
+         */
+        post: operations["enter_spend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/spend.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring a CSV file (UTF-8) with the columns date, source, amount (whole units), and perhaps campaign and note.
+         *
+         *     Taken whole or not at all: with an error in any line nothing is kept, and every wrong line is told
+         * @description Bring a CSV file (UTF-8) with the columns date, source, amount (whole units), and perhaps campaign and note.
+         *
+         *     Taken whole or not at all: with an error in any line nothing is kept, and every wrong line is told. Takes the scope `money`.
+         */
+        post: operations["import_spend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/spend/{spend_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take out what was entered
+         * @description Take out what was entered. Takes the scope `money`.
+         */
+        delete: operations["delete_spend"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Why GMV changed: the difference to the period before (as long, right before, unless said), source by source and factor
+         *     by factor
+         * @description Why GMV changed: the difference to the period before (as long, right before, unless said), source by source and factor
+         *     by factor. Two shows are compared by `level=show`, `of` and `before_of`; their days are their own unless said.
+         */
+        get: operations["explain_gmv"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3128,8 +3597,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Exchange a hit's entry for the visit that orders from the product's page carry
-         * @description Exchange a hit's entry for the visit that orders from the product's page carry.
+         * The product's page is in sight: the visit that orders from it carry, by a hit's entry or as one came here
+         * @description The product's page is in sight: the visit that orders from it carry, by a hit's entry or as one came here.
          */
         post: operations["visit_product"];
         delete?: never;
@@ -5464,6 +5933,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/shows/{show_id}/insight": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A show's GMV by source with its factors, for its streamer and the shop's staff (`orders` or `show`)
+         * @description A show's GMV by source with its factors, for its streamer and the shop's staff (`orders` or `show`).
+         */
+        get: operations["get_show_insight"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/shows/{show_id}/moderation-log": {
         parameters: {
             query?: never;
@@ -6769,6 +7258,39 @@ export interface components {
             watched_ms: number;
             visit?: string | null;
         };
+        /** AcquisitionAnswer */
+        AcquisitionAnswer: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            currency: string;
+            total: components["schemas"]["AcquisitionRow"];
+            items: components["schemas"]["AcquisitionRow"][];
+        };
+        /** AcquisitionRow */
+        AcquisitionRow: {
+            source?: string | null;
+            campaign?: string | null;
+            currency: string;
+            spend_amount: number;
+            subsidy_amount: number;
+            other_subsidy_amount: number;
+            cost_amount: number;
+            new_buyers: number;
+            cac_amount: number | null;
+            due_30: number;
+            value_30_amount: number | null;
+            due_90: number;
+            value_90_amount: number | null;
+            ltv_cac: number | null;
+            ltv_days: number | null;
+        };
         /**
          * Act
          * @description What somebody does, or time.
@@ -6893,6 +7415,23 @@ export interface components {
             id: string;
             /** Format: uuid */
             brand_id: string;
+        };
+        /** AttributionRule */
+        AttributionRule: {
+            version: number;
+            kind: components["schemas"]["RuleKind"];
+            window_h: number;
+            /** Format: date-time */
+            valid_from: string;
+            note: string;
+            made_by: string | null;
+            /** Format: date-time */
+            made_at: string;
+        };
+        /** AttributionRules */
+        AttributionRules: {
+            items: components["schemas"]["AttributionRule"][];
+            current: number;
         };
         /**
          * Audience
@@ -7109,6 +7648,7 @@ export interface components {
             state: components["schemas"]["BargainState"];
             grant?: components["schemas"]["Grant"] | null;
             mine_cut?: components["schemas"]["Money"] | null;
+            entry?: string | null;
         };
         /** BargainDraft */
         BargainDraft: {
@@ -7268,6 +7808,8 @@ export interface components {
             /** Format: date-time */
             begins_at: string;
             ends_at: string | null;
+            viewers_max: number;
+            watch_s: number;
             ordered: components["schemas"]["BoardOrders"];
             own_units: number;
             own_gmv: components["schemas"]["Money"];
@@ -7293,6 +7835,7 @@ export interface components {
             title: string;
             clicks: number;
             explained_s: number;
+            watch_s: number;
             orders: number;
             units: number;
             paid_units: number;
@@ -7704,6 +8247,32 @@ export interface components {
             items: components["schemas"]["ClipView"][];
             next?: string | null;
         };
+        /** CohortAnswer */
+        CohortAnswer: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            currency: string;
+            currencies: string[];
+            items: components["schemas"]["CohortRow"][];
+        };
+        /** CohortRow */
+        CohortRow: {
+            first_month: string | null;
+            months_since: number | null;
+            cohort_buyers: number;
+            buyers: number;
+            buyers_share: number | null;
+            orders: number;
+            net_amount: number;
+            currency: string;
+        };
         /** Comment */
         Comment: {
             /** Format: uuid */
@@ -7971,6 +8540,21 @@ export interface components {
          * @enum {string}
          */
         Decline: "declined-by-buyer" | "insufficient-funds" | "card-expired" | "suspected-fraud" | "authentication-failed" | "timed-out";
+        /** DefinitionList */
+        DefinitionList: {
+            items: components["schemas"]["DefinitionView"][];
+        };
+        /** DefinitionView */
+        DefinitionView: {
+            key: string;
+            name: components["schemas"]["Words"];
+            about: components["schemas"]["Words"];
+            unit: components["schemas"]["Unit"];
+            formula: string;
+            terms: string[];
+            measure: string | null;
+            sql: string | null;
+        };
         /** Deletion */
         Deletion: {
             /** @default  */
@@ -8217,6 +8801,7 @@ export interface components {
         /** Entrance */
         Entrance: {
             entry?: string | null;
+            visit?: string | null;
         };
         /** EntryView */
         EntryView: {
@@ -8314,12 +8899,25 @@ export interface components {
             count: number;
             id?: string | null;
         };
+        /**
+         * Factor
+         * @description What an amount of money is a product of. `conversion` (orders / UV) stands for the middle three where nobody watched.
+         * @enum {string}
+         */
+        Factor: "uv" | "watch_per_viewer" | "buyers_per_watch" | "orders_per_buyer" | "conversion" | "gmv_per_order";
         /** FeeBalance */
         FeeBalance: {
             currency: string;
             cost: components["schemas"]["Money"];
             charged: components["schemas"]["Money"];
         };
+        /**
+         * FigureForm
+         * @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis.
+         * @default json
+         * @enum {string}
+         */
+        FigureForm: "json" | "csv" | "parquet";
         /** Figures */
         Figures: {
             plays: number;
@@ -8387,6 +8985,40 @@ export interface components {
             /** @default 0 */
             follow_minutes: number;
         };
+        /** ForecastAnswer */
+        ForecastAnswer: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            currency: string;
+            currencies: string[];
+            days: number;
+            refused: string | null;
+            facts: {
+                [key: string]: number;
+            };
+            items: components["schemas"]["ForecastRow"][];
+            weights: {
+                [key: string]: number;
+            };
+            converged: boolean;
+            past: components["schemas"]["PastError"] | null;
+        };
+        /** ForecastRow */
+        ForecastRow: {
+            /** Format: date */
+            first_month: string;
+            buyers: number;
+            purchases: number;
+            amount: number | null;
+            currency: string;
+        };
         /**
          * Funder
          * @description Whose wallet the money comes from.
@@ -8394,10 +9026,270 @@ export interface components {
          * @enum {string}
          */
         Funder: "me" | "shop";
+        /** FunnelAnswer */
+        FunnelAnswer: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            by: components["schemas"]["FunnelBy"];
+            total: components["schemas"]["FunnelRow"];
+            items: components["schemas"]["FunnelRow"][];
+            left_out: number;
+        };
+        /**
+         * FunnelBy
+         * @description Taken apart by source, by source and campaign, or by show.
+         * @default source
+         * @enum {string}
+         */
+        FunnelBy: "source" | "campaign" | "show";
+        /** FunnelRow */
+        FunnelRow: {
+            source?: string | null;
+            campaign?: string | null;
+            show_id?: string | null;
+            title?: string | null;
+            viewers: number;
+            followers: number;
+            fan_groups?: number | null;
+            buyers: number;
+            repeat_buyers: number;
+            follower_buyers: number;
+            follower_repeat_buyers: number;
+        };
         /** Gmv */
         Gmv: {
             placed: components["schemas"]["Money"];
             paid: components["schemas"]["Money"];
+        };
+        /** GmvApart */
+        GmvApart: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            kind: components["schemas"]["GmvKind"];
+            by: components["schemas"]["GmvBy"][];
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            total: components["schemas"]["GmvPart"][];
+            parts: components["schemas"]["GmvPart"][];
+            left_out: number;
+        };
+        /**
+         * GmvBy
+         * @description What GMV can be taken apart by.
+         * @enum {string}
+         */
+        GmvBy: "source" | "fan" | "show" | "streamer" | "shop" | "day";
+        /** GmvDays */
+        GmvDays: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            kind: components["schemas"]["GmvKind"];
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            currency: string;
+            currencies: string[];
+            items: components["schemas"]["GmvOfDay"][];
+        };
+        /**
+         * GmvKind
+         * @description What counts: ordered, paid, or what of that stayed.
+         * @default paid
+         * @enum {string}
+         */
+        GmvKind: "placed" | "paid" | "net";
+        /** GmvOfDay */
+        GmvOfDay: {
+            currency: string;
+            uv: number;
+            watch_s: number;
+            buyers: number;
+            orders: number;
+            gmv_amount: number;
+            watch_per_viewer_s: number | null;
+            buyers_per_watch_hour: number | null;
+            orders_per_buyer: number | null;
+            conversion: number | null;
+            gmv_per_order_amount: number | null;
+            /** Format: date */
+            day: string;
+            source: string;
+        };
+        /** GmvOfShow */
+        GmvOfShow: {
+            currency: string;
+            uv: number;
+            watch_s: number;
+            buyers: number;
+            orders: number;
+            gmv_amount: number;
+            watch_per_viewer_s: number | null;
+            buyers_per_watch_hour: number | null;
+            orders_per_buyer: number | null;
+            conversion: number | null;
+            gmv_per_order_amount: number | null;
+            show_id: string | null;
+            title: string | null;
+            streamer_id: string | null;
+            streamer_name: string | null;
+            started_at: string | null;
+            ended_at: string | null;
+        };
+        /** GmvOfSource */
+        GmvOfSource: {
+            currency: string;
+            uv: number;
+            watch_s: number;
+            buyers: number;
+            orders: number;
+            gmv_amount: number;
+            watch_per_viewer_s: number | null;
+            buyers_per_watch_hour: number | null;
+            orders_per_buyer: number | null;
+            conversion: number | null;
+            gmv_per_order_amount: number | null;
+            period: string;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            source: string | null;
+        };
+        /** GmvOverview */
+        GmvOverview: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            kind: components["schemas"]["GmvKind"];
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            currency: string;
+            currencies: string[];
+            total: components["schemas"]["GmvOfSource"];
+            before: components["schemas"]["GmvOfSource"] | null;
+            sources: components["schemas"]["GmvOfSource"][];
+            sources_before: components["schemas"]["GmvOfSource"][];
+        };
+        /** GmvPart */
+        GmvPart: {
+            currency: string;
+            uv: number;
+            watch_s: number;
+            buyers: number;
+            orders: number;
+            gmv_amount: number;
+            watch_per_viewer_s: number | null;
+            buyers_per_watch_hour: number | null;
+            orders_per_buyer: number | null;
+            conversion: number | null;
+            gmv_per_order_amount: number | null;
+            day: string | null;
+            source: string | null;
+            is_fan: boolean | null;
+            show_id: string | null;
+            streamer_id: string | null;
+            shop_id: string | null;
+            watch_us: number;
+        };
+        /** GmvShows */
+        GmvShows: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            kind: components["schemas"]["GmvKind"];
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            currency: string;
+            currencies: string[];
+            items: components["schemas"]["GmvOfShow"][];
+            left_out: number;
+        };
+        /** GoalChange */
+        GoalChange: {
+            version: number;
+            /** @description Minor units, people, hours or shops, as the measure counts. */
+            target: number;
+            /** @description Minor units of net GMV that a shop must reach to count. */
+            threshold_amount?: number | null;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            /** @default  */
+            note: string;
+        };
+        /** GoalList */
+        GoalList: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            zone: string;
+            /** Format: date */
+            today: string;
+            /** Format: date-time */
+            as_of: string;
+            items: components["schemas"]["GoalView"][];
+        };
+        /**
+         * GoalMeasure
+         * @description What is to be reached. Amounts are net GMV.
+         * @enum {string}
+         */
+        GoalMeasure: "gmv" | "buyers" | "fans" | "watch" | "partners";
+        /**
+         * GoalState
+         * @description How a goal stands. Ahead and behind are measured against an even pace through its days.
+         * @enum {string}
+         */
+        GoalState: "planned" | "ahead" | "behind" | "reached" | "missed";
+        /** GoalView */
+        GoalView: {
+            /** Format: uuid */
+            id: string;
+            measure: components["schemas"]["GoalMeasure"];
+            target: number;
+            threshold_amount: number | null;
+            currency: string | null;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            note: string;
+            version: number;
+            state: components["schemas"]["GoalState"];
+            value: number;
+            share: number;
+            due: number;
+            expected: number | null;
+            days: number;
+            days_over: number;
+            /** Format: uuid */
+            made_by: string;
+            /** Format: date-time */
+            changed_at: string;
         };
         /** Grant */
         Grant: {
@@ -8502,6 +9394,41 @@ export interface components {
             ends_at: string;
             skus: components["schemas"]["GroupSku"][];
         };
+        /** GrowthAnswer */
+        GrowthAnswer: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            kind: components["schemas"]["GmvKind"];
+            currency: string;
+            /** Format: date */
+            month_since: string;
+            /** Format: date */
+            month_until: string;
+            /** Format: date */
+            year_since: string;
+            /** Format: date */
+            year_until: string;
+            recorded_since: string | null;
+            items: components["schemas"]["GrowthRow"][];
+        };
+        /** GrowthRow */
+        GrowthRow: {
+            figure: string;
+            now: number | null;
+            month_before: number | null;
+            month_change: number | null;
+            month_missing: components["schemas"]["Missing"] | null;
+            year_before: number | null;
+            year_change: number | null;
+            year_missing: components["schemas"]["Missing"] | null;
+        };
         /** Guarantee */
         Guarantee: {
             kind: components["schemas"]["PromiseKind"];
@@ -8558,7 +9485,8 @@ export interface components {
         };
         /** HitEntrance */
         HitEntrance: {
-            entry: string;
+            entry?: string | null;
+            visit?: string | null;
         };
         /** Ingest */
         Ingest: {
@@ -8596,6 +9524,12 @@ export interface components {
             encoder_restarts: number;
             key_frame_interval_s: number | null;
             refusals: components["schemas"]["IngestRefusal"][];
+        };
+        /** InsightOfKind */
+        InsightOfKind: {
+            kind: components["schemas"]["GmvKind"];
+            total: components["schemas"]["GmvPart"][];
+            sources: components["schemas"]["GmvPart"][];
         };
         /** Inspected */
         Inspected: {
@@ -8699,6 +9633,12 @@ export interface components {
          * @enum {string}
          */
         Layer: "show" | "shop" | "platform";
+        /**
+         * Level
+         * @description Whose figures: a show's, a streamer's, a shop's, or all.
+         * @enum {string}
+         */
+        Level: "show" | "streamer" | "shop" | "platform";
         /** Line */
         Line: {
             key: string;
@@ -8831,6 +9771,12 @@ export interface components {
             /** Format: date-time */
             at: string;
         };
+        /**
+         * Missing
+         * @description Why there is no figure.
+         * @enum {string}
+         */
+        Missing: "not_recorded" | "from_zero" | "nobody";
         /** Moderator */
         Moderator: {
             /** Format: uuid */
@@ -8905,6 +9851,15 @@ export interface components {
             is_default: boolean;
             /** Format: uuid */
             id: string;
+        };
+        /** NewAttributionRule */
+        NewAttributionRule: {
+            kind: components["schemas"]["RuleKind"];
+            window_h: number;
+            /** Format: date-time */
+            valid_from: string;
+            /** @default  */
+            note: string;
         };
         /** NewBargain */
         NewBargain: {
@@ -9056,6 +10011,24 @@ export interface components {
             /** @default  */
             text: string;
             pictures?: string[];
+        };
+        /** NewGoal */
+        NewGoal: {
+            /** Format: uuid */
+            id: string;
+            measure: components["schemas"]["GoalMeasure"];
+            /** @description Minor units, people, hours or shops, as the measure counts. */
+            target: number;
+            /** @description Minor units of net GMV that a shop must reach to count. */
+            threshold_amount?: number | null;
+            /** @description ISO 4217 code */
+            currency?: string | null;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            /** @default  */
+            note: string;
         };
         /** NewHappening */
         NewHappening: {
@@ -9295,6 +10268,20 @@ export interface components {
             weight_grams: number;
             /** Format: uuid */
             id: string;
+        };
+        /** NewSpend */
+        NewSpend: {
+            /** Format: date */
+            spent_on: string;
+            source: components["schemas"]["Source"];
+            /** @default  */
+            campaign: string;
+            /** @description Minor units. */
+            amount: number;
+            /** @description ISO 4217 code */
+            currency: string;
+            /** @default  */
+            note: string;
         };
         /** NewStackingRule */
         NewStackingRule: {
@@ -9650,6 +10637,21 @@ export interface components {
         PasswordChange: {
             old: string;
             new: string;
+        };
+        /** PastError */
+        PastError: {
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            customers: number;
+            actual: number;
+            foretold: number;
+            total_error: number | null;
+            correlation: number | null;
+            top_decile_capture: number | null;
+            value_total_error: number | null;
+            naive: components["schemas"]["Score"];
         };
         /** PayeeView */
         PayeeView: {
@@ -10128,6 +11130,30 @@ export interface components {
             orders: string[];
             total: components["schemas"]["Money"];
         };
+        /** PurposeAnswer */
+        PurposeAnswer: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            within_h: number;
+            total: components["schemas"]["PurposeRow"];
+            items: components["schemas"]["PurposeRow"][];
+        };
+        /** PurposeRow */
+        PurposeRow: {
+            source: string | null;
+            orders: number;
+            unprompted: number;
+            purposeless: number;
+            unprompted_share: number | null;
+            purposeless_share: number | null;
+        };
         /** PushKey */
         PushKey: {
             key: string;
@@ -10377,6 +11403,72 @@ export interface components {
             marks: components["schemas"]["ReplayMark"][];
             clips: components["schemas"]["ClipView"][];
         };
+        /** RepurchaseAnswer */
+        RepurchaseAnswer: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            currency: string;
+            currencies: string[];
+            total: components["schemas"]["RepurchaseTotal"];
+            items: components["schemas"]["RepurchaseMonth"][];
+        };
+        /** RepurchaseMonth */
+        RepurchaseMonth: {
+            /** Format: date */
+            month: string;
+            currency: string;
+            buyers: number;
+            orders: number;
+            again: number;
+            again_share: number | null;
+            new: number;
+            due_30: number;
+            again_30: number;
+            again_30_share: number | null;
+            due_90: number;
+            again_90: number;
+            again_90_share: number | null;
+            ever: number;
+            ever_again: number;
+            ever_again_share: number | null;
+            paid_orders: number;
+            paid_amount: number;
+            returned_orders: number;
+            returned_amount: number;
+            returned_share: number | null;
+            returned_orders_share: number | null;
+            cancelled_orders: number;
+            cancelled_amount: number;
+            reversed_orders: number;
+            reversed_amount: number;
+        };
+        /** RepurchaseTotal */
+        RepurchaseTotal: {
+            due_30: number;
+            again_30: number;
+            again_30_share: number | null;
+            due_90: number;
+            again_90: number;
+            again_90_share: number | null;
+            ever: number;
+            ever_again: number;
+            ever_again_share: number | null;
+            paid_orders: number;
+            paid_amount: number;
+            returned_orders: number;
+            returned_amount: number;
+            returned_share: number | null;
+            returned_orders_share: number | null;
+            cancelled_orders: number;
+            cancelled_amount: number;
+        };
         /** ResolutionDecision */
         ResolutionDecision: {
             settle: boolean;
@@ -10411,6 +11503,30 @@ export interface components {
         ResolutionViewPage: {
             items: components["schemas"]["ResolutionView"][];
             next?: string | null;
+        };
+        /** RetentionAnswer */
+        RetentionAnswer: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            items: components["schemas"]["RetentionRow"][];
+        };
+        /** RetentionRow */
+        RetentionRow: {
+            source: string | null;
+            days: number;
+            fans: number;
+            due: number;
+            kept: number;
+            back: number;
+            kept_share: number | null;
+            back_share: number | null;
         };
         /** Review */
         Review: {
@@ -10573,6 +11689,12 @@ export interface components {
             free_from_amount?: number | null;
             free_from_pieces?: number | null;
         };
+        /**
+         * RuleKind
+         * @description Which of the touches is credited.
+         * @enum {string}
+         */
+        RuleKind: "last_touch" | "first_touch" | "last_non_direct";
         /** RulesChange */
         RulesChange: {
             rules: components["schemas"]["ChatRules"];
@@ -10732,6 +11854,13 @@ export interface components {
          * @enum {string}
          */
         Scope: "catalog" | "show" | "orders" | "staff" | "money";
+        /** Score */
+        Score: {
+            foretold: number;
+            total_error: number | null;
+            correlation: number | null;
+            top_decile_capture: number | null;
+        };
         /** SeatHolder */
         SeatHolder: {
             /** Format: uuid */
@@ -11223,6 +12352,20 @@ export interface components {
             cover?: string | null;
             planned_at?: string | null;
         };
+        /** ShowInsight */
+        ShowInsight: {
+            /** Format: uuid */
+            show_id: string;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            kinds: components["schemas"]["InsightOfKind"][];
+            steps: components["schemas"]["StepsOfShow"];
+        };
         /** Page[Show] */
         ShowPage: {
             items: components["schemas"]["Show"][];
@@ -11302,6 +12445,39 @@ export interface components {
          * @enum {string}
          */
         Source: "private" | "public_organic" | "public_paid" | "slot" | "shelf" | "share" | "direct";
+        /** SpendError */
+        SpendError: {
+            line: number;
+            field: string;
+            code: string;
+            text: string;
+        };
+        /** SpendReport */
+        SpendReport: {
+            lines: number;
+            kept: number;
+            amount: number;
+            currency: string;
+            errors: components["schemas"]["SpendError"][];
+            error_count: number;
+        };
+        /** SpendView */
+        SpendView: {
+            /** Format: uuid */
+            id: string;
+            /** Format: date */
+            spent_on: string;
+            source: components["schemas"]["Source"];
+            campaign: string;
+            amount: number;
+            currency: string;
+            note: string;
+        };
+        /** Page[SpendView] */
+        SpendViewPage: {
+            items: components["schemas"]["SpendView"][];
+            next?: string | null;
+        };
         /** SpentCoupon */
         SpentCoupon: {
             /** Format: uuid */
@@ -11492,6 +12668,38 @@ export interface components {
             threshold: components["schemas"]["Money"];
             off: components["schemas"]["Money"];
         };
+        /** StepsOfShow */
+        StepsOfShow: {
+            /** @default 0 */
+            came: number;
+            /** @default 0 */
+            watched: number;
+            /** @default 0 */
+            clicked: number;
+            /** @default 0 */
+            ordered: number;
+            /** @default 0 */
+            paid: number;
+        };
+        /** StepsOfSource */
+        StepsOfSource: {
+            source: string | null;
+            came: number;
+            watched: number;
+            clicked: number;
+            ordered: number;
+            paid: number;
+        };
+        /** StepsTaken */
+        StepsTaken: {
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            /** Format: date-time */
+            as_of: string;
+            items: components["schemas"]["StepsOfSource"][];
+        };
         /** Store */
         Store: {
             name: string;
@@ -11621,6 +12829,7 @@ export interface components {
             mine: components["schemas"]["MySeat"] | null;
             is_opener: boolean;
             offer: components["schemas"]["GroupView"];
+            entry?: string | null;
         };
         /** Template */
         Template: {
@@ -11710,6 +12919,12 @@ export interface components {
             ends_at: string;
             document_id?: string | null;
         };
+        /**
+         * Unit
+         * @description What a figure counts.
+         * @enum {string}
+         */
+        Unit: "people" | "orders" | "shows" | "money" | "duration" | "days" | "share" | "ratio" | "rows";
         /** UnreadView */
         UnreadView: {
             unread_count: number;
@@ -12028,6 +13243,54 @@ export interface components {
          * @enum {string}
          */
         Why: "encoder" | "server" | "disk_full" | "disk_slow" | "damaged";
+        /** WhyAnswer */
+        WhyAnswer: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            before_of: string | null;
+            kind: components["schemas"]["GmvKind"];
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            /** Format: date */
+            before_since: string;
+            /** Format: date */
+            before_until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            currency: string;
+            currencies: string[];
+            before_amount: number;
+            after_amount: number;
+            difference_amount: number;
+            sources: components["schemas"]["WhySource"][];
+            factors: components["schemas"]["WhyFactor"][];
+            items: components["schemas"]["WhyShare"][];
+            pushed: components["schemas"]["WhyShare"][];
+            pulled: components["schemas"]["WhyShare"] | null;
+        };
+        /** WhyFactor */
+        WhyFactor: {
+            factor: components["schemas"]["Factor"];
+            amount: number;
+        };
+        /** WhyShare */
+        WhyShare: {
+            source: string;
+            factor: components["schemas"]["Factor"];
+            currency: string;
+            amount: number;
+            before: number | null;
+            after: number | null;
+        };
+        /** WhySource */
+        WhySource: {
+            source: string;
+            before_amount: number;
+            after_amount: number;
+        };
         /** Winner */
         Winner: {
             no: number;
@@ -12054,6 +13317,11 @@ export interface components {
             action?: components["schemas"]["Action"];
             /** @default true */
             pinyin: boolean;
+        };
+        /** Words */
+        Words: {
+            zh: string;
+            en: string;
         };
         /** ShopName */
         brands_ShopName: {
@@ -12957,6 +14225,79 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["CaseBriefViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_attribution_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttributionRules"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_attribution_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAttributionRule"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttributionRule"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttributionRule"];
                 };
             };
             429: components["responses"]["TooFast"];
@@ -17393,6 +18734,1189 @@ export interface operations {
                     "application/json": components["schemas"]["ProductPledges"];
                 };
             };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_acquisition: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
+                since?: string | null;
+                /** @description The day after the last one. Usually tomorrow. */
+                until?: string | null;
+                /** @description Usually the shop's, or what most was sold in. */
+                currency?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AcquisitionAnswer"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_cohorts: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description How many months, this one included. Usually twelve. */
+                months?: number;
+                /** @description Usually the shop's, or what most was sold in. */
+                currency?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CohortAnswer"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_definitions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "key": "gmv_placed",
+                     *           "name": {
+                     *             "zh": "下单 GMV",
+                     *             "en": "Placed GMV"
+                     *           },
+                     *           "about": {
+                     *             "zh": "期间内下单的订单金额:商品减去店铺和平台优惠,加运费;含税。之后未付款而取消的订单仍计入下单当日,改地址引起的运费变化计入改动当日。",
+                     *             "en": "What was ordered in the period: goods less shop and platform discounts, plus shipping, tax included. An order that is cancelled unpaid later stays in the day it was placed; a changed fee counts on the day it changed."
+                     *           },
+                     *           "unit": "money",
+                     *           "formula": "Σ amount(placed, repriced)",
+                     *           "terms": [
+                     *             "goods",
+                     *             "shop_discount"
+                     *           ],
+                     *           "measure": "gmv_by_day",
+                     *           "sql": "SELECT\n  *\nFROM (\n  SELECT\n    \"t0\".\"day\",\n    \"t0\".\"kind\",\n    \"t0\".\"shop_id\",\n    \"t0\".\"currency\",\n    COUNT(DISTINCT \"t0\".\"order_id\") AS \"orders\",\n    SUM(\"t0\".\"amount\") AS \"amount\",\n    SUM(\"t0\".\"goods_amount\") AS \"goods_amount\",\n    SUM(\"t0\".\"shop_discount_amount\") AS \"shop_discount_amount\",\n    SUM(\"t0\".\"platform_discount_amount\") AS \"platform_discount_amount\",\n    SUM(\"t0\".\"shipping_amount\") AS \"shipping_amount\",\n    SUM(\"t0\".\"tax_amount\") AS \"tax_amount\"\n  FROM \"order_days\" AS \"t0\"\n  GROUP BY\n    1,\n    2,\n    3,\n    4\n) AS \"t1\"\nORDER BY\n  \"t1\".\"day\" ASC,\n  \"t1\".\"kind\" ASC,\n  \"t1\".\"shop_id\" ASC,\n  \"t1\".\"currency\" ASC"
+                     *         },
+                     *         {
+                     *           "key": "gmv_paid",
+                     *           "name": {
+                     *             "zh": "支付 GMV",
+                     *             "en": "Paid GMV"
+                     *           },
+                     *           "about": {
+                     *             "zh": "期间内到账的订单金额,计入付款当日,与下单日无关。之后的退款不改变它。",
+                     *             "en": "What was paid in the period, on the day of payment whenever it was ordered. Later refunds do not change it."
+                     *           },
+                     *           "unit": "money",
+                     *           "formula": "Σ amount(paid)",
+                     *           "terms": [
+                     *             "goods",
+                     *             "shop_discount"
+                     *           ],
+                     *           "measure": "gmv_by_day",
+                     *           "sql": "SELECT\n  *\nFROM (\n  SELECT\n    \"t0\".\"day\",\n    \"t0\".\"kind\",\n    \"t0\".\"shop_id\",\n    \"t0\".\"currency\",\n    COUNT(DISTINCT \"t0\".\"order_id\") AS \"orders\",\n    SUM(\"t0\".\"amount\") AS \"amount\",\n    SUM(\"t0\".\"goods_amount\") AS \"goods_amount\",\n    SUM(\"t0\".\"shop_discount_amount\") AS \"shop_discount_amount\",\n    SUM(\"t0\".\"platform_discount_amount\") AS \"platform_discount_amount\",\n    SUM(\"t0\".\"shipping_amount\") AS \"shipping_amount\",\n    SUM(\"t0\".\"tax_amount\") AS \"tax_amount\"\n  FROM \"order_days\" AS \"t0\"\n  GROUP BY\n    1,\n    2,\n    3,\n    4\n) AS \"t1\"\nORDER BY\n  \"t1\".\"day\" ASC,\n  \"t1\".\"kind\" ASC,\n  \"t1\".\"shop_id\" ASC,\n  \"t1\".\"currency\" ASC"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DefinitionList"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_definition: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "key": "gmv_net",
+                     *       "name": {
+                     *         "zh": "净 GMV",
+                     *         "en": "Net GMV"
+                     *       },
+                     *       "about": {
+                     *         "zh": "支付金额减去退款和拒付,加上赢回的拒付;每一笔计入账本实际入账的当日。某日退款多于收款时可为负。",
+                     *         "en": "Paid, less refunds and chargebacks, plus chargebacks won, each on the day on which the ledger moved it. Below zero on a day when more went back than came in."
+                     *       },
+                     *       "unit": "money",
+                     *       "formula": "Σ amount(paid, refunded, reversed, restored)",
+                     *       "terms": [
+                     *         "gmv_paid",
+                     *         "refunded"
+                     *       ],
+                     *       "measure": "gmv_by_day",
+                     *       "sql": "SELECT\n  *\nFROM (\n  SELECT\n    \"t0\".\"day\",\n    \"t0\".\"kind\",\n    \"t0\".\"shop_id\",\n    \"t0\".\"currency\",\n    COUNT(DISTINCT \"t0\".\"order_id\") AS \"orders\",\n    SUM(\"t0\".\"amount\") AS \"amount\",\n    SUM(\"t0\".\"goods_amount\") AS \"goods_amount\",\n    SUM(\"t0\".\"shop_discount_amount\") AS \"shop_discount_amount\",\n    SUM(\"t0\".\"platform_discount_amount\") AS \"platform_discount_amount\",\n    SUM(\"t0\".\"shipping_amount\") AS \"shipping_amount\",\n    SUM(\"t0\".\"tax_amount\") AS \"tax_amount\"\n  FROM \"order_days\" AS \"t0\"\n  GROUP BY\n    1,\n    2,\n    3,\n    4\n) AS \"t1\"\nORDER BY\n  \"t1\".\"day\" ASC,\n  \"t1\".\"kind\" ASC,\n  \"t1\".\"shop_id\" ASC,\n  \"t1\".\"currency\" ASC"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DefinitionView"];
+                };
+            };
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_funnel: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
+                since?: string | null;
+                /** @description The day after the last one. Usually tomorrow. */
+                until?: string | null;
+                /** @description Taken apart by source, by source and campaign, or by show. */
+                by?: components["schemas"]["FunnelBy"];
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FunnelAnswer"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_gmv: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description By what; may be said several times. Usually by source. */
+                by?: components["schemas"]["GmvBy"][] | null;
+                /** @description What counts: ordered, paid, or what of that stayed. */
+                kind?: components["schemas"]["GmvKind"];
+                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
+                since?: string | null;
+                /** @description The day after the last one. Usually tomorrow. */
+                until?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "kind": "net",
+                     *       "by": [
+                     *         "show"
+                     *       ],
+                     *       "since": "2026-11-21",
+                     *       "until": "2026-11-23",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "total": [
+                     *         {
+                     *           "currency": "CNY",
+                     *           "uv": 3,
+                     *           "watch_s": 180,
+                     *           "buyers": 2,
+                     *           "orders": 3,
+                     *           "gmv_amount": 15001,
+                     *           "watch_per_viewer_s": 60,
+                     *           "buyers_per_watch_hour": 40,
+                     *           "orders_per_buyer": 1.5,
+                     *           "conversion": 1,
+                     *           "gmv_per_order_amount": 5000,
+                     *           "day": null,
+                     *           "source": null,
+                     *           "is_fan": null,
+                     *           "show_id": null,
+                     *           "streamer_id": null,
+                     *           "shop_id": null,
+                     *           "watch_us": 180000000
+                     *         },
+                     *         {
+                     *           "currency": "EUR",
+                     *           "uv": 3,
+                     *           "watch_s": 180,
+                     *           "buyers": 1,
+                     *           "orders": 1,
+                     *           "gmv_amount": 700,
+                     *           "watch_per_viewer_s": 60,
+                     *           "buyers_per_watch_hour": 20,
+                     *           "orders_per_buyer": 1,
+                     *           "conversion": 0.3333333333333333,
+                     *           "gmv_per_order_amount": 700,
+                     *           "day": null,
+                     *           "source": null,
+                     *           "is_fan": null,
+                     *           "show_id": null,
+                     *           "streamer_id": null,
+                     *           "shop_id": null,
+                     *           "watch_us": 180000000
+                     *         }
+                     *       ],
+                     *       "parts": [
+                     *         {
+                     *           "currency": "CNY",
+                     *           "uv": 2,
+                     *           "watch_s": 180,
+                     *           "buyers": 1,
+                     *           "orders": 2,
+                     *           "gmv_amount": 15001,
+                     *           "watch_per_viewer_s": 90,
+                     *           "buyers_per_watch_hour": 20,
+                     *           "orders_per_buyer": 2,
+                     *           "conversion": 1,
+                     *           "gmv_per_order_amount": 7501,
+                     *           "day": null,
+                     *           "source": null,
+                     *           "is_fan": null,
+                     *           "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "streamer_id": null,
+                     *           "shop_id": null,
+                     *           "watch_us": 180000000
+                     *         },
+                     *         {
+                     *           "currency": "EUR",
+                     *           "uv": 2,
+                     *           "watch_s": 180,
+                     *           "buyers": 1,
+                     *           "orders": 1,
+                     *           "gmv_amount": 700,
+                     *           "watch_per_viewer_s": 90,
+                     *           "buyers_per_watch_hour": 20,
+                     *           "orders_per_buyer": 1,
+                     *           "conversion": 0.5,
+                     *           "gmv_per_order_amount": 700,
+                     *           "day": null,
+                     *           "source": null,
+                     *           "is_fan": null,
+                     *           "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "streamer_id": null,
+                     *           "shop_id": null,
+                     *           "watch_us": 180000000
+                     *         }
+                     *       ],
+                     *       "left_out": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GmvApart"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_goals: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GoalList"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_goal: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGoal"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GoalView"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GoalView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drop_goal: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+            };
+            header?: never;
+            path: {
+                goal_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_goal: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+            };
+            header?: never;
+            path: {
+                goal_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GoalChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GoalView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_growth: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description What counts: ordered, paid, or what of that stayed. */
+                kind?: components["schemas"]["GmvKind"];
+                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
+                since?: string | null;
+                /** @description The day after the last one. Usually tomorrow. */
+                until?: string | null;
+                /** @description Usually the shop's, or what most was sold in. */
+                currency?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GrowthAnswer"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_gmv_overview: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description What counts: ordered, paid, or what of that stayed. */
+                kind?: components["schemas"]["GmvKind"];
+                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
+                since?: string | null;
+                /** @description The day after the last one. Usually tomorrow. */
+                until?: string | null;
+                /** @description Compared with: first day. */
+                before_since?: string | null;
+                /** @description Compared with: the day after the last. */
+                before_until?: string | null;
+                /** @description Usually the shop's, or what most was sold in. */
+                currency?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GmvOverview"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_gmv_days: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description What counts: ordered, paid, or what of that stayed. */
+                kind?: components["schemas"]["GmvKind"];
+                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
+                since?: string | null;
+                /** @description The day after the last one. Usually tomorrow. */
+                until?: string | null;
+                /** @description Usually the shop's, or what most was sold in. */
+                currency?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GmvDays"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_gmv_shows: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description What counts: ordered, paid, or what of that stayed. */
+                kind?: components["schemas"]["GmvKind"];
+                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
+                since?: string | null;
+                /** @description The day after the last one. Usually tomorrow. */
+                until?: string | null;
+                /** @description Usually the shop's, or what most was sold in. */
+                currency?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GmvShows"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_steps: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
+                since?: string | null;
+                /** @description The day after the last one. Usually tomorrow. */
+                until?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepsTaken"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_purpose: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
+                since?: string | null;
+                /** @description The day after the last one. Usually tomorrow. */
+                until?: string | null;
+                /** @description How many hours before an order count. Usually 24. */
+                within_h?: number;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurposeAnswer"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_repurchase: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description How many months, this one included. Usually twelve. */
+                months?: number;
+                /** @description Usually the shop's, or what most was sold in. */
+                currency?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RepurchaseAnswer"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_repurchase_forecast: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description Usually the shop's, or what most was sold in. */
+                currency?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForecastAnswer"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_fan_retention: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
+                since?: string | null;
+                /** @description The day after the last one. Usually tomorrow. */
+                until?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionAnswer"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_spend: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
+                since?: string | null;
+                /** @description The day after the last one. Usually tomorrow. */
+                until?: string | null;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Most items of one page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendViewPage"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    enter_spend: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSpend"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_spend: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description Usually the shop's, or what most was sold in. */
+                currency?: string | null;
+                /** @description Only say what would come of it. */
+                dry_run?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendReport"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_spend: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+            };
+            header?: never;
+            path: {
+                spend_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    explain_gmv: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description What counts: ordered, paid, or what of that stayed. */
+                kind?: components["schemas"]["GmvKind"];
+                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
+                since?: string | null;
+                /** @description The day after the last one. Usually tomorrow. */
+                until?: string | null;
+                /** @description Compared with another show (or shop, …) than `of`. */
+                before_of?: string | null;
+                /** @description Compared with: first day. */
+                before_since?: string | null;
+                /** @description Compared with: the day after the last. */
+                before_until?: string | null;
+                /** @description Usually the shop's, or what most was sold in. */
+                currency?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhyAnswer"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
             /** @description Refused: `type` says why. */
             default: {
                 headers: {
@@ -35021,6 +37545,38 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["IngestStats"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_show_insight: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShowInsight"];
                 };
             };
             429: components["responses"]["TooFast"];
