@@ -32,7 +32,7 @@ from laotie.lake import Lake, Part, list_parts, read_retired
 VERSION = 1
 """Part of every name: another way to compute is another file."""
 PLACE = "rollup"
-BATCH_BYTES = 640 * 1024 * 1024
+BATCH_BYTES = 440 * 1024 * 1024
 """Parts of so many bytes are worked out in one go; what an engine needs for it is a small multiple."""
 STALE_S = 3_600
 """What is not right any more is kept so long for whoever is reading it."""
