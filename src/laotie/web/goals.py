@@ -3,7 +3,6 @@
 from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Response, delete, get, patch, post
@@ -23,7 +22,7 @@ from laotie.insight.identities import Level
 from laotie.web.figures import figures
 from laotie.web.given import FromPath, Given, JSONBody
 from laotie.web.house import House
-from laotie.web.insight_asked import Asked, InLevel, InOf, admit
+from laotie.web.insight_asked import Asked, InLevel, InOf, admit, find_today
 from laotie.web.insight_exports import FigureForm, InFigureForm, give
 from laotie.web.insight_growth import LevelRefused, streamers_of
 
@@ -103,7 +102,7 @@ async def list_goals(
         found = await goals.list_goals(tx, asked.level, asked.of)
     views, as_of = await _measure(house, db, settings, asked, found)
     answer = GoalList(
-        level=asked.level, of=asked.of, zone=settings.books_zone, today=_today(db, settings), as_of=as_of, items=views
+        level=asked.level, of=asked.of, zone=settings.books_zone, today=find_today(db.clock, settings), as_of=as_of, items=views
     )
     return give(form, answer, views, GoalView, name=f"goals-{level}")
 
@@ -196,7 +195,7 @@ async def _measure(
     house: House, db: Database, settings: Settings, asked: Asked, found: list[Goal]
 ) -> tuple[list[GoalView], datetime]:
     """What each goal's measure came to. Goals that have not begun ask nothing of the lake."""
-    today = _today(db, settings)
+    today = find_today(db.clock, settings)
     begun = [goal for goal in found if goal.since_on <= today]
     values: dict[GoalId, int] = {}
     as_of = None
@@ -224,10 +223,6 @@ def _view(goal: Goal, value: int, today: date) -> GoalView:
         value=progress.value, share=progress.value / goal.target, due=progress.due, expected=progress.expected,
         days=progress.days, days_over=progress.days_over, made_by=goal.made_by, changed_at=goal.changed_at,
     )  # fmt: skip
-
-
-def _today(db: Database, settings: Settings) -> date:
-    return db.clock.now().astimezone(ZoneInfo(settings.books_zone)).date()
 
 
 ROUTES = [list_goals, make_goal, change_goal, drop_goal]

@@ -1,7 +1,6 @@
 """What figures mean, and GMV taken apart by anything that it can be, in whole numbers, for programs."""
 
 from asyncio import to_thread
-from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -17,15 +16,15 @@ from laotie.base.refusals import NotFound
 from laotie.base.settings import Settings
 from laotie.identity import Actor
 from laotie.insight import Engine, definitions
-from laotie.insight.identities import Level, Row, decompose, read_rows
+from laotie.insight.identities import Level, Row
 from laotie.insight.model import Definition, Unit, Words
 from laotie.insight.steps import take_steps
 from laotie.insight.terms import GmvKind
 from laotie.web.figures import figures
 from laotie.web.given import FromPath, Given
 from laotie.web.house import House
-from laotie.web.insight_asked import Asked, Days, InLevel, InOf, InSince, InUntil, admit
-from laotie.web.insight_overview import GmvFigures, InKind, quotients
+from laotie.web.insight_asked import InLevel, InOf, InSince, InUntil, admit
+from laotie.web.insight_overview import GmvFigures, InKind, quotients, read_tables, take_apart
 
 PARTS_MAX = 5_000
 """Of one answer: those of the largest GMV."""
@@ -163,11 +162,18 @@ async def get_gmv(
     asked = await admit(db, actor, level, of, zone=settings.books_zone)
     days = asked.days(since, until, now=db.clock.now(), zone=settings.books_zone)
     chosen = list(dict.fromkeys(by or [GmvBy.source]))
-    total, parts, as_of = await _take_apart(house, asked, kind, days, [COLUMNS[one] for one in chosen])
+    columns = [COLUMNS[one] for one in chosen]
+
+    def compute(engine: Engine) -> list[list[Row]]:
+        tables = read_tables(engine, days)
+        return [take_apart(engine, tables, asked, kind, one) for one in ((), columns)]
+
+    found = await figures(house).run(compute)
+    total, parts = found.answer
     parts.sort(key=lambda row: -abs(row.gmv))
     return GmvApart(
         level=level, of=asked.of, kind=kind, by=chosen, since=days.since, until=days.until,
-        zone=settings.books_zone, as_of=as_of, total=[_part(row) for row in total],
+        zone=settings.books_zone, as_of=found.as_of, total=[_part(row) for row in total],
         parts=[_part(row) for row in parts[:PARTS_MAX]], left_out=max(0, len(parts) - PARTS_MAX),
     )  # fmt: skip
 
@@ -181,9 +187,9 @@ async def get_show_insight(
     days = asked.days(None, None, now=db.clock.now(), zone=settings.books_zone)
 
     def compute(engine: Engine) -> tuple[list[InsightOfKind], StepsOfShow]:
-        kinds = []
+        kinds, tables = [], read_tables(engine, days)
         for kind in GmvKind:
-            total, sources = (_parts(engine, asked, kind, days, by) for by in ((), ("source",)))
+            total, sources = (take_apart(engine, tables, asked, kind, by) for by in ((), ("source",)))
             kinds.append(InsightOfKind(kind=kind, total=[_part(row) for row in total], sources=[_part(row) for row in sources]))
         visit, watch, click, money = (engine.read(topic, *days) for topic in ("visit", "watch", "click", "money"))
         steps = engine.run(take_steps(visit, watch, click, money, engine.read("person"), of=show_id, by=())).to_pylist()
@@ -194,23 +200,6 @@ async def get_show_insight(
     return ShowInsight(
         show_id=show_id, since=days.since, until=days.until, zone=settings.books_zone, as_of=found.as_of, kinds=kinds, steps=steps
     )
-
-
-async def _take_apart(
-    house: House, asked: Asked, kind: GmvKind, days: Days, by: Sequence[str]
-) -> tuple[list[Row], list[Row], datetime]:
-    found = await figures(house).run(lambda engine: [_parts(engine, asked, kind, days, one) for one in ((), by)])
-    total, parts = found.answer
-    return total, parts, found.as_of
-
-
-def _parts(engine: Engine, asked: Asked, kind: GmvKind, days: Days, by: Sequence[str]) -> list[Row]:
-    tables = definitions.Computed(engine, days.since, days.until)
-    expression = decompose(
-        tables["viewer_days"], tables["order_days"], level=asked.level, of=asked.of, kind=kind, since=days.since,
-        until=days.until, by=by,
-    )  # fmt: skip
-    return read_rows(engine.run(expression))
 
 
 def _part(row: Row) -> GmvPart:

@@ -8,9 +8,11 @@ from zoneinfo import ZoneInfo
 from litestar.params import QueryParameter
 
 from laotie import identity, live
+from laotie.base.clock import Clock
 from laotie.base.db import Database, Tx
 from laotie.base.ids import ShopId, ShowId
 from laotie.base.refusals import Forbidden, Invalid, NotFound
+from laotie.base.settings import Settings
 from laotie.identity import Actor, Role, Scope
 from laotie.insight.identities import Level
 
@@ -57,6 +59,16 @@ class Asked(NamedTuple):
         if not 0 < (until - since).days <= DAYS_MAX:
             raise PeriodRefused(days_max=DAYS_MAX)
         return Days(since, until)
+
+
+def find_today(clock: Clock, settings: Settings) -> date:
+    """The day that it is in the books' zone."""
+    return clock.now().astimezone(ZoneInfo(settings.books_zone)).date()
+
+
+def share_of(part: int, whole: int) -> float | None:
+    """A part of a whole; of nothing there is none."""
+    return part / whole if whole else None
 
 
 async def admit(db: Database, actor: Actor, level: Level, of: UUID | None, *, zone: str) -> Asked:

@@ -24,7 +24,7 @@ from laotie.insight.terms import GmvKind
 from laotie.web.figures import figures
 from laotie.web.given import Given
 from laotie.web.house import House
-from laotie.web.insight_asked import Asked, Days, InLevel, InOf, InSince, InUntil, admit
+from laotie.web.insight_asked import Asked, Days, InLevel, InOf, InSince, InUntil, admit, share_of
 from laotie.web.insight_exports import FigureForm, InFigureForm, give
 from laotie.web.insight_overview import CURRENCY_USUAL, InCurrency, InKind
 
@@ -296,8 +296,8 @@ def _read_retention(
     return [
         RetentionRow(
             source=row.get("source"), days=count, fans=row["fans"], due=row[f"due_{count}"], kept=row[f"kept_{count}"],
-            back=row[f"back_{count}"], kept_share=_share(row[f"kept_{count}"], row[f"due_{count}"]),
-            back_share=_share(row[f"back_{count}"], row[f"due_{count}"]),
+            back=row[f"back_{count}"], kept_share=share_of(row[f"kept_{count}"], row[f"due_{count}"]),
+            back_share=share_of(row[f"back_{count}"], row[f"due_{count}"]),
         )
         for row in engine.run(found).to_pylist()
         if row["fans"]
@@ -318,8 +318,8 @@ def _read_purpose(engine: Engine, asked: Asked, days: Days, within_h: int, by: S
 def _purpose(row: dict[str, Any]) -> PurposeRow:
     counts = {name: row.get(name, 0) for name in ("orders", "unprompted", "purposeless")}
     return PurposeRow(
-        source=row.get("source"), **counts, unprompted_share=_share(counts["unprompted"], counts["orders"]),
-        purposeless_share=_share(counts["purposeless"], counts["orders"]),
+        source=row.get("source"), **counts, unprompted_share=share_of(counts["unprompted"], counts["orders"]),
+        purposeless_share=share_of(counts["purposeless"], counts["orders"]),
     )  # fmt: skip
 
 
@@ -347,10 +347,6 @@ async def _name(db: Database, rows: list[FunnelRow]) -> list[FunnelRow]:
 
 def _column(asked: Asked) -> str:
     return "shop_id" if asked.level is Level.platform else f"{asked.level}_id"
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 def _plain(name: str, value: Any) -> Any:

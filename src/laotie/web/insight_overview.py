@@ -158,8 +158,8 @@ async def get_gmv_overview(
         past = asked.days(before_since, before_until, now=db.clock.now(), zone=settings.books_zone)
 
     def compute(engine: Engine) -> list[list[Row]]:
-        read = [_read(engine, period) if period else None for period in (days, past)]
-        return [_compute(engine, tables, asked, kind, by) if tables else [] for tables in read for by in ((), ("source",))]
+        read = [read_tables(engine, period) if period else None for period in (days, past)]
+        return [take_apart(engine, tables, asked, kind, by) if tables else [] for tables in read for by in ((), ("source",))]
 
     found = await figures(house).run(compute)
     whole, sources, whole_before, sources_before = found.answer
@@ -186,7 +186,7 @@ async def list_gmv_days(
     """GMV and its factors of each day and source."""
     asked = await admit(db, actor, level, of, zone=settings.books_zone)
     days = asked.days(since, until, now=db.clock.now(), zone=settings.books_zone)
-    found = await figures(house).run(lambda engine: _compute(engine, _read(engine, days), asked, kind, ("day", "source")))
+    found = await figures(house).run(lambda engine: take_apart(engine, read_tables(engine, days), asked, kind, ("day", "source")))
     currencies = _currencies(found.answer)
     chosen = currency or await _usual(db, asked, currencies)
     rows = [
@@ -207,7 +207,7 @@ async def list_gmv_shows(
     """GMV and its factors of each show, and of what came from none."""
     asked = await admit(db, actor, level, of, zone=settings.books_zone)
     days = asked.days(since, until, now=db.clock.now(), zone=settings.books_zone)
-    found = await figures(house).run(lambda engine: _compute(engine, _read(engine, days), asked, kind, ("show_id",)))
+    found = await figures(house).run(lambda engine: take_apart(engine, read_tables(engine, days), asked, kind, ("show_id",)))
     currencies = _currencies(found.answer)
     chosen = currency or await _usual(db, asked, currencies)
     all_shows = sorted(_in(found.answer, chosen, lambda row: row.show_id), key=lambda row: (-row.gmv, -row.uv, str(row.show_id)))
@@ -244,7 +244,7 @@ async def list_steps(
     return give(form, answer, found.answer, StepsOfSource, name=f"steps-{level}-{days.since}")
 
 
-class _Tables(NamedTuple):
+class GmvTables(NamedTuple):
     """Who was where and what orders added, of some days."""
 
     days: Days
@@ -252,12 +252,14 @@ class _Tables(NamedTuple):
     order_days: ir.Table
 
 
-def _read(engine: Engine, days: Days) -> _Tables:
+def read_tables(engine: Engine, days: Days) -> GmvTables:
+    """These days' tables, looked up once for whatever is asked of them."""
     tables = definitions.Computed(engine, days.since, days.until)
-    return _Tables(days, tables["viewer_days"], tables["order_days"])
+    return GmvTables(days, tables["viewer_days"], tables["order_days"])
 
 
-def _compute(engine: Engine, tables: _Tables, asked: Asked, kind: GmvKind, by: Sequence[str]) -> list[Row]:
+def take_apart(engine: Engine, tables: GmvTables, asked: Asked, kind: GmvKind, by: Sequence[str]) -> list[Row]:
+    """GMV of one kind by some columns, of those who are asked about."""
     days, viewer_days, order_days = tables
     expression = decompose(
         viewer_days, order_days, level=asked.level, of=asked.of, kind=kind, since=days.since, until=days.until, by=by

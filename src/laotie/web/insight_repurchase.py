@@ -4,7 +4,6 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Annotated, Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 import pyarrow.compute as pc
@@ -22,7 +21,7 @@ from laotie.insight.identities import Level
 from laotie.web.figures import figures
 from laotie.web.given import Given
 from laotie.web.house import House
-from laotie.web.insight_asked import Asked, InLevel, InOf, admit
+from laotie.web.insight_asked import Asked, InLevel, InOf, admit, find_today, share_of
 from laotie.web.insight_exports import FigureForm, InFigureForm, give
 from laotie.web.insight_growth import LevelRefused, usual_currency
 from laotie.web.insight_overview import InCurrency
@@ -182,7 +181,7 @@ async def get_repurchase(
 ) -> Response[RepurchaseAnswer]:  # fmt: skip
     """Who bought again, month by month: in the month, within 30 and 90 days, ever; and what came back. Not of a single show."""
     asked, about = await _ask(db, actor, settings, level, of, months)
-    seen_until, usual = _today(db, settings), await usual_currency(db, asked)
+    seen_until, usual = find_today(db.clock, settings), await usual_currency(db, asked)
     found = await figures(house).run(lambda engine: _read_months(engine, asked, about, currency, usual, seen_until))
     chosen, currencies, rows = found.answer
     answer = RepurchaseAnswer(**about, as_of=found.as_of, currency=chosen, currencies=currencies, total=_total(rows), items=rows)
@@ -217,7 +216,7 @@ async def get_repurchase_forecast(
 ) -> Response[ForecastAnswer]:  # fmt: skip
     """How many purchases each cohort will make in the coming 90 days, and how wrong the same forecast has been. Not of a show."""
     asked, about = await _ask(db, actor, settings, level, of, MONTHS_USUAL)
-    today = _today(db, settings)
+    today = find_today(db.clock, settings)
     usual = await usual_currency(db, asked)
     found = await figures(house).run(lambda engine: _read_forecast(engine, asked, currency, usual, today))
     chosen, currencies, since, outlook = found.answer
@@ -249,13 +248,9 @@ async def _ask(
     if level is Level.show:
         raise LevelRefused(level=level)
     asked = await admit(db, actor, level, of, zone=settings.books_zone)
-    this = _today(db, settings).replace(day=1)
+    this = find_today(db.clock, settings).replace(day=1)
     since, until = _later(this, 1 - months), _later(this, 1)
     return asked, {"level": asked.level, "of": asked.of, "since": since, "until": until, "zone": settings.books_zone}
-
-
-def _today(db: Database, settings: Settings) -> date:
-    return db.clock.now().astimezone(ZoneInfo(settings.books_zone)).date()
 
 
 async def _choose(db: Database, asked: Asked, currency: str | None, rows: list[dict[str, Any]]) -> tuple[str, list[str]]:
@@ -318,12 +313,12 @@ def _month(row: dict[str, Any]) -> RepurchaseMonth:
     counts = {name: row.get(name, 0) for name in RepurchaseMonth.__struct_fields__ if not name.endswith("_share")}
     return RepurchaseMonth(
         **counts | {"month": row["month"], "currency": row["currency"]},
-        again_share=_share(counts["again"], counts["buyers"]),
-        again_30_share=_share(counts["again_30"], counts["due_30"]),
-        again_90_share=_share(counts["again_90"], counts["due_90"]),
-        ever_again_share=_share(counts["ever_again"], counts["ever"]),
-        returned_share=_share(counts["returned_amount"], counts["paid_amount"]),
-        returned_orders_share=_share(counts["returned_orders"], counts["paid_orders"]),
+        again_share=share_of(counts["again"], counts["buyers"]),
+        again_30_share=share_of(counts["again_30"], counts["due_30"]),
+        again_90_share=share_of(counts["again_90"], counts["due_90"]),
+        ever_again_share=share_of(counts["ever_again"], counts["ever"]),
+        returned_share=share_of(counts["returned_amount"], counts["paid_amount"]),
+        returned_orders_share=share_of(counts["returned_orders"], counts["paid_orders"]),
     )
 
 
@@ -335,11 +330,11 @@ def _total(rows: list[RepurchaseMonth]) -> RepurchaseTotal:
         **sums,
         ever=ever,
         ever_again=ever_again,
-        again_30_share=_share(sums["again_30"], sums["due_30"]),
-        again_90_share=_share(sums["again_90"], sums["due_90"]),
-        ever_again_share=_share(ever_again, ever),
-        returned_share=_share(sums["returned_amount"], sums["paid_amount"]),
-        returned_orders_share=_share(sums["returned_orders"], sums["paid_orders"]),
+        again_30_share=share_of(sums["again_30"], sums["due_30"]),
+        again_90_share=share_of(sums["again_90"], sums["due_90"]),
+        ever_again_share=share_of(ever_again, ever),
+        returned_share=share_of(sums["returned_amount"], sums["paid_amount"]),
+        returned_orders_share=share_of(sums["returned_orders"], sums["paid_orders"]),
     )
 
 
@@ -347,7 +342,7 @@ def _cohort(row: dict[str, Any], sizes: dict[date | None, int]) -> CohortRow:
     size = sizes.get(row["first_month"], 0)
     return CohortRow(
         first_month=row["first_month"], months_since=row["since"], cohort_buyers=size, buyers=row["buyers"],
-        buyers_share=_share(row["buyers"], size), orders=row["orders"], net_amount=row["net_amount"], currency=row["currency"],
+        buyers_share=share_of(row["buyers"], size), orders=row["orders"], net_amount=row["net_amount"], currency=row["currency"],
     )  # fmt: skip
 
 
@@ -374,10 +369,6 @@ def _later(month: date, by: int) -> date:
 
 def _within(month: date, about: dict[str, Any]) -> bool:
     return bool(about["since"] <= month < about["until"])
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 ROUTES = [get_repurchase, get_cohorts, get_repurchase_forecast]

@@ -3,7 +3,6 @@
 from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Request, Response, delete, get, post
@@ -26,7 +25,7 @@ from laotie.insight.spending import SpendId, Spending, SpendTotal
 from laotie.web.figures import figures
 from laotie.web.given import FromPath, Given, JSONBody
 from laotie.web.house import House
-from laotie.web.insight_asked import Asked, InLevel, InOf, InSince, InUntil, admit
+from laotie.web.insight_asked import Asked, InLevel, InOf, InSince, InUntil, admit, find_today
 from laotie.web.insight_exports import FigureForm, InFigureForm, give
 from laotie.web.insight_growth import LevelRefused, PeopleAnswer, usual_currency
 from laotie.web.insight_overview import InCurrency
@@ -179,7 +178,7 @@ async def enter_spend(
     one = Spending(**msgspec.structs.asdict(data))
     money.exponent(one.currency)
     async with db.tx() as tx:
-        (kept,) = await spending.enter_spend(tx, _who(actor), shop_id, [one], today=_today(clock, settings))
+        (kept,) = await spending.enter_spend(tx, _who(actor), shop_id, [one], today=find_today(clock, settings))
         await _note(tx, actor, "insight.spend_entered", shop_id, spend=str(kept.id), spent_on=str(kept.spent_on), amount=kept.amount)
     return _view(kept)
 
@@ -200,12 +199,12 @@ async def import_spend(
         content += piece
         if len(content) > SHEET_BYTES_MAX:
             raise BodyTooLarge(bytes_max=SHEET_BYTES_MAX)
-    read = spending.read_sheet(bytes(content), chosen, today=_today(clock, settings))
+    read = spending.read_sheet(bytes(content), chosen, today=find_today(clock, settings))
     total = sum(one.amount for one in read.spendings)
     if read.spendings and not dry_run:
         async with db.tx() as tx:
             await spending.enter_spend(
-                tx, _who(actor), shop_id, read.spendings, today=_today(clock, settings)
+                tx, _who(actor), shop_id, read.spendings, today=find_today(clock, settings)
             )
             await _note(tx, actor, "insight.spend_imported", shop_id, lines=read.lines, amount=total, currency=chosen)
     return SpendReport(
@@ -292,10 +291,6 @@ def _view(row: spending.Spend) -> SpendView:
         id=row.id, spent_on=row.spent_on, source=row.source, campaign=row.campaign, amount=row.amount, currency=row.currency,
         note=row.note,
     )  # fmt: skip
-
-
-def _today(clock: Clock, settings: Settings) -> date:
-    return clock.now().astimezone(ZoneInfo(settings.books_zone)).date()
 
 
 ROUTES = [get_acquisition, list_spend, enter_spend, import_spend, delete_spend]
