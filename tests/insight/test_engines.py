@@ -15,8 +15,9 @@ from clusters import run_cluster
 from lakes import open_lake
 from laotie.insight import Engine, spark
 from laotie.insight.definitions import MEASURES
+from laotie.insight.engine import SparkAbsent
 from laotie.insight.model import ROLLUPS
-from laotie.insight.spark import SparkAbsent, SparkEngine, find_java
+from laotie.insight.spark import SparkEngine, find_java
 from laotie.lake import TOPICS, Lake
 from tales import make_up
 

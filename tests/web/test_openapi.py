@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +62,24 @@ def operations() -> dict[str, dict[str, Any]]:
 def test_the_committed_document_is_the_one_that_is_served() -> None:
     committed = (ROOT / "openapi.json").read_bytes()
     assert committed == openapi_json(), "run `laotie openapi` and commit openapi.json"
+
+
+WHOLE = """
+import importlib, pkgutil, sys
+import laotie
+
+for found in pkgutil.walk_packages(laotie.__path__, "laotie."):
+    if ".migrations." not in found.name and not found.name.endswith("__main__"):
+        importlib.import_module(found.name)
+from laotie.web.app import openapi_json
+
+sys.stdout.buffer.write(openapi_json())
+"""
+
+
+def test_the_document_is_the_same_whatever_else_was_imported() -> None:
+    told = subprocess.run([sys.executable, "-c", WHOLE], capture_output=True, check=True).stdout
+    assert told == (ROOT / "openapi.json").read_bytes()
 
 
 def test_every_operation_has_a_name_a_room_a_sentence_and_its_refusals() -> None:

@@ -16,8 +16,16 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends import BaseBackend
 
+from laotie.base.refusals import Unavailable
 from laotie.base.settings import Settings
 from laotie.lake import TOPICS, Lake, Part, list_parts
+
+
+class SparkAbsent(Unavailable, code="spark-absent"):
+    """Figures are to be computed by Spark, which is not here: `pip install laotie[spark]`, `apt install openjdk-17-jre-headless`."""
+
+    part: str = "spark"
+    reason: str
 
 
 class Engine:

@@ -18,8 +18,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from laotie.base.refusals import Unavailable
-from laotie.insight.engine import Engine, empty
+from laotie.insight.engine import Engine, SparkAbsent, empty
 from laotie.lake import Lake, Part
 
 JAVAS = ("17", "21")
@@ -37,13 +36,6 @@ USUAL = {
 """Where Spark's own configuration is silent. A cluster is not held while nobody asks."""
 MEANT = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "false"}
 """Whatever else is configured. A quotient of nothing is null, as DuckDB has it."""
-
-
-class SparkAbsent(Unavailable, code="spark-absent"):
-    """Figures are to be computed by Spark, which is not here: `pip install laotie[spark]`, `apt install openjdk-17-jre-headless`."""
-
-    part: str = "spark"
-    reason: str
 
 
 class SparkEngine(Engine):

@@ -73,7 +73,18 @@ ROOM_WORDS = {
 }
 ELSEWHERE = tuple(
     f"laotie.{name}"
-    for name in ("gateway", "worker", "cli", "bench", "demo", "imports", "base.holding", "base.postgres")
+    for name in (
+        "gateway",
+        "worker",
+        "cli",
+        "bench",
+        "demo",
+        "imports",
+        "base.holding",
+        "base.postgres",
+        "insight.transactions",
+        "lake.rebuild",
+    )
 )
 """Whose refusals nobody hears over HTTP."""
 PACE = {
