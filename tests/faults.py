@@ -179,6 +179,18 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             ("UPDATE ledger.balance SET debits_posted = debits_posted + 1", "SELECT 'all of CNY'"),
         ),
         Fault(
+            "money lies where nobody looks",
+            ("INSERT INTO ledger.account (id, kind, currency, opened_at) "
+             "VALUES ('00000000-0000-4000-8000-0000000000f1', 'released', 'CNY', now())",
+             "INSERT INTO ledger.balance (account_id) VALUES ('00000000-0000-4000-8000-0000000000f1')",
+             _TRANSFER + "SELECT gen_random_uuid(), (SELECT id FROM ledger.account WHERE kind = 'provider' LIMIT 1), "
+             "'00000000-0000-4000-8000-0000000000f1', 5, 'CNY', 'posted', NULL, 'x', gen_random_uuid(), now()",
+             "INSERT INTO ledger.delta (id, account_id, currency, debits_pending, credits_pending, debits_posted, "
+             "credits_posted) SELECT gen_random_uuid(), id, 'CNY', 0, 0, CASE kind WHEN 'provider' THEN 5 ELSE 0 END, "
+             "CASE kind WHEN 'provider' THEN 0 ELSE 5 END FROM ledger.account WHERE kind IN ('provider', 'released')",
+             "SELECT '00000000-0000-4000-8000-0000000000f1'"),
+        ),
+        Fault(
             "something is left to fold in another currency",
             ("INSERT INTO ledger.delta (id, account_id, currency, debits_pending, credits_pending, debits_posted, "
              "credits_posted) SELECT gen_random_uuid(), id, 'XXX', 0, 0, 0, 0 FROM ledger.account LIMIT 1 RETURNING id::text",),
@@ -303,6 +315,10 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             "a completed order is due to nobody",
             ("""UPDATE orders."order" SET completed_at = now() WHERE state = 'paid' RETURNING id::text""",),
         ),
+        Fault(
+            "what was won back of an order that had been given back is due to nobody",
+            ("""UPDATE orders."order" SET state = 'refunded', ended_at = now() WHERE state = 'paid' RETURNING id::text""",),
+        ),
         Fault("something is due of no order", (_DUE + "now()) RETURNING order_id::text",)),
     ),
     "settlement-owed": (
@@ -375,6 +391,18 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             "a star nobody gave",
             ("INSERT INTO aftersales.review_sum (subject_id, review_count, goods_sum) VALUES (gen_random_uuid(), 1, 5) "
              "RETURNING subject_id::text",),
+        ),
+    ),
+    "lake-current": (
+        Fault(
+            "a process whose disk is lost holds the watermark",
+            ("INSERT INTO lake.process (name, until_at, told_at) VALUES ('0123456789abcdef', '2001-01-01', '2001-01-01') "
+             "RETURNING 'process ' || name",),
+        ),
+        Fault(
+            "a fact that no figure will ever know of is parked",
+            ("INSERT INTO base.outbox (id, tag, body, told_at, parked) "
+             "VALUES (gen_random_uuid(), 'order.paid', '{}', '2001-01-01', true) RETURNING 'fact ' || id",),
         ),
     ),
     "news": (

@@ -11,9 +11,13 @@ import pytest
 from deeds import HOUR_US, now_us, read
 from lakes import DAY, Tale, open_lake
 from laotie.base.db import Database
+from laotie.insight import Engine
+from laotie.insight.rollups import Rollups
 from laotie.lake import TOPICS, Lake, compaction, list_parts, write_parts
 from laotie.lake.compaction import GRACE_US, MERGE_LOCK, SMALL_MAX, compact, list_work, merge, merge_hours
+from laotie.lake.late import note_late, take_notes
 from laotie.lake.manifest import PartsMoved, read_manifest
+from laotie.lake.model import ALL_DAY
 from laotie.lake.parts import list_files, swap_parts, write_part
 from laotie.lake.quarantine import list_held
 from laotie.lake.verify import look, verify
@@ -234,3 +238,63 @@ def test_rows_of_an_earlier_version_get_the_new_columns_empty(disk: Lake) -> Non
     pq.write_table(table.drop_columns(["streamer_id"]), f"{disk.root}/{part.path}")
     compact(disk, now_us=AFTER)
     assert read(disk, "visit").schema.equals(rows.schema) and len(ids(disk)) == 2
+
+
+LONG_AFTER = Tale().at(0, DAY + timedelta(days=9))
+
+
+def test_the_hours_of_a_day_long_past_become_one_file(lake: Lake) -> None:
+    rows = pa.concat_tables([visits(lake, 100 * hour, 4, hour=hour, each=2) for hour in (0, 9, 23)])
+    done = compact(lake, now_us=LONG_AFTER)
+    assert (done.hours, done.parts_before, done.parts_after, done.rows) == (1, 6, 1, 12)
+    (part,) = list_parts(lake, "visit")
+    assert part.hour == ALL_DAY and f"day={DAY}/hour=all/" in part.path
+    assert ids(lake) == sorted(rows["id"].to_pylist()) and not problems(lake, deep=True)
+    assert compact(lake, now_us=LONG_AFTER).hours == 0, "what is done is done"
+    with Engine(lake, threads=1) as engine:
+        assert engine.run(engine.read("visit", DAY, DAY + timedelta(days=1))).num_rows == 12
+        assert engine.run(engine.read("visit", DAY + timedelta(days=1))).num_rows == 0
+
+
+def test_what_comes_later_still_joins_the_day_each_row_once(lake: Lake) -> None:
+    rows = visits(lake, 0, 6, each=2)
+    visits(lake, 50, 2, hour=11)
+    compact(lake, now_us=LONG_AFTER)
+    write_parts(lake, "visit", pa.concat_tables([rows.slice(2, 2), visits(lake, 90, 1, hour=23).slice(0, 0)]))
+    assert problems(lake, deep=True) == ["rows twice"]
+    with Engine(lake, threads=1) as engine:
+        assert engine.run(engine.read("visit")).num_rows == 11, "beside one another they can be read"
+        rolled = engine.run(Rollups(lake).viewer_days(engine))
+    assert sum(rolled["visits"].to_pylist()) == 9, "figures count each row once"
+    done = compact(lake, now_us=LONG_AFTER)
+    assert (done.parts_after, done.duplicates) == (1, 2) and len(ids(lake)) == 9 and not problems(lake, deep=True)
+
+
+def test_a_large_day_keeps_its_hours_and_a_recent_one_too(disk: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    visits(disk, 0, 2)
+    visits(disk, 50, 2, hour=11)
+    compact(disk, now_us=AFTER)
+    assert [part.hour for part in list_parts(disk, "visit")] == [9, 11]
+    with monkeypatch.context() as patched:
+        patched.setattr(compaction, "DAY_BYTES_MAX", 100)
+        assert compact(disk, now_us=LONG_AFTER).hours == 0
+    assert compact(disk, now_us=LONG_AFTER).hours == 1 and [part.hour for part in list_parts(disk, "visit")] == [ALL_DAY]
+
+
+def test_rows_of_another_day_in_a_day_s_file_are_said(disk: Lake) -> None:
+    write_part(disk, "visit", DAY + timedelta(days=1), ALL_DAY, visits(disk, 0, 1))
+    assert problems(disk) == ["rows of another hour"]
+
+
+async def test_the_worker_hears_of_a_day_long_past_at_once_and_clears_up_after_it(db: Database, disk: Lake) -> None:
+    tale, past = Tale(), disk.day_of(db.clock.now_us()) - timedelta(days=40)
+    for second in (1, 4000, 8000):
+        tale.visit(second, "viewer", f"visit {second}", day=past)
+    tale.write(disk)
+    assert await merge_hours(db, disk) == 0, "nobody has said so, and this is not the hour to look at everything"
+    note_late(disk, list_parts(disk, "visit"), now_us=db.clock.now_us())
+    assert await merge_hours(db, disk) == 1
+    assert [part.hour for part in list_parts(disk, "visit")] == [ALL_DAY] and len(list_files(disk, "visit", past)) == 4
+    db.clock.advance(seconds=GRACE_US / 1_000_000 + 1)
+    assert await merge_hours(db, disk) == 0
+    assert len(list_files(disk, "visit", past)) == 1 and not list(take_notes(disk)), "what it was is gone, and the note with it"

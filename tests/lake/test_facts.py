@@ -20,6 +20,7 @@ from laotie.fans import exporting as of_fans
 from laotie.identity import guests
 from laotie.lake import Lake, facts, list_parts, rebuild
 from laotie.lake.facts import Drain
+from laotie.lake.late import take_notes
 from laotie.lake.rebuild import NotRebuilt, Source
 from laotie.live import exporting as of_shows
 from laotie.orders import facts as of_orders
@@ -94,6 +95,15 @@ async def test_what_is_told_is_in_the_lake_once_and_no_longer_in_the_queue(marke
     assert sum(row["amount"] for row in money) == sum(row["goods_amount"] for row in money) == 3 * 990
     assert {row["kind"] for row in money} == {"placed", "paid", "cancelled", "refunded"}
     assert all(len(row["shop_id"]) == 16 and row["currency"] == "CNY" for row in money)
+
+
+async def test_facts_of_a_day_long_past_are_noted_for_merging(market: Market, place: Lake) -> None:
+    await _place_one(market)
+    await market.settle()
+    market.db.clock.advance(seconds=10 * 86_400)
+    assert await drain(market.db, place)
+    (day,) = {part.day for part in list_parts(place, "money")}
+    assert ("money", day) in set(take_notes(place))
 
 
 async def test_a_drain_that_died_between_writing_and_deleting_is_done_again_without_a_trace(
@@ -212,6 +222,26 @@ async def test_a_rebuild_that_is_killed_again_and_again_goes_on_and_nothing_is_t
     done = await rebuild.rebuild(market.db, place, "money", MONEY, page=1)
     assert read(place, "money").equals(told)
     assert done.rows == 15
+
+
+async def test_a_batch_that_a_dead_drain_began_survives_a_rebuild_that_lets_the_drain_work(
+    market: Market, place: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _busy_days(market)
+    drain = Drain(market.db, place)
+
+    async def die(*_: Any) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(drain, "_forget", die)
+        with pytest.raises(RuntimeError):
+            await drain.turn()
+    begun = {part.path for part in list_parts(place, "money")}
+    await rebuild.rebuild(market.db, place, "money", MONEY, page=1, breathe=drain.turn)
+    told = read(place, "money")
+    assert begun <= {part.path for part in list_parts(place, "money")}
+    assert told.num_rows == 15 == len(set(told["id"].to_pylist()))
 
 
 async def test_behaviour_cannot_be_rebuilt_and_says_so(db: Database, place: Lake) -> None:

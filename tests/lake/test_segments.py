@@ -53,7 +53,7 @@ async def test_a_started_sink_brings_acts_into_the_lake_and_leaves_nothing(lake:
     sink.append(Entered(stay, at_us, "feed:1", True, campaign="蓝", position=3))
     sink.append(Watched(stay, at_us, at_us - 10_000_000))
     sink.append(Clicked(stay, at_us))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not (read(lake, "visit").num_rows and (told[-1][1] or 0) > at_us):
             await asyncio.sleep(0.02)
     await sink.close()
@@ -92,7 +92,7 @@ async def test_what_a_dead_process_left_is_taken_over(lake: Lake, tmp_path: Path
 async def test_a_full_disk_loses_behaviour_counted_and_nothing_else(sink: SegmentLog, lake: Lake, tmp_path: Path) -> None:
     for act in likes(0, 100):
         sink.append(act)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while counted(tmp_path / "segments") < 100:
             await asyncio.sleep(0.02)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -100,7 +100,7 @@ async def test_a_full_disk_loses_behaviour_counted_and_nothing_else(sink: Segmen
         resource.setrlimit(resource.RLIMIT_FSIZE, (segment_files(tmp_path / "segments")[0].stat().st_size + 100, hard))
         for act in likes(100, 50):
             sink.append(act)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while sink.lost < 50:
                 await asyncio.sleep(0.02)
     finally:

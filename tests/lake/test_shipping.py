@@ -17,6 +17,7 @@ from lakes import open_lake
 from laotie.base.ids import ProductId, ShopId, SkuId, new_id
 from laotie.lake import Act, Carted, Chatted, Lake, Left, Liked, Searched, Watched, batches, compaction, list_parts
 from laotie.lake.batches import HEAD, write_batch
+from laotie.lake.late import take_notes
 from laotie.lake.model import BEHAVIOUR
 from laotie.lake.parts import list_files
 from laotie.lake.quarantine import forget, list_held, sweep
@@ -136,3 +137,5 @@ def test_acts_of_all_hours_go_to_their_own(lake: Lake) -> None:
     parts = list_parts(lake, "like")
     assert len(parts) == 50 and len({(part.day, part.hour) for part in parts}) == 50
     assert hearts(lake) == list(range(50))
+    bring(lake, write_batch(WRITER, 50, likes(50, 1, at_us=at - 100 * HOUR_US)), now=at)
+    assert ("like", lake.day_of(at - 100 * HOUR_US)) in set(take_notes(lake)), "a day long past is to be merged again"

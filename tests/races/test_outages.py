@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from laotie.bench.server import ServerUnderTest
-from tests.races.storm import audit_finds_nothing, check_books, kill_postgres, make_asks, send_all
+from laotie.lake.verify import verify
+from tests.races.storm import audit_finds_nothing, check_books, kill_postgres, lake_knows, make_asks, send_all
 from tests.races.test_crash import open_hot_sale
 
 
@@ -88,6 +89,8 @@ async def test_on_a_full_disk_it_says_503_and_goes_on_when_there_is_room(tmp_pat
             assert not without, f"asking again gets an order, not {without}"
             check_books(server.database_url, sale, first + refused, received=1_000_000)
             await audit_finds_nothing(server.database_url)
+            lake = await lake_knows(server, orders=len(first + refused))
+            assert verify(lake).is_sound, "nor is anything of it half-written"
     finally:
         unmounting = await asyncio.create_subprocess_exec("umount", "-l", str(disk))
         await unmounting.wait()

@@ -1,12 +1,12 @@
-"""The promise that the lake's money is the ledger's: what dashboards and settlements of figures rest on."""
+"""The promises that the lake's money is the ledger's, and that it keeps up: what dashboards and settlements of figures rest on."""
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
 
 from laotie import ledger
-from laotie.audit.model import Look, Seen, differences
+from laotie.audit.model import Look, Seen, Wrong, differences
 from laotie.base.logs import log
-from laotie.lake import facts, sums
+from laotie.lake import facts, holders, sums
 from laotie.lake.facts import MoneyKind
 from laotie.lake.watermark import find_oldest_fact
 
@@ -42,6 +42,21 @@ async def check_money(look: Look) -> Seen:
     if told is None:
         return Seen(0, [], said | {"lake_absent": int(bool(books))})
     return Seen(len(books), differences(_words(books), _words(_as_booked(told))), said)
+
+
+async def check_current(look: Look) -> Seen:
+    """Nothing keeps the watermark back for longer than `lake_behind_s_max`: figures that wait for it would wait for ever."""
+    if look.lake is None:
+        return Seen(0, [], {"lake_absent": 1})
+    by_the_wall = await look.tx.one(datetime, "SELECT now()")  # nobody moves the database's clock
+    late = timedelta(seconds=look.lake.behind_s_max)
+    held = await holders.list_holders(look.tx)
+    wrong = [
+        Wrong(f"{one.kind} {one.name}", f"in the lake within {late}", f"since {one.since:%Y-%m-%d %H:%M}: {holders.advise(one)}")
+        for one in held
+        if one.since < by_the_wall - late
+    ]
+    return Seen(len(held), wrong)
 
 
 def _as_booked(told: sums.Sums) -> dict[tuple[date, str, str], int]:

@@ -12,7 +12,7 @@ async def check_balances(look: Look) -> Seen:
     """Balances against transfers; over what changed, from the sums at the last anchor on."""
     tx = look.tx
     wrong = [Wrong(f"all of {key}", "0", str(amount)) for key, amount in (await checking.sum_currencies(tx)).items()]
-    wrong += wrong_of(await checking.list_stray_deltas(tx))
+    wrong += wrong_of(await checking.list_stray_deltas(tx)) + wrong_of(await checking.list_unanswered(tx))
     if look.touched is not None:
         off = await anchors.list_balances_off(tx, sorted(look.touched.accounts))
         doubtful = bool(off)

@@ -27,6 +27,8 @@ from laotie.base.refusals import Refusal, Unavailable
 
 T = TypeVar("T")
 
+LAST_WAIT_S = 1.0
+AT_ONCE_S = 0.05
 SCALARS = (int, str, bool, float, bytes, UUID, datetime)
 encode = msgspec.json.Encoder().encode
 
@@ -42,6 +44,7 @@ class Database:
         self.url = url
         self.clock = clock
         self._wait_s = wait_s
+        self._winding_down = False
         self._mending: asyncio.Task[None] | None = None
         self._after_commit: list[Callable[[list[Event]], None]] = []
         self.pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
@@ -72,6 +75,11 @@ class Database:
         if self._mending is not None:
             self._mending.cancel()
         await self.pool.close()
+
+    def wind_down(self) -> None:
+        """The process is about to end: what is left to write waits a second for a connection, and once in vain, no more."""
+        self._winding_down = True
+        self._wait_s = min(self._wait_s, LAST_WAIT_S)
 
     def on_told(self, heard: Callable[[list[Event]], None]) -> None:
         """Call `heard` after each commit that told something (the relay uses it to wake up; never rely on it)."""
@@ -118,6 +126,8 @@ class Database:
                         await connection.close()  # the pool opens another
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, psycopg.errors.DiskFull) as cause:
             self._mend()
+            if self._winding_down:
+                self._wait_s = AT_ONCE_S
             log.warning("database unavailable", error=str(cause).strip()[:300], kind=type(cause).__name__)
             raise Unavailable(part="database") from cause
         if tx.told:

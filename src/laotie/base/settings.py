@@ -42,6 +42,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, about("Memory the embedded PostgreSQL caches pages in (MB).", ge=16, le=65536)
     ] = 1024
     database_pool_max: Annotated[int, about("Most connections one process opens.", ge=4, le=500)] = 16
+    database_wait_s: Annotated[
+        int, about("How long to wait at the start for the database that LAOTIE_DATABASE_URL names.", ge=0, le=3600)
+    ] = 60
     host: Annotated[str, about("Address the HTTP and WebSocket door listens on.")] = "127.0.0.1"
     port: Annotated[int, about("Port of the HTTP and WebSocket door.", ge=1, le=65535)] = 8000
     gateway_port: Annotated[
@@ -160,6 +163,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lake_part_every_s: Annotated[
         float, about("How soon what viewers do becomes part of the lake (seconds).", ge=0.1, le=3_600)
     ] = 10.0
+    lake_fill: Annotated[
+        bool,
+        about("Whether the worker tells the lake by itself what it lacks of money, shows, follows: after an upgrade, in a new place."),
+    ] = True
+    lake_behind_s_max: Annotated[
+        int, about("How far the lake's watermark may be behind before the watch calls it an incident (seconds).", ge=60, le=604_800)
+    ] = 3_600
     lake_behaviour_days: Annotated[
         int,
         about(
@@ -175,6 +185,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     analytics_memory_mb: Annotated[
         int, about("Memory the embedded engine may use for a figure (MB); beyond it, it works on disk.", ge=128)
     ] = 2048
+    figure_s_max: Annotated[
+        float,
+        about("How long a figure may be computed for a page or a program (seconds); beyond it, it is broken off.", ge=0.1, le=3_600),
+    ] = 30.0
     rollup_every_s: Annotated[
         int, about("How often the figures of finished days are looked after (s), so that no question works them out again.", ge=10)
     ] = 300

@@ -1,5 +1,6 @@
 """`laotie lake inspect`, `verify`, `compact`: what the lake holds, whether it is all there, fewer and larger files."""
 
+import asyncio
 import sys
 import time
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from rich.table import Table
 from laotie.base import logs
 from laotie.base import settings as settings_module
 from laotie.base.holding import hold
+from laotie.cli.lake_lost import ask_watermark, print_watermark
 from laotie.lake import Lake
 from laotie.lake import compaction as merging
 from laotie.lake import verify as verifying
@@ -21,17 +23,19 @@ from laotie.lake.quarantine import Held
 app = App(name="lake", help="The event lake: what happened, as Parquet files by day and hour.")
 app.command("laotie.cli.lake_rebuild:rebuild", name="rebuild")
 app.command("laotie.cli.lake_erase:erase", name="erase")
+app.command("laotie.cli.lake_lost:declare_lost", name="declare-lost")
 
 AsJson = Annotated[bool, Parameter(name="--json")]
 
 
 @app.command
 def inspect(*, as_json: AsJson = False) -> None:
-    """List topics with their days and sizes, what processes have not brought in yet, and what lies in quarantine."""
+    """List topics with their days and sizes, what is not brought in yet, who holds the watermark, and the quarantine."""
     settings = settings_module.load()
     found = verifying.look(Lake.of(settings), settings.data_path / SEGMENTS)
+    mark = asyncio.run(ask_watermark(settings))
     if as_json:
-        _print_json(found)
+        _print_json(msgspec.to_builtins(found) | {"watermark": msgspec.to_builtins(mark)})
         return
     console = Console()
     table = Table("topic", "first day", "last day", "days", "files", "bytes", title=found.url)
@@ -42,6 +46,7 @@ def inspect(*, as_json: AsJson = False) -> None:
     for process in found.processes:
         state = "runs" if process.is_alive else "is gone; the next start, or `laotie lake compact`, brings it in"
         console.print(f"{process.bytes:,} bytes in {process.segments} segments of process {process.name}, which {state}")
+    print_watermark(console, mark)
     _print_quarantine(console, found.quarantine)
 
 

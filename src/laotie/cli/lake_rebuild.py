@@ -14,22 +14,13 @@ from laotie.base import settings as settings_module
 from laotie.base.db import Database
 from laotie.base.migrate import migrate
 from laotie.base.postgres import EmbeddedPostgres
-from laotie.fans import exporting as of_fans
-from laotie.identity import guests
 from laotie.lake import Lake
 from laotie.lake.facts import Drain
 from laotie.lake.model import BEHAVIOUR, FACTS
-from laotie.lake.rebuild import Rebuilt, Source, check_topic
+from laotie.lake.rebuild import Rebuilt, check_topic
 from laotie.lake.rebuild import rebuild as rebuild_topic
-from laotie.live import exporting as of_shows
-from laotie.orders import facts
+from laotie.worker.filling import SOURCES
 
-SOURCES = {
-    "money": (Source(facts.export, facts.FIRST), Source(facts.export_returns, facts.FIRST)),
-    "show": (Source(of_shows.tell_again, facts.FIRST),),
-    "follow": (Source(of_fans.tell_again, 0),),
-    "person": (Source(guests.tell_again, facts.FIRST),),
-}
 screen = Console(stderr=True)
 
 

@@ -9,6 +9,7 @@ import asyncio
 import gc
 import signal
 import socket
+import time
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import msgspec
 import psycopg
 import uvicorn
+from psycopg.conninfo import conninfo_to_dict
 
 from laotie import live, messages, payments
 from laotie.base import logs
@@ -28,7 +30,7 @@ from laotie.base.jobs import Context
 from laotie.base.logs import log
 from laotie.base.migrate import migrate
 from laotie.base.postgres import EmbeddedPostgres
-from laotie.base.refusals import Unavailable
+from laotie.base.refusals import Conflict, Unavailable
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
 from laotie.cli.ingest import PortTaken, open_ingest
@@ -45,8 +47,15 @@ from laotie.worker.recordings import RecordingKeeper
 from laotie.worker.shelf import ShelfKeeper, open_shelf
 
 STOP_WAIT_S = 20
-DATABASE_WAIT_S = 60
+DATABASE_CONNECT_S = 5
 WATCH_EVERY_S = 1.0
+
+
+class DatabaseGone(Conflict, code="database-gone"):
+    """PostgreSQL does not answer. Start it, or set LAOTIE_DATABASE_URL right (without it, Laotie brings its own)."""
+
+    address: str
+    waited_s: int
 
 
 def serve() -> None:
@@ -167,7 +176,7 @@ async def _open_house(
         settings.data_path / SEGMENTS,
         clock=clock,
         part_every_s=settings.lake_part_every_s,
-        note=note_in(db),
+        note=note_in(db, settings.data_path / SEGMENTS),
     )
     await sink.start()
     stack.push_async_callback(sink.close)
@@ -187,6 +196,7 @@ async def _open_house(
     keeper = RecordingKeeper(db, bus, media, house.archive, keep_days=settings.recording_days)
     keeper.start()
     stack.push_async_callback(keeper.stop)
+    stack.callback(db.wind_down)
     front.app = build_app(house)
     _settle_memory()
     log.info("ready", url=settings.base_url)
@@ -248,7 +258,7 @@ async def _open_http(
 
 async def _open_database(settings: Settings, stack: AsyncExitStack) -> str:
     if settings.database_url:
-        await _wait_for_database(settings.database_url)
+        await _wait_for_database(settings.database_url, wait_s=settings.database_wait_s)
         return settings.database_url
     embedded = EmbeddedPostgres.of(settings)
     url = await asyncio.to_thread(embedded.start)
@@ -277,15 +287,26 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def _wait_for_database(url: str) -> None:
-    """An external server may still be starting: try for a minute, then say so."""
-    for left in range(DATABASE_WAIT_S, -1, -1):
+async def _wait_for_database(url: str, *, wait_s: int) -> None:
+    """An external server may still be starting: try for a while, then say so."""
+    deadline = time.monotonic() + wait_s
+    said = ""
+    while True:
         try:
-            connection = await psycopg.AsyncConnection.connect(url, connect_timeout=5)
+            connection = await psycopg.AsyncConnection.connect(url, connect_timeout=DATABASE_CONNECT_S)
             await connection.close()
             return
         except psycopg.OperationalError as error:
-            if not left:
-                raise Unavailable(part="database") from None
-            log.warning("waiting for the database", error=str(error).strip()[:200])
+            if time.monotonic() >= deadline:
+                raise DatabaseGone(address=_address_of(url), waited_s=wait_s) from None
+            why = str(error).strip()[:200]
+            if why != said:
+                log.warning("waiting for the database", address=_address_of(url), for_s=wait_s, error=why)
+            said = why
             await asyncio.sleep(1)
+
+
+def _address_of(url: str) -> str:
+    """Where it should be, without who asks and with what password."""
+    parts = conninfo_to_dict(url)
+    return f"{parts.get('host') or 'a local socket'}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"

@@ -15,6 +15,7 @@ from laotie.lake.acts import (
     Left,
     Liked,
     Nowhere,
+    Played,
     Searched,
     Shared,
     Sink,
@@ -28,6 +29,7 @@ from laotie.lake.knowledge import tell_person
 from laotie.lake.model import TOPICS, Part, Topic
 from laotie.lake.parts import Lake, id_bytes, list_days, list_parts, write_part, write_parts
 from laotie.lake.retention import list_old_days, read_retired, retire, retire_behaviour
+from laotie.lake.stores import DriverAbsent, StoreRefuses, StoreTakesNothing, ailing, name_trouble
 from laotie.lake.watermark import LakeBehind, await_watermark, require, watermark
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "Carted",
     "Chatted",
     "Clicked",
+    "DriverAbsent",
     "Entered",
     "Lake",
     "LakeBehind",
@@ -44,13 +47,17 @@ __all__ = [
     "Liked",
     "Nowhere",
     "Part",
+    "Played",
     "Searched",
     "SegmentLog",
     "Shared",
     "Sink",
     "Stay",
+    "StoreRefuses",
+    "StoreTakesNothing",
     "Topic",
     "Watched",
+    "ailing",
     "await_watermark",
     "compact",
     "facts",
@@ -61,6 +68,7 @@ __all__ = [
     "list_parts",
     "merge_hours",
     "model",
+    "name_trouble",
     "note_in",
     "open_sink",
     "read_retired",

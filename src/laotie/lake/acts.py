@@ -12,7 +12,7 @@ import msgspec
 
 from laotie.base.entry import Visit
 from laotie.base.ids import CartItemId, ProductId, ShopId, ShowId, SkuId, ViewerId, VisitId
-from laotie.lake.model import CART, CHAT, CLICK, LEAVE, LIKE, SEARCH, SHARE, VISIT, WATCH, Topic
+from laotie.lake.model import CART, CHAT, CLICK, LEAVE, LIKE, PLAY, SEARCH, SHARE, VISIT, WATCH, Topic
 
 
 class Stay(msgspec.Struct, frozen=True, eq=False):
@@ -131,9 +131,18 @@ class Searched(Act, frozen=True, gc=False):
     hits: int
 
 
+class Played(Act, frozen=True, gc=False):
+    """Had a replay, a clip or a video (`placement`) running in sight, acknowledged, from `since_us` to `at_us`."""
+
+    placement: str
+    since_us: int
+    shop_id: ShopId | None = None
+    streamer_id: UUID | None = None
+
+
 TOPIC_OF: dict[type[Act], Topic] = {
     Entered: VISIT, Watched: WATCH, Left: LEAVE, Liked: LIKE, Chatted: CHAT, Clicked: CLICK, Carted: CART, Shared: SHARE,
-    Searched: SEARCH,
+    Searched: SEARCH, Played: PLAY,
 }  # fmt: skip
 
 

@@ -18,7 +18,20 @@ from zlib import crc32
 
 import msgspec
 
-from laotie.lake.acts import Act, Carted, Chatted, Clicked, Entered, Left, Liked, Searched, Shared, Stay, Watched
+from laotie.lake.acts import (
+    Act,
+    Carted,
+    Chatted,
+    Clicked,
+    Entered,
+    Left,
+    Liked,
+    Played,
+    Searched,
+    Shared,
+    Stay,
+    Watched,
+)
 
 VERSION = 1
 MAGIC = b"LTb\x01"
@@ -42,7 +55,9 @@ def _kind(number: int, act: type[Act]) -> Kind:
 
 KINDS = tuple(
     _kind(number, act)
-    for number, act in enumerate[type[Act]]((Entered, Watched, Left, Liked, Chatted, Clicked, Carted, Shared, Searched), start=1)
+    for number, act in enumerate[type[Act]](
+        (Entered, Watched, Left, Liked, Chatted, Clicked, Carted, Shared, Searched, Played), start=1
+    )
 )
 KIND_OF = {kind.number: kind for kind in KINDS}
 _GETTERS: dict[type[Act], list[tuple[str, Callable[[Act], Any]]]] = {

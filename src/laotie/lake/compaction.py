@@ -1,15 +1,16 @@
-"""Compaction: many small parts of an hour become few large ones, each row once, while readers go on reading.
+"""Compaction: many small parts of an hour, and of a day long past, become few large ones, each row once, under readers' eyes.
 
 An hour that is over is merged into parts of at most `PART_ROWS_MAX` rows; an hour that goes on only when it has many small
 ones. What comes late into an hour that was merged is merged again. A row is known by its id: the first one stays, and one
 that says something else under the same id is put into quarantine. A file that nobody can read is put aside, and said.
+The hours of a day long past become one (`ALL_DAY`), unless that would be large: then they are large enough themselves.
 
 Memory is bounded by the largest part, not by the hour: a large hour is read as often as it makes parts, each time another
 share of the ids. New files count in one step (`swap_parts`); the old ones are deleted when nobody can be reading them.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 import msgspec
@@ -22,12 +23,14 @@ from laotie.base.db import Database
 from laotie.base.ids import new_id
 from laotie.base.logs import log
 from laotie.lake import manifest
+from laotie.lake.late import RECENT_DAYS, is_past, note, take_notes
 from laotie.lake.manifest import REPLACING, PartsMoved, read_manifest
-from laotie.lake.model import TOPICS, Part
+from laotie.lake.model import ALL_DAY, TOPICS, Part
 from laotie.lake.parts import (
     BESIDE,
     Lake,
     conform,
+    group_parts,
     list_days,
     list_files,
     list_parts,
@@ -42,6 +45,8 @@ from laotie.lake.quarantine import sweep as sweep_quarantine
 
 PART_ROWS_MAX = 1_000_000
 SMALL_BYTES = 8 * 1024 * 1024
+DAY_BYTES_MAX = 64 * 1024 * 1024
+"""A larger day keeps its hours."""
 SMALL_MAX = 30
 """So many small parts of an hour that goes on, and they are merged."""
 SETTLE_US = 120_000_000
@@ -50,16 +55,17 @@ GRACE_US = 600_000_000
 """How long a file that no longer counts lies there for those who are reading it."""
 STRAY_S = 3_600
 """A file that was written to replace others and never did: whoever wrote it was killed."""
-RECENT_DAYS = 2
 QUIET_HOUR = 4
 HOURS_A_TURN = 8
+DAYS_A_TURN = 64
+"""Days long past, which are small."""
 MERGE_LOCK = 0x1A4E_3E69
 FOR_NOW = "-h"
 """Ends the name of what was merged while its hour went on."""
 
 
-class Hour(msgspec.Struct, frozen=True):
-    """The parts of one hour that are to become one."""
+class Work(msgspec.Struct, frozen=True):
+    """The parts of one hour, or of one day (`ALL_DAY`), that are to become one."""
 
     topic: str
     day: date
@@ -69,7 +75,7 @@ class Hour(msgspec.Struct, frozen=True):
 
 
 class Compacted(msgspec.Struct, frozen=True):
-    """What merging came to."""
+    """What merging came to. `hours`: how often, be it an hour or a whole day."""
 
     hours: int = 0
     parts_before: int = 0
@@ -91,24 +97,18 @@ def compact(lake: Lake, *, now_us: int, since: date | None = None, hours_max: in
 
     The caller is alone in doing so: the worker holds an advisory lock, the command the data directory.
     """
-    total = Compacted()
+    total = _tidy_late(lake, now_us=now_us, days_max=hours_max and DAYS_A_TURN)
     for done, work in enumerate(list_work(lake, now_us=now_us, since=since)):
         if done == hours_max:
             return total
-        try:
-            total += merge(lake, work, now_us=now_us)
-        except PartsMoved:
-            log.info("an hour has changed while it was merged; the next turn will", topic=work.topic, day=str(work.day))
-        except pa.ArrowException as error:
-            log.error("an hour cannot be merged", topic=work.topic, day=str(work.day), hour=work.hour, error=str(error)[:200])
+        total += _try_merge(lake, work, now_us=now_us)
     sweep_quarantine(lake, today=lake.day_of(now_us))
     return total + Compacted(deleted=sweep(lake, now_us=now_us, since=since))
 
 
 async def merge_hours(db: Database, lake: Lake) -> int:
-    """One turn of the worker's: at most `HOURS_A_TURN` hours of the last days, one process at a time (an advisory lock).
-
-    Days long past change only by what comes very late; they are looked at early in the morning. Returns how many hours were merged.
+    """One turn of the worker's: at most `HOURS_A_TURN` hours of the last days, and days long past into which something came.
+    One process at a time (an advisory lock). Early in the morning every day there is is looked at. Returns how many were merged.
     """
     now_us = db.clock.now_us()
     _, hour = lake.hour_of(now_us)
@@ -120,21 +120,15 @@ async def merge_hours(db: Database, lake: Lake) -> int:
     return done.hours
 
 
-def list_work(lake: Lake, *, now_us: int, since: date | None = None) -> Iterator[Hour]:
-    """The hours that have something to merge, oldest first."""
+def list_work(lake: Lake, *, now_us: int, since: date | None = None) -> Iterator[Work]:
+    """The hours and days that have something to merge, oldest first."""
     for topic in TOPICS:
         for day in list_days(lake, topic):
-            if since is not None and day < since:
-                continue
-            kept = read_manifest(lake.fs, lake.root, topic, day).kept
-            for hour, parts in _by_hour(list_parts(lake, topic, day, lake.next_day(day))):
-                is_over = (day, hour) < lake.hour_of(now_us - SETTLE_US)
-                chosen = _choose(parts, kept, is_over=is_over)
-                if chosen:
-                    yield Hour(topic, day, hour, tuple(chosen), is_over)
+            if since is None or day >= since:
+                yield from _list_day_work(lake, topic, day, now_us=now_us)
 
 
-def merge(lake: Lake, work: Hour, *, now_us: int) -> Compacted:
+def merge(lake: Lake, work: Work, *, now_us: int) -> Compacted:
     """Make one part of some, or as many as it needs; each row of them once. What a later release wrote is left as it is."""
     parts = [part for part in work.parts if is_readable(lake, part)]
     unreadable = len(work.parts) - len(parts)
@@ -185,6 +179,47 @@ def sweep(lake: Lake, *, now_us: int, since: date | None = None) -> int:
     return deleted
 
 
+def _tidy_late(lake: Lake, *, now_us: int, days_max: int | None) -> Compacted:
+    """Merge the days that were noted, and delete what they were. One that is not tidy is noted again."""
+    total = Compacted()
+    for topic, day in take_notes(lake):
+        for work in list(_list_day_work(lake, topic, day, now_us=now_us)):
+            total += _try_merge(lake, work, now_us=now_us)
+        deleted = manifest.forget_gone(lake.fs, lake.root, topic, day, before_us=now_us - GRACE_US)
+        total += Compacted(deleted=deleted)
+        if read_manifest(lake.fs, lake.root, topic, day).gone:
+            note(lake, topic, day)
+        if total.hours == days_max:
+            break
+    return total
+
+
+def _list_day_work(lake: Lake, topic: str, day: date, *, now_us: int) -> Iterator[Work]:
+    parts = list_parts(lake, topic, day, lake.next_day(day))
+    kept = read_manifest(lake.fs, lake.root, topic, day).kept
+    small = is_past(lake, day, now_us=now_us) and sum(part.bytes for part in parts) <= DAY_BYTES_MAX
+    whole = [part for part in parts if part.hour == ALL_DAY]
+    if (small or whole) and len(parts) > max(1, len(whole)):
+        yield Work(topic, day, ALL_DAY, tuple(parts), True)
+        return
+    for of in group_parts(parts):
+        hour = of[0].hour
+        is_over = (day, hour) < lake.hour_of(now_us - SETTLE_US)
+        chosen = _choose(of, kept, is_over=is_over)
+        if chosen:
+            yield Work(topic, day, hour, tuple(chosen), is_over)
+
+
+def _try_merge(lake: Lake, work: Work, *, now_us: int) -> Compacted:
+    try:
+        return merge(lake, work, now_us=now_us)
+    except PartsMoved:
+        log.info("an hour has changed while it was merged; the next turn will", topic=work.topic, day=str(work.day))
+    except pa.ArrowException as error:
+        log.error("an hour cannot be merged", topic=work.topic, day=str(work.day), hour=work.hour, error=str(error)[:200])
+    return Compacted()
+
+
 def _choose(parts: Sequence[Part], kept: dict[str, int], *, is_over: bool) -> list[Part]:
     """What of an hour is to be merged now: when it is over, everything, once; before that the small ones, when they are many."""
     if not is_over:
@@ -192,13 +227,6 @@ def _choose(parts: Sequence[Part], kept: dict[str, int], *, is_over: bool) -> li
         return small if len(small) >= SMALL_MAX else []
     is_done = all(path_in_day(part) in kept and not part.path.endswith(f"{FOR_NOW}.parquet") for part in parts)
     return [] if is_done else list(parts)
-
-
-def _by_hour(parts: Iterable[Part]) -> list[tuple[int, list[Part]]]:
-    hours: dict[int, list[Part]] = {}
-    for part in parts:
-        hours.setdefault(part.hour, []).append(part)
-    return sorted(hours.items())
 
 
 def _read_end(lake: Lake, part: Part) -> tuple[int, int]:

@@ -25,9 +25,10 @@ from laotie.base.ids import AccountId, new_id
 from laotie.base.logs import log
 from laotie.lake import manifest, quarantine
 from laotie.lake.compaction import FOR_NOW, GRACE_US, MERGE_LOCK
-from laotie.lake.manifest import REPLACING, PartsMoved, put_file, read_manifest
+from laotie.lake.manifest import REPLACING, PartsMoved, read_manifest
 from laotie.lake.model import FACTS, ID, PERSON, TOPICS, Part
 from laotie.lake.parts import COMPRESSION, Lake, list_days, list_parts, path_in_day, sort_rows, swap_parts, write_part
+from laotie.lake.stores import put_file
 
 PEOPLE_AT_ONCE = 100
 PASSES_AFTER = (timedelta(), timedelta(hours=1), timedelta(hours=25))
@@ -95,7 +96,7 @@ async def work_erasures(db: Database, lake: Lake) -> int:
             if progress is None:
                 return 0
             aliases = await _read_aliases(tx, progress.people)
-        step = _next_step(lake, progress)
+        step = await asyncio.to_thread(_next_step, lake, progress)
         now_us = db.clock.now_us()
         if step is None:
             await asyncio.to_thread(_finish_files, lake, aliases)

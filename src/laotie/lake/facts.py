@@ -37,8 +37,10 @@ from laotie.events.orders import (
     OrderReversed,
 )
 from laotie.lake.aliases import find_aliases
+from laotie.lake.late import note_late
 from laotie.lake.model import TOPICS, Part
 from laotie.lake.parts import Lake, write_parts
+from laotie.lake.stores import describe, note_ailing
 
 DRAIN_SIZE_MAX = 20_000
 DRAIN_LOCK = 0x1A4E_D4A1
@@ -397,7 +399,8 @@ class Drain:
             rows = await self._read(batch)
             try:
                 told = [row for _, row in rows if row is not None]
-                await asyncio.to_thread(write_rows, self._lake, told, name=f"f-{batch.batch_id.hex}")
+                parts = await asyncio.to_thread(write_rows, self._lake, told, name=f"f-{batch.batch_id.hex}")
+                await asyncio.to_thread(note_late, self._lake, parts, now_us=self._db.clock.now_us())
             except Exception as error:  # whatever a store fails with; what must not happen is that commerce hears of it
                 self._ail(error, len(rows))
                 return 0
@@ -405,6 +408,7 @@ class Drain:
         if self._is_ailing:
             log.info("the lake takes facts again", facts=len(rows))
         self._is_ailing = False
+        note_ailing("lake facts", None)
         metrics.LAKE_TAKES.set(1)
         return len(rows)
 
@@ -445,8 +449,9 @@ class Drain:
 
     def _ail(self, error: Exception, count: int) -> None:
         metrics.LAKE_TAKES.set(0)
+        note_ailing("lake facts", error)
         if not self._is_ailing:
-            log.error("the lake takes no facts; they wait in the database", facts=count, error=repr(error)[:300])
+            log.error("the lake takes no facts; they wait in the database", facts=count, error=describe(error))
         self._is_ailing = True
 
 

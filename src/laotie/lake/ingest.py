@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import gethostname
 
 import pyarrow as pa
 
@@ -21,6 +22,7 @@ from laotie.lake.acts import Act
 from laotie.lake.parts import Lake
 from laotie.lake.segments import Segments, discard, list_dead, list_segments
 from laotie.lake.shipping import Shipped, ship
+from laotie.lake.stores import describe, note_ailing
 
 WAITING_MAX = 200_000
 SYNC_EVERY_S = 0.25
@@ -49,6 +51,7 @@ class SegmentLog:
         self._one_writer = asyncio.Lock()
         self._one_shipper = asyncio.Lock()
         self._ails: set[str] = set()
+        self._told_us: int | None = None
         self._is_closed = False
         metrics.LAKE_WAITING.set_function(lambda: len(self._waiting) + self._in_hand)
 
@@ -97,7 +100,7 @@ class SegmentLog:
             self._in_hand = len(acts)
             try:
                 await asyncio.to_thread(self.segments.write, acts)
-                self._ails.discard("writing")
+                self._well("writing")
             except Exception as error:
                 self._lose(len(acts))
                 self._ail("writing", "behaviour is not being written", error)
@@ -115,8 +118,10 @@ class SegmentLog:
             dead = await asyncio.to_thread(self._ship_here)
         except Exception as error:
             self._ail("shipping", "behaviour does not get into the lake", error)
+            if self._told_us is not None:
+                await self._tell(self.name, self._told_us)  # it lives, and is no further
             return False
-        self._ails.discard("shipping")
+        self._well("shipping")
         for place in dead:
             if await self._tell(place.name, None):
                 await asyncio.to_thread(discard, place)
@@ -145,6 +150,8 @@ class SegmentLog:
         try:
             if self._note is not None:
                 await self._note(name, until_us)
+                if name == self.name:
+                    self._told_us = until_us
         except Refusal as refusal:
             log.info("how far the lake has got is told the next time", why=refusal.code)
             return False
@@ -154,15 +161,21 @@ class SegmentLog:
         self.lost += count
         metrics.LAKE_LOST.inc(count)
 
+    def _well(self, what: str) -> None:
+        self._ails.discard(what)
+        note_ailing(f"lake behaviour ({what})", None)
+
     def _ail(self, what: str, message: str, error: Exception) -> None:
         """Say it once, until it is well again."""
+        note_ailing(f"lake behaviour ({what})", error)
         if what not in self._ails:
             self._ails.add(what)
-            log.error(message, error=repr(error)[:300], lost=self.lost)
+            log.error(message, error=describe(error), lost=self.lost)
 
 
-def note_in(db: Database) -> Note:
-    """Put down for all processes how far each has got."""
+def note_in(db: Database, directory: Path | None = None) -> Note:
+    """Put down for all processes how far each has got, and where (in `directory`) it keeps what is not in yet."""
+    host = gethostname()
 
     async def note(name: str, until_us: int | None) -> None:
         async with db.tx() as tx:
@@ -171,10 +184,14 @@ def note_in(db: Database) -> Note:
                 return
             await tx.run(
                 """
-                INSERT INTO lake.process (name, until_at) VALUES (%(name)s, %(until_at)s)
-                ON CONFLICT (name) DO UPDATE SET until_at = excluded.until_at
+                INSERT INTO lake.process (name, until_at, told_at, host, place)
+                VALUES (%(name)s, %(until_at)s, %(now)s, %(host)s, %(place)s)
+                ON CONFLICT (name) DO UPDATE SET until_at = excluded.until_at, told_at = excluded.told_at
                 """,
                 name=name,
+                now=tx.now,
+                host=host,
+                place="" if directory is None else str((directory / name).absolute()),
                 until_at=datetime.fromtimestamp(until_us / 1_000_000, UTC),
             )
 

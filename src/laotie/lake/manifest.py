@@ -5,14 +5,14 @@ bear `m-` before their name and count when the day's manifest says so, and what 
 moment; it is deleted a while later, when nobody can be reading it any more. The manifest also knows how large each file of
 the past is, so that one that is missing is missed.
 
-Whoever replaces holds `locked` (and on stores that cannot lock, the worker's advisory lock). A reader reads the manifest
-first and lists the files then; either everything is as before, or everything as afterwards.
+Whoever replaces holds `locked`, and on an object store writes only what is still as it was read (`stores.replace_file`),
+besides the worker's advisory lock. A reader reads the manifest first and lists the files then; either everything is as
+before, or everything as afterwards.
 """
 
 import fcntl
-import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
@@ -22,9 +22,12 @@ import msgspec
 
 from laotie.base.refusals import Conflict
 from laotie.lake.model import Part
+from laotie.lake.stores import Overtaken, is_disk, read_tagged, replace_file
 
 NAME = "_manifest.json"
 REPLACING = "m-"
+TRIES_MAX = 5
+"""How often a manifest is read again because somebody else has just written it."""
 
 _in_memory = threading.RLock()
 
@@ -61,8 +64,8 @@ def swap_parts(
 
     A part in both is kept: it is only put down in the manifest.
     """
-    with locked(fs, root):
-        manifest = read_manifest(fs, root, topic, day)
+
+    def swap(manifest: Manifest) -> Manifest:
         for part in gone:
             if not manifest.counts(_below(part)):
                 raise PartsMoved(path=part.path)
@@ -74,27 +77,30 @@ def swap_parts(
         for part in come:
             kept[_below(part)] = part.bytes
             ended.pop(_below(part), None)
-        _write(fs, root, topic, day, Manifest(kept, ended))
+        return Manifest(kept, ended)
+
+    _change(fs, root, topic, day, swap)
 
 
 def forget_gone(fs: Any, root: str, topic: str, day: date, *, before_us: int) -> int:
     """Delete the files that have not counted since before `before_us`. Returns how many."""
-    with locked(fs, root):
-        manifest = read_manifest(fs, root, topic, day)
-        old = [path for path, since_us in manifest.gone.items() if since_us < before_us]
+    old: list[str] = []
+
+    def forget(manifest: Manifest) -> Manifest:
+        old[:] = [path for path, since_us in manifest.gone.items() if since_us < before_us]
         for path in old:  # first the files: what is deleted and still told of is only deleted again
             with suppress(FileNotFoundError):
                 fs.rm_file(f"{_place(root, topic, day)}/{path}")
-        if old:
-            left = {path: since_us for path, since_us in manifest.gone.items() if since_us >= before_us}
-            _write(fs, root, topic, day, Manifest(manifest.kept, left))
+        return Manifest(manifest.kept, {path: since_us for path, since_us in manifest.gone.items() if since_us >= before_us})
+
+    _change(fs, root, topic, day, forget)
     return len(old)
 
 
 @contextmanager
 def locked(fs: Any, root: str) -> Iterator[None]:
     """Alone among those who replace files, on this machine. Held for milliseconds."""
-    if "file" not in fs.protocol:
+    if not is_disk(fs):
         with _in_memory:
             yield
         return
@@ -104,31 +110,23 @@ def locked(fs: Any, root: str) -> Iterator[None]:
         yield
 
 
-def put_file(fs: Any, place: str, content: bytes) -> None:
-    """Write a small file, whole or not at all, and synced where the store is a disk."""
-    if "file" not in fs.protocol:
-        fs.pipe_file(place, content)
-        return
-    beside = f"{place}.tmp"
-    with Path(beside).open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(beside).rename(place)
-    sync_directory(place.rpartition("/")[0])
-
-
-def sync_directory(place: str) -> None:
-    """Have the disk know what is in a directory."""
-    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write(fs: Any, root: str, topic: str, day: date, manifest: Manifest) -> None:
-    put_file(fs, f"{_place(root, topic, day)}/{NAME}", msgspec.json.encode(manifest))
+def _change(fs: Any, root: str, topic: str, day: date, change: Callable[[Manifest], Manifest]) -> None:
+    """Read, change, write, and if somebody else wrote meanwhile, from the beginning."""
+    place = f"{_place(root, topic, day)}/{NAME}"
+    wanted = None
+    with locked(fs, root):
+        for _ in range(TRIES_MAX):
+            content, tag = read_tagged(fs, place)
+            manifest = msgspec.json.decode(content, type=Manifest) if content is not None else Manifest()
+            if manifest == wanted:
+                return  # it was we: the answer to the last try was lost
+            wanted = change(manifest)
+            if wanted == manifest:
+                return
+            with suppress(Overtaken):
+                replace_file(fs, place, msgspec.json.encode(wanted), tag=tag)
+                return
+    raise PartsMoved(path=place)
 
 
 def _place(root: str, topic: str, day: date) -> str:

@@ -1,9 +1,9 @@
 """The lake's words: topics with a typed schema and a version, days, parts.
 
 A topic is a table that only grows. Its files are Parquet, `<topic>/day=YYYY-MM-DD/hour=HH/<part>.parquet`, by day and hour
-of the books' zone. Ids are 16 bytes without a logical type (Spark refuses Parquet's UUID); instants are whole
-microseconds of UTC since 1970, names end in `_us`; amounts are minor units. A row's `id` makes it one row, however often
-it comes.
+of the books' zone; of days long past `hour=all`, one file a day. Ids are 16 bytes without a logical type (Spark refuses
+Parquet's UUID); instants are whole microseconds of UTC since 1970, names end in `_us`; amounts are minor units. A row's `id`
+makes it one row, however often it comes.
 """
 
 from datetime import date
@@ -65,6 +65,12 @@ CART = _topic(
 )  # fmt: skip
 SHARE = _topic("share", 1, "Asked for a link to share.", *_WHO, *_FROM, ("placement", WORD))
 SEARCH = _topic("search", 1, "Searched the shelf (never for what).", *_WHO, *_FROM, ("hits", pa.int32()))
+PLAY = _topic(
+    "play", 1,
+    "A replay, clip or video ran in sight, acknowledged, from `since_us` to `at_us`; `placement` names it. Never over midnight.",
+    *_WHO, *_FROM,
+    ("placement", WORD), ("shop_id", ID, "null"), ("streamer_id", ID, "null"), ("since_us", pa.int64()), ("connection_id", ID),
+)  # fmt: skip
 FOLLOW = _topic(
     "follow", 1, "Began (`begins`) or ceased to follow a streamer. The visit may be unknown (sixteen zero bytes).",
     *_WHO, *_FROM, ("streamer_id", ID), ("begins", pa.bool_()), ("placement", WORD),
@@ -89,13 +95,17 @@ PERSON = _topic(
     "person", 1, "A guest became an account: all that the guest did is the account's.", ("guest_id", ID), ("account_id", ID)
 )
 
-BEHAVIOUR = (VISIT, WATCH, LEAVE, LIKE, CHAT, CLICK, CART, SHARE, SEARCH)
+BEHAVIOUR = (VISIT, WATCH, LEAVE, LIKE, CHAT, CLICK, CART, SHARE, SEARCH, PLAY)
 FACTS = (MONEY, SHOW, FOLLOW, PERSON)
 TOPICS = {topic.name: topic for topic in (*BEHAVIOUR, *FACTS)}
 
 
+ALL_DAY = -1
+"""The hour of a file that holds a whole day."""
+
+
 class Part(msgspec.Struct, frozen=True, order=True):
-    """One file: its day and hour in the books' zone, and its path below the lake."""
+    """One file: its day and hour in the books' zone (or `ALL_DAY`), and its path below the lake."""
 
     topic: str
     day: date

@@ -1,6 +1,6 @@
 """The lake's files: where they lie, how one comes into being, which make up some days.
 
-Any store that fsspec knows will do (`file:///…`, `s3://bucket/…`, `memory://…`). A part appears whole or not at all, and is on
+Any store will do (`stores`: `file:///…`, `s3://bucket/…`, `memory://…`). A part appears whole or not at all, and is on
 the disk when its writer goes on: it is written beside, synced and renamed where the store is a disk, and object stores show
 an object when it is complete. Parts are never changed; `swap_parts` has others count in their place, in one step.
 """
@@ -14,7 +14,6 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,8 +21,8 @@ import pyarrow.parquet as pq
 from laotie.base.ids import new_id
 from laotie.base.settings import Settings
 from laotie.lake import manifest
-from laotie.lake.manifest import sync_directory
-from laotie.lake.model import TOPICS, Part
+from laotie.lake.model import ALL_DAY, TOPICS, Part
+from laotie.lake.stores import is_disk, is_s3, make_place, open_store, sync_directory
 
 HOUR_US = 3_600_000_000
 COMPRESSION = "zstd"
@@ -33,17 +32,21 @@ BESIDE = ".tmp"
 
 
 class Lake:
-    """A lake's place and the zone of its days. Opening makes nothing; the first part makes the directories."""
+    """A lake's place, the zone of its days, and how far it may be behind. Opening makes nothing; the first part does."""
+
+    behind_s_max = 3_600
 
     def __init__(self, url: str, zone: str, **options: Any) -> None:
         self.url = url.rstrip("/")
         self.zone = ZoneInfo(zone)
-        self.fs, self.root = fsspec.core.url_to_fs(self.url, use_listings_cache=False, **options)
+        self.fs, self.root = open_store(self.url, **options)
 
     @classmethod
     def of(cls, settings: Settings) -> "Lake":
         """The lake of these settings: `lake_url`, or `lake/` in the data directory."""
-        return cls(settings.lake_url or (settings.data_path / "lake").absolute().as_uri(), settings.books_zone)
+        lake = cls(settings.lake_url or (settings.data_path / "lake").absolute().as_uri(), settings.books_zone)
+        lake.behind_s_max = settings.lake_behind_s_max
+        return lake
 
     def __str__(self) -> str:
         return self.url
@@ -96,20 +99,22 @@ def sort_rows(rows: pa.Table) -> pa.Table:
 
 
 def write_part(lake: Lake, topic: str, day: date, hour: int, rows: pa.Table, *, name: str | None = None) -> Part:
-    """Write one file of one hour, whole or not at all. One whose name begins with `m-` counts when it is swapped in."""
-    path = f"{topic}/day={day}/hour={hour:02}/{name or new_id().hex}.parquet"
+    """Write one file of one hour (or `ALL_DAY`), whole or not at all. One that is called `m-…` counts when it is swapped in."""
+    path = f"{topic}/day={day}/hour={'all' if hour == ALL_DAY else f'{hour:02}'}/{name or new_id().hex}.parquet"
     place = f"{lake.root}/{path}"
     hour_place = place.rpartition("/")[0]
-    is_new = not lake.fs.exists(hour_place)
-    lake.fs.makedirs(hour_place, exist_ok=True)
-    if "file" in lake.fs.protocol:
+    is_new = not is_s3(lake.fs) and not lake.fs.exists(hour_place)
+    make_place(lake.fs, hour_place)
+    if is_disk(lake.fs):
         _write_to_disk(place, rows)
         for above in (1, 2, 3) if is_new else ():
             sync_directory(place.rsplit("/", above + 1)[0])
     else:
         whole = pa.BufferOutputStream()  # a file that is closed by an exception would be there, cut
         pq.write_table(rows, whole, compression=COMPRESSION, row_group_size=ROW_GROUP_ROWS)
-        lake.fs.pipe_file(place, whole.getvalue().to_pybytes())
+        content = whole.getvalue().to_pybytes()
+        lake.fs.pipe_file(place, content)
+        return Part(topic, day, hour, path, len(content))
     return Part(topic, day, hour, path, lake.fs.size(place))
 
 
@@ -137,10 +142,21 @@ def list_parts(lake: Lake, topic: str, since: date | None = None, until: date | 
 
 
 def list_hour(lake: Lake, topic: str, day: date, hour: int) -> list[Part]:
-    """The files that count of one hour."""
+    """The files that count and may hold rows of one hour."""
     if day not in list_days(lake, topic):
         return []
-    return sorted(part for part in _list_day(lake, topic, day) if part.hour == hour)
+    return sorted(part for part in _list_day(lake, topic, day) if part.hour in (hour, ALL_DAY))
+
+
+def group_parts(parts: Iterable[Part]) -> list[list[Part]]:
+    """Parts that may hold the same row, together: those of an hour, or of a day of which any part holds the whole."""
+    parts = list(parts)
+    whole = {(part.topic, part.day) for part in parts if part.hour == ALL_DAY}
+    groups: dict[tuple[str, date, int], list[Part]] = {}
+    for part in parts:
+        hour = ALL_DAY if (part.topic, part.day) in whole else part.hour
+        groups.setdefault((part.topic, part.day, hour), []).append(part)
+    return [groups[key] for key in sorted(groups)]
 
 
 def version_of(parquet: pq.ParquetFile) -> int:
@@ -161,10 +177,11 @@ def read_ids(lake: Lake, part: Part) -> pa.Array:
 
 def list_days(lake: Lake, topic: str) -> list[date]:
     """The days that a topic has anything of."""
-    place = f"{lake.root}/{topic}"
-    if not lake.fs.exists(place):
+    try:
+        paths = lake.fs.ls(f"{lake.root}/{topic}", detail=False)
+    except FileNotFoundError:
         return []
-    names = (str(path).rstrip("/").rpartition("/")[2] for path in lake.fs.ls(place, detail=False))
+    names = (str(path).rstrip("/").rpartition("/")[2] for path in paths)
     return sorted(date.fromisoformat(name.removeprefix("day=")) for name in names if name.startswith("day="))
 
 
@@ -182,9 +199,9 @@ def list_files(lake: Lake, topic: str, day: date) -> list[Part]:
     """Every file of a day, whether it counts or not."""
     place = f"{lake.root}/{topic}/day={day}"
     found = []
-    for path, size in _scan(place) if "file" in lake.fs.protocol else _find(lake.fs, place):
+    for path, size in _scan(place) if is_disk(lake.fs) else _find(lake.fs, place):
         hour, _, name = path[path.index("/hour=", path.rindex("/day=")) + 6 :].partition("/")
-        found.append(Part(topic, day, int(hour), f"{topic}/day={day}/hour={hour}/{name}", size))
+        found.append(Part(topic, day, ALL_DAY if hour == "all" else int(hour), f"{topic}/day={day}/hour={hour}/{name}", size))
     return found
 
 

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from laotie.base import metrics
 from laotie.base.logs import log
-from laotie.lake.manifest import put_file
 from laotie.lake.model import ID, Part
 from laotie.lake.parts import Lake
+from laotie.lake.stores import make_place, put_file
 
 ROWS = "quarantine/rows"
 FILES = "quarantine/files"
@@ -74,7 +74,7 @@ def put_aside(lake: Lake, name: str, bad: Iterable[Bad], *, now_us: int) -> int:
     content = pa.BufferOutputStream()
     pq.write_table(table, content, compression="zstd")
     place = f"{lake.root}/{ROWS}/day={lake.day_of(now_us)}"
-    lake.fs.makedirs(place, exist_ok=True)
+    make_place(lake.fs, place)
     put_file(lake.fs, f"{place}/{name}.parquet", content.getvalue().to_pybytes())
     for reason, count in Counter(one.reason for one in rows).items():
         metrics.LAKE_QUARANTINED.labels(_kind_of(reason)).inc(count)
@@ -97,7 +97,7 @@ def is_readable(lake: Lake, part: Part) -> bool:
 def put_file_aside(lake: Lake, part: Part, reason: str) -> None:
     """Move a file that cannot be read out of the way, and say so."""
     target = f"{lake.root}/{FILES}/{part.path}"
-    lake.fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+    make_place(lake.fs, target.rpartition("/")[0])
     lake.fs.mv(f"{lake.root}/{part.path}", target)
     metrics.LAKE_QUARANTINED.labels("unreadable file").inc()
     log.error("a file of the lake cannot be read and was put aside", path=part.path, reason=reason[:200])

@@ -1,15 +1,18 @@
 """Rebuilding: a topic of facts told again from PostgreSQL, in place of what the lake has (or has lost) of it.
 
-While it lasts the drain and the compaction stand still, so what happens meanwhile waits and comes afterwards by itself. Rows
-that wait, or are in the outbox, are therefore left out here: read in the snapshot that they were told in, no row is missing
-and none is there twice. New files count day by day, each day in one step. Where it stopped is in the lake
-(`_rebuild/<topic>.json`): killed, it goes on there. Behaviour cannot be rebuilt: nothing else knows of it.
+While rows are told the drain stands still (and the compaction, to the end), so what happens meanwhile waits and comes by
+itself. Rows that wait, or are in the outbox, are therefore left out here, and so are those that came between two writes:
+read in the snapshot that they were told in, no row is missing and none is there twice. New files count day by day, each
+day in one step. Where it stopped is in the lake (`_rebuild/<topic>.json`): killed, it goes on there. Behaviour cannot be
+rebuilt: nothing else knows of it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pyarrow.parquet as pq
@@ -19,17 +22,20 @@ from laotie.base.ids import new_id
 from laotie.base.refusals import Conflict
 from laotie.lake.compaction import MERGE_LOCK
 from laotie.lake.facts import DRAIN_LOCK, Row, find_pending, mark_complete, microseconds, take_aliases, write_rows
-from laotie.lake.manifest import REPLACING, put_file
+from laotie.lake.manifest import REPLACING
 from laotie.lake.model import FACTS, TOPICS, Part
 from laotie.lake.parts import Lake, list_files, list_parts, path_in_day, swap_parts
+from laotie.lake.stores import make_place, put_file
 
 PAGE_SIZE = 2_000
 ROWS_A_WRITE = 50_000
+FILL_LOCK = 0x1A4E_F111
 ALWAYS = datetime(1, 1, 1, tzinfo=UTC)
 
 Teller = Callable[[Tx, Any, int], Awaitable[tuple[Sequence[Row], Any]]]
 """Tells the next rows after a place in one table, and where to go on (`None`: there is no more)."""
 Progress = Callable[[int], None]
+Breath = Callable[[], Awaitable[object]]
 
 
 class NotRebuilt(Conflict, code="not-rebuilt"):
@@ -86,15 +92,25 @@ async def rebuild(
     since: date | None = None,
     progress: Progress = lambda rows: None,
     page: int = PAGE_SIZE,
+    breathe: Breath | None = None,
 ) -> Rebuilt:
-    """Tell a topic again from the day `since` on, or all of it. Refuses `NotRebuilt`."""
+    """Tell a topic again from the day `since` on, or all of it. Refuses `NotRebuilt`.
+
+    With `breathe` it is called after every write, and the drain may work meanwhile; otherwise it stands still to the end.
+    """
     check_topic(topic)
     async with db.tx() as guard:
-        for lock in (DRAIN_LOCK, MERGE_LOCK):
-            await guard.run("SELECT pg_advisory_xact_lock(%(key)s)", key=lock)
-        plan = await asyncio.to_thread(_take_up, lake, topic, since)
-        if not plan.is_told:
-            plan = await _tell(db, lake, topic, sources, plan, progress, page)
+        await guard.run("SELECT pg_advisory_xact_lock(%(key)s)", key=MERGE_LOCK)
+        async with db.tx() as still:
+            await still.run("SELECT pg_advisory_xact_lock(%(key)s)", key=DRAIN_LOCK)
+            batch = await still.maybe(UUID, "SELECT batch_id FROM lake.drain")
+            plan = await asyncio.to_thread(_take_up, lake, topic, since, batch)
+        while not plan.is_told:
+            async with db.tx() as still:
+                await still.run("SELECT pg_advisory_xact_lock(%(key)s)", key=DRAIN_LOCK)
+                plan = await _tell(db, lake, topic, sources, plan, progress, page, in_pieces=breathe is not None)
+            if breathe is not None:
+                await breathe()
         come = await asyncio.to_thread(_swap, lake, topic, plan, db.clock.now_us())
         async with db.tx() as tx:
             await mark_complete(
@@ -104,10 +120,25 @@ async def rebuild(
     return Rebuilt(topic, plan.rows, plan.pending, len(plan.listed), come)
 
 
+@asynccontextmanager
+async def filling(db: Database) -> AsyncIterator[bool]:
+    """Whether this process is the one that fills the lake, for as long as it does."""
+    async with db.tx() as guard:
+        yield await guard.one(bool, "SELECT pg_try_advisory_xact_lock(%(key)s)", key=FILL_LOCK)
+
+
 async def _tell(
-    db: Database, lake: Lake, topic: str, sources: Sequence[Source], plan: _Plan, progress: Progress, page: int
+    db: Database,
+    lake: Lake,
+    topic: str,
+    sources: Sequence[Source],
+    plan: _Plan,
+    progress: Progress,
+    page: int,
+    *,
+    in_pieces: bool,
 ) -> _Plan:
-    """Write all rows into files that do not count yet."""
+    """Write all rows, or those of the next write, into files that do not count yet."""
     known = await asyncio.to_thread(_read_newcomers, lake, topic, plan)
     since_us = -(1 << 62) if plan.since is None else lake.bounds_of(plan.since)[0]
     waiting: list[Row] = []
@@ -125,6 +156,8 @@ async def _tell(
                 place = (number, after) if after is not None else (number + 1, None)
                 plan = await asyncio.to_thread(_write, lake, topic, plan, waiting, *place)
                 progress(plan.rows)
+                if in_pieces:
+                    return plan
                 waiting = []
     plan = await asyncio.to_thread(_write, lake, topic, plan, waiting, len(sources), None)
     plan = msgspec.structs.replace(plan, is_told=True)
@@ -147,15 +180,16 @@ def _write(lake: Lake, topic: str, plan: _Plan, rows: list[Row], source: int, af
     return plan
 
 
-def _take_up(lake: Lake, topic: str, since: date | None) -> _Plan:
-    """What was begun for the same days and can go on, or a new plan."""
+def _take_up(lake: Lake, topic: str, since: date | None, batch: UUID | None) -> _Plan:
+    """What was begun for the same days and can go on, or a new plan. The files of `batch` stay: the drain will write them again."""
     try:
         begun = msgspec.json.decode(lake.fs.cat_file(_place(lake, topic)), type=_Plan)
     except FileNotFoundError:
         begun = None
     if begun is not None and begun.since == since and _can_go_on(lake, topic, begun):
         return begun
-    plan = _Plan(f"{REPLACING}r{new_id().hex}", since, list_parts(lake, topic, since))
+    listed = [part for part in list_parts(lake, topic, since) if batch is None or f"/f-{batch.hex}" not in part.path]
+    plan = _Plan(f"{REPLACING}r{new_id().hex}", since, listed)
     _put(lake, topic, plan)
     return plan
 
@@ -211,7 +245,7 @@ def _list_staged(lake: Lake, topic: str, plan: _Plan) -> list[Part]:
 
 
 def _put(lake: Lake, topic: str, plan: _Plan) -> None:
-    lake.fs.makedirs(f"{lake.root}/_rebuild", exist_ok=True)
+    make_place(lake.fs, f"{lake.root}/_rebuild")
     put_file(lake.fs, _place(lake, topic), msgspec.json.encode(plan))
 
 

@@ -14,9 +14,9 @@ from laotie.base.db import Database
 from laotie.base.logs import log
 from laotie.lake import manifest
 from laotie.lake.compaction import GRACE_US, MERGE_LOCK
-from laotie.lake.manifest import put_file
 from laotie.lake.model import BEHAVIOUR
 from laotie.lake.parts import Lake, list_days, list_files, list_parts, swap_parts
+from laotie.lake.stores import make_place, put_file
 
 NAME = "retired.json"
 
@@ -70,7 +70,7 @@ def retire(lake: Lake, before: date, *, now_us: int) -> int:
     Files lie there some minutes longer for whoever reads them; the next call deletes them.
     """
     before = max(before, read_retired(lake) or before)
-    lake.fs.makedirs(lake.root, exist_ok=True)
+    make_place(lake.fs, lake.root)
     put_file(lake.fs, f"{lake.root}/{NAME}", msgspec.json.encode(Retired(before)))
     ended = 0
     for topic in BEHAVIOUR:

@@ -13,7 +13,7 @@ from typing import IO
 from laotie.base.holding import AlreadyRunning, hold
 from laotie.lake.acts import Act
 from laotie.lake.batches import write_batch
-from laotie.lake.manifest import sync_directory
+from laotie.lake.stores import sync_directory
 
 SEGMENT_BYTES_MAX = 8 * 1024 * 1024
 BYTES_MAX = 2 * 1024 * 1024 * 1024

@@ -18,11 +18,12 @@ from laotie.base import metrics
 from laotie.base.ids import new_id
 from laotie.lake.acts import TOPIC_OF
 from laotie.lake.batches import KIND_OF, WHOLE, Batch, Columns, Unreadable, read_batches
-from laotie.lake.manifest import sync_directory
+from laotie.lake.late import note_late
 from laotie.lake.model import ID, TOPICS, WORD
 from laotie.lake.parts import Lake, list_hour, read_ids, write_parts
 from laotie.lake.quarantine import Bad, is_readable, put_aside, tell_rows
 from laotie.lake.segments import SHIPPING
+from laotie.lake.stores import sync_directory
 
 FUTURE_US_MAX = 60_000_000
 """Clocks of several machines may differ so much."""
@@ -35,11 +36,13 @@ COUNT_MAX = 1_000_000
 
 Rule = tuple[str, Callable[[pa.Table], Any]]
 
+_SPAN: list[Rule] = [
+    ("negative duration", lambda rows: pc.greater(rows["since_us"], rows["at_us"])),
+    ("overlong duration", lambda rows: pc.greater(pc.subtract(rows["at_us"], rows["since_us"]), WATCH_US_MAX)),
+]
 RULES: dict[str, list[Rule]] = {
-    "watch": [
-        ("negative duration", lambda rows: pc.greater(rows["since_us"], rows["at_us"])),
-        ("overlong duration", lambda rows: pc.greater(pc.subtract(rows["at_us"], rows["since_us"]), WATCH_US_MAX)),
-    ],
+    "watch": _SPAN,
+    "play": _SPAN,
     "leave": [
         ("negative duration", lambda rows: pc.less(rows["watched_ms"], 0)),
         ("overlong duration", lambda rows: pc.greater(rows["watched_ms"], STAY_MS_MAX)),
@@ -90,7 +93,9 @@ def _ship_one(lake: Lake, name: str, content: bytes, *, is_new: bool, now_us: in
             duplicates += good.num_rows - fresh.num_rows
             good = fresh
         if good.num_rows:
-            parts += len(write_parts(lake, topic, good, name=name if is_new else f"{name}-{new_id().hex}"))
+            written = write_parts(lake, topic, good, name=name if is_new else f"{name}-{new_id().hex}")
+            note_late(lake, written, now_us=now_us)
+            parts += len(written)
             rows += good.num_rows
             metrics.LAKE_SHIPPED.labels(topic).inc(good.num_rows)
     put_aside(lake, name, bad, now_us=now_us)

@@ -1,26 +1,30 @@
 """What the lake holds, and whether it is all there: files missing or cut, days missing, rows twice or in the wrong hour.
 
 Reads, and changes nothing. `look` opens no file; `verify` reads each file's end (which tells of rows and instants), and with
-`deep` every row.
+`deep` every row, of watching also whether connections keep the order that figures build on.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from laotie.base.holding import AlreadyRunning, hold
 from laotie.lake.manifest import read_manifest
-from laotie.lake.model import TOPICS, Part
-from laotie.lake.parts import Lake, list_days, list_files, list_parts, path_in_day, read_ids, version_of
+from laotie.lake.model import ALL_DAY, TOPICS, Part
+from laotie.lake.parts import Lake, group_parts, list_days, list_files, list_parts, path_in_day, read_ids, version_of
 from laotie.lake.quarantine import Held, list_held
 from laotie.lake.segments import LOCK, list_processes, list_segments
 
 PROBLEMS_MAX = 1_000
+STAY = ("viewer_id", "show_id", "source", "is_fan")
+SPAN = ("connection_id", "since_us", "at_us", *STAY)
 
 
 class TopicLook(msgspec.Struct, frozen=True):
@@ -111,6 +115,7 @@ def verify(lake: Lake, *, deep: bool = False) -> Verdict:
             parts += len(live)
             if deep:
                 problems += _find_duplicates(lake, sound)
+                problems += _find_disorder(lake, sound) if topic == "watch" else ()
     problems += _find_missing_days(lake)
     return Verdict(parts, rows, size, len(problems), problems[:PROBLEMS_MAX], list_held(lake))
 
@@ -161,20 +166,59 @@ def _check_rows(lake: Lake, part: Part, parquet: pq.ParquetFile) -> Iterator[Pro
     for group in range(parquet.metadata.num_row_groups if place >= 0 else 0):
         bounds = parquet.metadata.row_group(group).column(place).statistics
         hours = {lake.hour_of(bounds.min), lake.hour_of(bounds.max)} if bounds is not None and bounds.has_min_max else set()
-        if hours - {(part.day, part.hour)}:
+        if any(day != part.day or part.hour not in (hour, ALL_DAY) for day, hour in hours):
             yield Problem("rows of another hour", part.topic, part.day, part.path)
 
 
 def _find_duplicates(lake: Lake, parts: Iterable[Part]) -> Iterator[Problem]:
-    hours: dict[int, list[Part]] = {}
-    for part in parts:
-        hours.setdefault(part.hour, []).append(part)
-    for hour, of in sorted(hours.items()):
+    for of in group_parts(parts):
         ids = pa.chunked_array([read_ids(lake, part) for part in of])
         twice = len(ids) - len(pc.unique(ids))
         if twice:
-            detail = f"{twice} rows of hour {hour:02}; compaction drops them"
+            of_hour = "the day" if any(part.hour == ALL_DAY for part in of) else f"hour {of[0].hour:02}"
+            detail = f"{twice} rows of {of_hour}; compaction drops them"
             yield Problem("rows twice", of[0].topic, of[0].day, None, detail)
+
+
+def _find_disorder(lake: Lake, parts: Sequence[Part]) -> Iterator[Problem]:
+    """What figures of watch time build on, in a day: a connection is one viewer's in one show by one source, and its spans
+    come one after another.
+    """
+    if not parts:
+        return
+    rows = pa.concat_tables([_read_spans(lake, part) for part in parts])
+    rows = rows.filter(pc.greater(rows["at_us"], rows["since_us"]))
+    if len(pc.unique(rows["id"])) < rows.num_rows:
+        rows = rows.group_by("id", use_threads=False).aggregate([(name, "first") for name in SPAN]).rename_columns(["id", *SPAN])
+    connection, since_us, until_us = (_numbers_of(rows[name]) for name in ("connection_id", "since_us", "at_us"))
+    order = np.lexsort((since_us, connection))
+    again = connection[order][1:] == connection[order][:-1]
+    found = {"spans overlap": again & (since_us[order][1:] < until_us[order][:-1])}
+    who = np.zeros(len(again), bool)
+    for name in STAY:
+        value = _numbers_of(rows[name])[order]
+        who |= value[1:] != value[:-1]
+    found["connection of several"] = again & who
+    for what, which in found.items():
+        if which.any():
+            first = UUID(bytes=rows["connection_id"][int(order[1:][which][0])].as_py())
+            detail = f"{which.sum()} spans, the first of connection {first}; watch time is not what it should be"
+            yield Problem(what, parts[0].topic, parts[0].day, None, detail)
+
+
+def _read_spans(lake: Lake, part: Part) -> pa.Table:
+    with lake.fs.open(f"{lake.root}/{part.path}", "rb") as file:
+        rows = pq.read_table(file, columns=["id", *SPAN])
+    return rows.set_column(rows.column_names.index("source"), "source", rows["source"].cast(pa.string()))
+
+
+def _numbers_of(column: pa.ChunkedArray) -> np.ndarray:
+    """Whole numbers as they are; of anything else a number for each value."""
+    is_whole = pa.types.is_integer(column.type)
+    numbers: np.ndarray = (
+        column if is_whole else pc.dictionary_encode(column, null_encoding="encode").combine_chunks().indices
+    ).to_numpy()
+    return numbers
 
 
 def _find_missing_days(lake: Lake) -> Iterator[Problem]:

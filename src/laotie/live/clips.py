@@ -4,6 +4,7 @@ A clip names two instants of a recording; nothing is copied until somebody wants
 as the recording does. Each explanation that was long enough becomes one by itself when it ends.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NewType
 from uuid import UUID
@@ -241,6 +242,11 @@ async def find_titles(tx: Tx, show_id: ShowId) -> dict[UUID, str]:
     """What a show's clips are called, removed ones included: orders may have come from them."""
     rows = await tx.tuples("SELECT id, title FROM live.clip WHERE show_id = %(id)s", id=show_id)
     return {row[0]: row[1] for row in rows}
+
+
+async def find_names(tx: Tx, clip_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """What these clips are called, removed ones included."""
+    return dict(await tx.tuples("SELECT id, title FROM live.clip WHERE id = ANY(%(ids)s)", ids=list(clip_ids)))
 
 
 async def _read(tx: Tx, clip_id: ClipId) -> Clip:

@@ -34,9 +34,10 @@ from laotie.base.refusals import Unavailable
 from laotie.base.settings import Settings
 from laotie.fun import work_deadlines
 from laotie.insight import Engine
-from laotie.insight.rollups import Rollups
+from laotie.insight.rollups import KINDS, Rollups
 from laotie.orders import delivery, fold_orders, sweep_unpaid, tracking, work_agenda, work_deliveries, work_teams
 from laotie.settlement import statements
+from laotie.worker.filling import fill
 
 ROOMS_THAT_REACT = (
     "lake", "messages", "identity", "catalog", "live", "fans", "trust", "videos", "payments", "orders", "fun", "traffic",
@@ -64,6 +65,7 @@ COVERS_EVERY_S = 20.0
 WATCH_LOOK_S = 2.0
 DRAIN_EVERY_S = 5.0
 MERGE_EVERY_S = 60.0
+FILL_EVERY_S = 600.0
 ERASE_EVERY_S = 30.0
 RETIRE_EVERY_S = 3_600.0
 FORGET_EVERY_S = 600.0
@@ -71,6 +73,9 @@ JOBS_AT_ONCE = 4
 RESCUE_EVERY_S = 15.0
 SWEEP_FILES_EVERY_S = 300.0
 RETRY_AFTER_S = 2.0
+LAKE_RETRY_AFTER_S = 30.0
+IN_LAKE = ("lake filling", "lake merging", "lake erasure", "lake retention", "roll-ups")
+"""Loops that a store which is away does not let work. (The drain sees to it itself.)"""
 STAND_BACK_S = 0.25
 STAND_BACK_S_MAX = 5.0
 
@@ -121,6 +126,7 @@ class Worker:
             ("deposits", lambda: self._every(DEPOSITS_EVERY_S, lambda: trust.work_deposits(self._db))),
             ("covers", lambda: self._every(COVERS_EVERY_S, self._end_uncovered)),
             ("lake", self._drain_into_lake),
+            ("lake filling", lambda: self._every(FILL_EVERY_S, self._fill_lake)),
             ("lake merging", lambda: self._every(MERGE_EVERY_S, self._merge_lake)),
             ("lake erasure", lambda: self._every(ERASE_EVERY_S, self._erase_from_lake)),
             ("lake retention", lambda: self._every(RETIRE_EVERY_S, self._retire_behaviour)),
@@ -148,10 +154,14 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await run()
-            except (Unavailable, OperationalError) as error:
-                log.warning("the worker waits for the database", loop=name, error=str(error)[:200])
-            except Exception:
-                log.exception("a worker loop failed", loop=name)
+            except Exception as error:
+                if name in IN_LAKE and (trouble := lake.name_trouble(error)) is not None:
+                    log.warning("the worker waits for the lake", loop=name, error=f"{trouble.title} {trouble.reason}")
+                    await asyncio.sleep(LAKE_RETRY_AFTER_S)
+                elif isinstance(error, Unavailable | OperationalError):
+                    log.warning("the worker waits for the database", loop=name, error=str(error)[:200])
+                else:
+                    log.exception("a worker loop failed", loop=name)
             await asyncio.sleep(RETRY_AFTER_S)
 
     async def _every(self, seconds: float, act: Callable[[], Awaitable[int]]) -> None:
@@ -255,14 +265,22 @@ class Worker:
             await asyncio.sleep(WATCH_LOOK_S)
 
     async def _drain_into_lake(self) -> None:
-        """Facts into the lake; what is older than this release waits for an operator, who is told so once."""
-        async with self._db.tx() as tx:
-            lacking = [topic for topic, since in (await lake.facts.list_complete(tx)).items() if since > lake.facts.EPOCH]
-        if lacking:
-            log.warning("the lake lacks what is older than its release; bring it in with: laotie lake rebuild", topics=lacking)
         drain = lake.facts.Drain(self._db, lake.Lake.of(self._context.settings))
         await asyncio.to_thread(lake.facts.table_of, "money", [])  # pyarrow's first array imports pandas: not in a sale
         await self._every(DRAIN_EVERY_S, drain.turn)
+
+    async def _fill_lake(self) -> int:
+        settings = self._context.settings
+        if settings.lake_fill:
+            await fill(self._db, lake.Lake.of(settings), give_way=self._give_way)
+        return 0
+
+    async def _give_way(self) -> None:
+        """To a sale, for some seconds."""
+        stood_back_s = 0.0
+        while self._stand_back() and stood_back_s < STAND_BACK_S_MAX:
+            stood_back_s += STAND_BACK_S
+            await asyncio.sleep(STAND_BACK_S)
 
     async def _merge_lake(self) -> int:
         context = self._context
@@ -312,7 +330,7 @@ def _refresh(one: lake.Lake, settings: Settings, today: date) -> None:
     """The roll-ups of all days before today, beside whatever else this process does: on one core, or elsewhere."""
     own = Engine.of(one, settings) if settings.analytics_url else Engine(one, memory_mb=settings.analytics_memory_mb, threads=1)
     with own as engine:
-        Rollups(one).refresh(engine, until=today)
+        Rollups(one).refresh(engine, until=today, kinds=KINDS)
 
 
 def _freeze(one: lake.Lake, days: list[date]) -> None:
