@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import uvloop
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from laotie.base import jobs
@@ -119,9 +119,11 @@ class OwnMarket:
 
 
 def live_through(
-    machine: type[RuleBasedStateMachine], *, steps: int, lives: int = 12, anew: bool = False
+    machine: type[RuleBasedStateMachine], *, steps: int, lives: int = 12, anew: bool = False, share: int | None = None
 ) -> None:
-    """Run so many lives, the same ones every time unless `anew`; or as many as `TEST_LIVES` says, and new ones."""
+    """Run so many lives, the same ones every time (of each `share`) unless `anew`; or as many as `TEST_LIVES` says, and new ones."""
+    if share is not None and not (EXAMPLES or anew):
+        machine = seed(share)(machine)
     run_state_machine_as_test(
         machine,
         settings=settings(

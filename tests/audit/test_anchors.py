@@ -18,7 +18,7 @@ GROWING = (
     "settlement.term", "trust.movement",
 )  # fmt: skip
 SEEN_BY_REPLAY = {
-    "ledger-balances": {"balance", "currency"},
+    "ledger-balances": {"balance", "currency", "kind"},
     "ledger-currencies": {"currency", "account"},
     "ledger-holds": {"hold"},
     "ledger-anchors": {"seal"},

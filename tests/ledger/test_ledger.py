@@ -35,7 +35,7 @@ async def fold(db: Database) -> int:
 async def sound(db: Database) -> bool:
     async with db.read() as tx:
         tally = await ledger.tally(tx)
-    return (tally.sum_of_balances, tally.balances_off, tally.settled_twice, tally.settled_amount_off) == (0, 0, 0, 0)
+    return (tally.sum_of_balances, tally.balances_off, tally.settled_wrong) == (0, 0, 0)
 
 
 async def test_a_hold_is_pending_then_posted(db: Database) -> None:

@@ -277,6 +277,71 @@ async def test_a_chargeback_of_money_that_no_order_takes_leaves_only_the_rest_to
     assert await _is_sound(market)
 
 
+async def test_what_is_won_back_for_an_order_that_was_called_off_goes_to_the_buyer(market: Market) -> None:
+    buyer, order_id, payment_id = await _begin(market)
+    await _decide(market, buyer, payment_id)
+    await market.settle()
+    dispute_id = await _dispute(market, buyer, payment_id, 4000)
+    for _ in range(2):
+        await market.cancel(buyer, order_id)
+        await market.settle()
+    payment = await market.payment(payment_id)
+    assert (payment.refunded_amount, payment.reversed_amount) == (5900, 4000)
+    assert (await market.order(buyer, order_id)).state is OrderState.refunded
+    assert await _is_sound(market)
+    await _close(market, buyer, dispute_id, won=True)
+    payment = await market.payment(payment_id)
+    assert (payment.state, payment.refunded_amount, payment.reversed_amount) == (PaymentState.refunded, 9900, 0)
+    assert (await market.balance(HELD)).posted == 0
+    assert await _is_sound(market)
+
+
+async def test_a_chargeback_won_of_money_that_no_order_takes_goes_back_too(market: Market) -> None:
+    buyer, order_id, payment_id = await _begin(market)
+    await market.cancel(buyer, order_id)
+    await _decide(market, buyer, payment_id)
+    await market.run_jobs()
+    dispute_id = await _dispute(market, buyer, payment_id, 4000)
+    await _close(market, buyer, dispute_id, won=True)
+    payment = await market.payment(payment_id)
+    assert (payment.state, payment.refunded_amount, payment.reversed_amount) == (PaymentState.refunded, 9900, 0)
+    assert (await market.balance(ledger.AccountKind.unallocated)).posted == 0
+    assert await _is_sound(market)
+
+
+@pytest.mark.parametrize(
+    ("granted", "takes", "won", "to_buyer"),
+    [
+        ((1, 4950), (9900,), (0,), 4950),  # one of two pieces came back while all of the money was away
+        ((0, 2000), (9000, 900), (0, 1), 2000),  # a sum for pieces that the buyer keeps
+        ((2, 9900), (6000, 3900), (1,), 3900),  # the one that was lost had given the buyer the rest
+        ((1, 4950), (6000, 3900), (1,), 0),  # the one that was lost had given the buyer more
+        ((1, 4950), (9900,), (), 0),
+    ],
+)
+async def test_a_buyer_gets_what_was_granted_while_chargebacks_had_the_money_and_no_more(
+    market: Market, granted: tuple[int, int], takes: tuple[int, ...], won: tuple[int, ...], to_buyer: int
+) -> None:
+    buyer = await market.buyer()
+    order_id = await market.place(buyer, await market.add_item(price=4950), quantity=2)
+    payment_id = await market.pay(buyer, order_id)
+    disputes = [await _dispute(market, buyer, payment_id, amount) for amount in takes]
+    async with market.db.tx() as tx:
+        backs = [orders.Back(1, *granted)]
+        given = await orders.give_back(tx, order_id, refund_id=new_id(), lines=backs, reason="test", as_left=True)
+        await tx.run("UPDATE orders.line SET shipped_quantity = 2 WHERE order_id = %(id)s", id=order_id)
+    assert given.amount == 0
+    for no, dispute_id in enumerate(disputes):
+        await _close(market, buyer, dispute_id, won=no in won)
+    payment = await market.payment(payment_id)
+    kept = sum(takes[no] for no in won) - to_buyer
+    assert (payment.refunded_amount, (await market.balance(HELD)).posted) == (to_buyer, kept)
+    async with market.db.tx() as tx:
+        await tx.run("UPDATE orders.line SET shipped_quantity = 0 WHERE order_id = %(id)s", id=order_id)
+        owed = await tx.one(int, "SELECT sum(owed_amount)::bigint FROM orders.line WHERE order_id = %(id)s", id=order_id)
+    assert owed == granted[1] - to_buyer
+
+
 # What follows needs no market: messages as the provider would send them, in whatever order.
 
 AMOUNT = 1000

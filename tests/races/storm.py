@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from uuid import UUID
 
 import msgspec
@@ -11,11 +12,14 @@ import psutil
 import psycopg
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
+from deeds import read
 from laotie import audit
 from laotie.base.db import Database
 from laotie.base.ids import AccountId, new_id
+from laotie.base.postgres import EmbeddedPostgres
 from laotie.bench.market import HotSale, ticket_for
 from laotie.bench.server import ServerUnderTest
+from laotie.lake import Lake
 
 
 class Ask(msgspec.Struct):
@@ -109,8 +113,13 @@ async def send_all(servers: list[ServerUnderTest], sale: HotSale, asks: list[Ask
 
 
 def kill_postgres(server: ServerUnderTest) -> None:
-    """SIGKILL to PostgreSQL and all its processes."""
-    postmaster = psutil.Process(server.postgres.pid)
+    """SIGKILL to the server's PostgreSQL and all its processes."""
+    end_postgres(server.postgres)
+
+
+def end_postgres(postgres: EmbeddedPostgres) -> None:
+    """The same of any that we started."""
+    postmaster = psutil.Process(postgres.pid)
     for process in [postmaster, *postmaster.children(recursive=True)]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
@@ -140,6 +149,17 @@ def check_books(url: str, sale: HotSale, asks: list[Ask], *, received: int) -> d
     assert kept == received == available + taken
     assert reserved + sold == taken
     return {"orders": len(rows), "taken": taken, "available": available}
+
+
+async def lake_knows(server: ServerUnderTest, *, orders: int, wait_s: float = 60) -> Lake:
+    """The lake has the placing of so many orders, each once, as soon as it has caught up."""
+    lake, until = Lake.of(server.settings), time.monotonic() + wait_s
+    while True:
+        placed = [row["order_id"] for row in read(lake, "money").to_pylist() if row["kind"] == "placed"]
+        if len(placed) >= orders or time.monotonic() > until:
+            assert len(placed) == orders == len(set(placed))
+            return lake
+        await asyncio.sleep(0.2)
 
 
 async def audit_finds_nothing(url: str) -> None:

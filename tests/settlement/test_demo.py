@@ -8,6 +8,7 @@ from laotie.base.settings import Settings
 from laotie.bench.server import free_port
 from laotie.demo.market import OPERATOR, SECOND_OPERATOR, actor_of, open_market
 from laotie.demo.money import SELLER, SHOP, tell_past
+from laotie.demo.past_orders import bring_history
 from laotie.settlement import BatchState, LineKind, statements
 
 
@@ -34,5 +35,7 @@ async def test_two_months_are_settled_paid_out_and_owed_again(db: Database, tmp_
     assert batches == [(BatchState.closed, one, two), (BatchState.drafted, one, None)]
     assert shop.expected
     assert states == ["completed"]
+    assert await bring_history(db) > 400, "customers who came again, for cohorts and forecasts"
+    assert await bring_history(db) == 0
     report = await audit.take_tallies(db)
     assert report.findings == []

@@ -369,6 +369,6 @@ async def test_who_has_an_account_at_the_provider_is_paid_there(
     (payout,) = await bursary.payouts(batch)
     assert (payout.state, (await bursary.batch(batch.id)).state) == (state, BatchState.closed)
     paid = 5_000 if state is PayoutState.paid else 0
-    assert (await bursary.owed(shop), await bursary.balance(AccountKind.released)) == (5_000 - paid, paid)
+    assert (await bursary.owed(shop), await bursary.balance(AccountKind.provider)) == (5_000 - paid, paid)
     assert (await bursary.told(shop))[-1] == f"payout_{state}"
     await bursary.check_books()

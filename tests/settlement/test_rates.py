@@ -201,8 +201,8 @@ async def test_a_planned_rate_is_held_against_what_counts_then(house: House, db:
     await house.set(house.operator, "platform", 5000, valid_from=later)
 
 
-async def test_terms_are_the_operators_and_count_by_shop(house: House, db: Database) -> None:
-    async def set_term(actor: Actor, delay_h: int, **how: Any) -> terms.SetTerm:
+async def test_terms_are_the_operators_count_by_shop_and_can_be_ended(house: House, db: Database) -> None:
+    async def set_term(actor: Actor, delay_h: int | None, **how: Any) -> terms.SetTerm:
         async with db.tx() as tx:
             wanted = NewTerm(**{"id": TermId(new_id()), "delay_h": delay_h, "note": "信用好", **how})
             return await terms.set_term(tx, actor, wanted)
@@ -218,8 +218,21 @@ async def test_terms_are_the_operators_and_count_by_shop(house: House, db: Datab
     with pytest.raises(IdReused):
         await set_term(house.operator, 25, shop_id=house.shop, id=own.id)
     assert (await house.preview()).delay == timedelta(hours=24)
+    tomorrow = db.clock.now() + timedelta(days=1)
+    await set_term(house.operator, None, shop_id=house.shop, valid_from=tomorrow)
+    for _ in range(2):
+        with pytest.raises(rates.NothingToEnd):  # it has an end already
+            await set_term(house.operator, None, shop_id=house.shop)
+    assert (await house.preview()).delay == timedelta(hours=24)
+    db.clock.advance(seconds=86_400)
+    assert (await house.preview()).delay == timedelta(hours=72)
+    await set_term(house.operator, None)
+    assert (await house.preview()).delay == timedelta(hours=168)
     async with db.read() as tx:
-        assert [one.delay_h for one in await terms.list_terms(tx, house.operator)] == [24, 72]
+        found = [(one.delay_h, str(one.state)) for one in await terms.list_terms(tx, house.operator)]
+        acts = await tx.all(str, "SELECT act FROM identity.audit_entry WHERE act LIKE 'term.%%' ORDER BY id")
+    assert found == [(None, "ended"), (None, "ended"), (24, "past"), (72, "past")]
+    assert acts == ["term.set", "term.set", "term.ended", "term.ended"]
 
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

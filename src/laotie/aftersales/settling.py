@@ -159,20 +159,18 @@ async def _note_stock(
 
 
 async def _refund(tx: Tx, case: Case, lines: list[Line]) -> Case:
-    """Give the money back, exactly, and put on the shelf what can be sold again."""
+    """Give the money back, exactly (what a chargeback has of it is owed), and put on the shelf what can be sold again."""
     order = (await orders.find_orders(tx, [case.order_id]))[case.order_id]
     by_no = {line.no: line for line in order.lines}
     backs = _parts(case, lines, by_no)
-    left = order.total_amount - order.refunded_amount - order.reversed_amount
-    shipping = min(_shipping(case, order, backs), max(0, left - sum(back.amount for back in backs)))
-    backs = _within(backs, left)
+    shipping = _shipping(case, order, backs)
     restock = await _restockable(tx, case, lines, by_no)
     amount = shipping + sum(back.amount for back in backs)
     if not case.is_unsent:
         sent = [orders.Piece(no=back.no, quantity=back.quantity) for back in backs if back.quantity]
         await orders.note_returned(tx, case.order_id, sent)
     if amount or any(back.quantity for back in backs) or restock:
-        await orders.give_back(
+        given = await orders.give_back(
             tx,
             case.order_id,
             refund_id=case.id,
@@ -180,7 +178,9 @@ async def _refund(tx: Tx, case: Case, lines: list[Line]) -> Case:
             shipping_amount=shipping,
             reason=REFUND_REASON,
             restock=restock,
+            as_left=True,
         )
+        amount = given.amount
     return msgspec.structs.replace(case, refunded_amount=amount)
 
 
@@ -199,16 +199,6 @@ def _parts(case: Case, lines: list[Line], by_no: dict[int, orders.Line]) -> list
         orders.Back(line.no, left[line.no] if case.is_back else 0, share)
         for line, share in zip(lines, shares, strict=True)
     ]
-
-
-def _within(backs: list[orders.Back], left: int) -> list[orders.Back]:
-    """No more than is left of the order: a chargeback may have taken the rest already."""
-    found = []
-    for back in backs:
-        amount = min(back.amount, left)
-        left -= amount
-        found.append(msgspec.structs.replace(back, amount=amount))
-    return found
 
 
 def _shipping(case: Case, order: orders.Order, backs: list[orders.Back]) -> int:

@@ -7,7 +7,8 @@ Promises: rows are never changed or deleted; no transfer mixes currencies; a hol
 Takes no lock on any account when money moves (but `spend`, on the wallet it empties); `fold` alone updates balances.
 """
 
-from laotie.ledger.accounts import fold, get_balance, open_many, tally
+from laotie.ledger.accounts import fold, get_balance, open_many
+from laotie.ledger.checking import tally
 from laotie.ledger.evidence import list_facts, sum_facts
 from laotie.ledger.model import (
     BATCH_SIZE_MAX,

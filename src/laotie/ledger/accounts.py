@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from laotie.base.db import Tx
-from laotie.ledger.model import Account, Balance, Tally
+from laotie.ledger.model import Account, Balance
 
 FOLD_LOCK = 0x1ED6E4
 
@@ -96,51 +96,5 @@ async def fold(tx: Tx) -> int:
             FROM summed WHERE b.account_id = summed.account_id
         )
         SELECT coalesce(sum(deltas), 0)::bigint FROM summed
-        """,
-    )
-
-
-async def tally(tx: Tx) -> Tally:
-    """Recompute every balance from the transfers and compare; all differences must be zero."""
-    return await tx.one(
-        Tally,
-        """
-        WITH leg AS (
-            SELECT debit_id AS account_id, phase, settles_id IS NOT NULL AS settles, amount AS debit, 0::bigint AS credit
-            FROM ledger.transfer
-            UNION ALL
-            SELECT credit_id, phase, settles_id IS NOT NULL, 0, amount FROM ledger.transfer
-        ), told AS (
-            SELECT account_id,
-                   sum(debit * (CASE WHEN phase = 'pending' THEN 1 WHEN settles THEN -1 ELSE 0 END)) AS dp,
-                   sum(credit * (CASE WHEN phase = 'pending' THEN 1 WHEN settles THEN -1 ELSE 0 END)) AS cp,
-                   sum(debit) FILTER (WHERE phase = 'posted') AS dd,
-                   sum(credit) FILTER (WHERE phase = 'posted') AS cc
-            FROM leg GROUP BY account_id
-        ), kept AS (
-            SELECT account_id, sum(debits_pending) AS dp, sum(credits_pending) AS cp,
-                   sum(debits_posted) AS dd, sum(credits_posted) AS cc
-            FROM (SELECT account_id, debits_pending, credits_pending, debits_posted, credits_posted FROM ledger.balance
-                  UNION ALL
-                  SELECT account_id, debits_pending, credits_pending, debits_posted, credits_posted FROM ledger.delta
-                 ) AS part
-            GROUP BY account_id
-        )
-        SELECT
-            (SELECT count(*) FROM ledger.transfer) AS transfers,
-            (SELECT count(*) FROM ledger.account) AS accounts,
-            (SELECT coalesce(sum(dd - cc + dp - cp), 0)::bigint FROM kept) AS sum_of_balances,
-            (SELECT count(*) FROM told FULL JOIN kept USING (account_id)
-             WHERE (coalesce(told.dp, 0), coalesce(told.cp, 0), coalesce(told.dd, 0), coalesce(told.cc, 0))
-                IS DISTINCT FROM
-                   (coalesce(kept.dp, 0), coalesce(kept.cp, 0), coalesce(kept.dd, 0), coalesce(kept.cc, 0))
-            ) AS balances_off,
-            (SELECT count(*) FROM (SELECT settles_id FROM ledger.transfer WHERE settles_id IS NOT NULL
-                                   GROUP BY settles_id HAVING count(*) > 1) AS twice) AS settled_twice,
-            (SELECT count(*) FROM ledger.transfer AS settling JOIN ledger.transfer AS held ON held.id = settling.settles_id
-             WHERE held.phase <> 'pending' OR held.amount <> settling.amount
-                OR (held.debit_id, held.credit_id) <> (settling.debit_id, settling.credit_id)) AS settled_amount_off,
-            (SELECT count(*) FROM ledger.transfer AS held WHERE phase = 'pending'
-             AND NOT EXISTS (SELECT FROM ledger.transfer AS s WHERE s.settles_id = held.id)) AS holds_open
         """,
     )

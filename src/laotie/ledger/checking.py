@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from laotie.base.db import Tx
+from laotie.ledger.model import AccountKind, Tally
 
 SHOWN_MAX = 100
 RESOLUTION = timedelta(microseconds=1)
@@ -36,6 +37,19 @@ class Moved(msgspec.Struct, frozen=True):
 
     subjects: set[UUID]
     accounts: set[UUID]
+
+
+async def tally(tx: Tx) -> Tally:
+    """All of it in figures: everything recomputed from the transfers; what differs must be zero."""
+    counts = await count_rows(tx)
+    return Tally(
+        transfers=counts.transfers,
+        accounts=counts.accounts,
+        sum_of_balances=sum(map(abs, (await sum_currencies(tx)).values())),
+        balances_off=len(await list_balances_off(tx)),
+        settled_wrong=len(await list_settled_wrong(tx)),
+        holds_open=counts.holds_open,
+    )
 
 
 async def count_rows(tx: Tx) -> Counts:
@@ -159,6 +173,23 @@ async def sum_currencies(tx: Tx) -> dict[str, int]:
             HAVING sum(debits_posted - credits_posted + debits_pending - credits_pending) <> 0
             """
         )
+    )
+
+
+async def list_unanswered(tx: Tx) -> list[Off]:
+    """Accounts of a kind that the house does not keep (any more), with something on them."""
+    return await tx.all(
+        Off,
+        """
+        SELECT account.id, 'nothing on ' || account.kind || ' ' || account.currency AS expected, sum(amount)::text AS found
+        FROM ledger.account JOIN (
+            SELECT account_id, credits_posted - debits_posted AS amount FROM ledger.balance
+            UNION ALL SELECT account_id, credits_posted - debits_posted FROM ledger.delta
+        ) AS part ON part.account_id = account.id
+        WHERE account.kind <> ALL(%(kinds)s) GROUP BY account.id HAVING sum(amount) <> 0 ORDER BY account.id LIMIT %(limit)s
+        """,
+        kinds=list(AccountKind),
+        limit=SHOWN_MAX,
     )
 
 

@@ -41,8 +41,6 @@ class AccountKind(StrEnum):
     """What providers took for their services (debit-normal)."""
     payout = "payout"
     """Money on its way to the one it is owed to (credit-normal, owner: a shop or a streamer)."""
-    released = "released"
-    """Money that lies in sellers' own accounts at a provider (debit-normal)."""
     correction = "correction"
     """The platform's side of what was corrected by hand (debit-normal)."""
 
@@ -94,14 +92,13 @@ class Balance(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """What the audit reads: row counts, and the differences that must all be zero."""
+    """The books in figures: row counts, and the differences (the first hundred of a kind), which must all be zero."""
 
     transfers: int
     accounts: int
     sum_of_balances: int
     balances_off: int
-    settled_twice: int
-    settled_amount_off: int
+    settled_wrong: int
     holds_open: int
 
 

@@ -27,6 +27,8 @@ OUT, BACK = 4, 8
 CHARGED_BACK, RESTORED = "wallet.reversed", "wallet.restored"
 """A chargeback of what had filled a wallet may take it below zero, by as much."""
 NEVER_BELOW_ZERO = (AccountKind.wallet, AccountKind.escrow, AccountKind.deposit)
+KEPT = frozenset(AccountKind)
+"""Of an account of another kind nobody ever takes anything."""
 
 
 class Seal(Protocol):
@@ -190,6 +192,9 @@ class _Player:
         self._judge_instant()
         for settles in self._early:
             self._fault("hold", settles, "an open hold", "settled again, or never held")
+        for key, account in self._accounts.items():
+            if account.kind not in KEPT and account.cc != account.dd:
+                self._fault("kind", key, f"nothing on {account.kind} {account.currency.decode()}", str(account.cc - account.dd))
         while self._seal < len(self._seals):
             self._end_seal()
 

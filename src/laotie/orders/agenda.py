@@ -255,10 +255,11 @@ async def _settle_or_isolate(tx: Tx, entries: list[Entry]) -> list[Entry]:
 
 
 async def _settle(tx: Tx, entries: list[Entry]) -> None:
-    plan = judge(entries, await hold_many(tx, {entry.order_id for entry in entries}))
+    held = await hold_many(tx, {entry.order_id for entry in entries})
+    plan = judge(entries, held)
     await _send_back(tx, plan.sent_back)
     await _record_return(tx, plan.went_back)
-    await reversals.record_many(tx, plan.reversed)
+    await reversals.record_many(tx, plan.reversed, held.values())
     await change_many(tx, paid=plan.paid, cancelled=plan.cancelled)
 
 

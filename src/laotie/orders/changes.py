@@ -10,11 +10,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-import msgspec
-
 from laotie import catalog, ledger, live, offers
 from laotie.base.db import Tx
-from laotie.base.entry import Credit, Source
 from laotie.base.ids import (
     AccountId,
     CartItemId,
@@ -24,15 +21,14 @@ from laotie.base.ids import (
     ShowId,
     SkuId,
     TransferId,
-    VisitId,
     new_id,
 )
 from laotie.events.orders import Amounts, OrderCancelled, OrderPaid
 from laotie.orders import feed
-from laotie.orders.model import NO_WAVE, EndReason, OrderState
+from laotie.orders.model import NO_WAVE, Credited, EndReason, OrderState
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class Held(Credited, frozen=True, kw_only=True):
     """An order whose row this transaction holds."""
 
     id: OrderId
@@ -50,26 +46,6 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     shipping_hold_id: TransferId | None
     payment_id: PaymentId | None
     pay_by: datetime
-    source: str
-    placement: str
-    visit_id: VisitId | None
-    campaign: str | None
-    streamer_id: AccountId | None
-    is_fan: bool
-    rule_version: int
-
-    @property
-    def credit(self) -> Credit:
-        """What it is credited with."""
-        return Credit(
-            source=Source(self.source),
-            placement=self.placement,
-            visit_id=self.visit_id,
-            campaign=self.campaign,
-            streamer_id=self.streamer_id,
-            is_fan=self.is_fan,
-            rule_version=self.rule_version,
-        )
 
     def amounts(self, tax_amount: int) -> Amounts:
         """What its total is made of, with the tax of its lines."""

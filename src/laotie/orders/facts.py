@@ -168,6 +168,11 @@ async def export_returns(tx: Tx, after: UUID = FIRST, limit: int = PAGE_SIZE) ->
     return [_row(row) for row in rows], rows[-1].order_id if len(rows) == limit else None
 
 
+async def exists_before(tx: Tx, at: datetime) -> bool:
+    """Whether anybody had placed an order by then."""
+    return await tx.one(bool, """SELECT EXISTS (SELECT FROM orders."order" WHERE placed_at < %(at)s)""", at=at)
+
+
 async def tell_imports(db: Database, *, page: int = PAGE_SIZE) -> int:
     """Tell the lake of the imports that are through, page by page, each once; returns how many facts that was."""
     told = 0

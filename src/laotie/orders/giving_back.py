@@ -2,7 +2,8 @@
 
 Each part of a line is worth its share of what was paid for the line, cumulatively: after `k` of `n` pieces, the whole
 share of `k` pieces has been given back, so the parts of a line always add up to what was paid for it. What the platform
-added by its coupons it takes back in the same proportion. Locks: orders, then (team), then SKUs.
+added by its coupons it takes back in the same proportion. What is granted while a chargeback has the money is owed until that
+is won. Locks: orders, then (team), then SKUs.
 """
 
 from collections.abc import Sequence
@@ -16,12 +17,14 @@ from psycopg.types.json import Jsonb
 from laotie import catalog, ledger, offers, payments
 from laotie.base.db import Tx
 from laotie.base.ids import OrderId, SkuId, TransferId, new_id
-from laotie.base.money import Money
+from laotie.base.money import Money, apportion
 from laotie.base.refusals import IdReused, NotFound
 from laotie.events.orders import OrderRefundAsked
 from laotie.orders import feed
 from laotie.orders.changes import Held, hold_many
 from laotie.orders.model import NothingPaid, OrderState, RefundExceeds
+
+CHARGEBACK_WON = "chargeback-won"
 
 _PAID_STATES = (OrderState.paid, OrderState.shipped, OrderState.completed)
 
@@ -79,10 +82,20 @@ class _Row(msgspec.Struct, frozen=True):
     refunded_amount: int
     restocked_quantity: int
     shipped_quantity: int
+    owed_amount: int
 
     @property
     def paid_amount(self) -> int:
         return self.quantity * self.unit_price_amount - self.discount_amount
+
+    @property
+    def left_amount(self) -> int:
+        return self.paid_amount - self.refunded_amount
+
+    def owed_after(self, asked: Back, paid: Back) -> int:
+        """What is owed of the line then; the worth of pieces contains what was owed of pieces before them."""
+        owed = asked.amount - paid.amount + (0 if asked.quantity else self.owed_amount)
+        return min(owed, self.left_amount - paid.amount)
 
     def taken_with(self, back: Back) -> "_Taken":
         """What goes back beside the money once this does too."""
@@ -132,34 +145,145 @@ async def give_back(
     shipping_amount: int = 0,
     reason: str,
     restock: Sequence[tuple[int, int]] = (),
+    as_left: bool = False,
 ) -> GivenBack:
     """Give part of a paid order back: ask the provider for the money, put `restock` pieces (line, pieces) on the shelf.
 
     The same `refund_id` again changes nothing. Refuses `NothingPaid` and `RefundExceeds`; then nothing has happened.
-    Tells `OrderRefundAsked` at once, and `OrderRefunded` when the provider has paid. An order of which nothing is left
-    becomes `refunded`.
+    With `as_left`, where a chargeback has taken some of it already, what is left is paid and the rest is owed: it goes
+    to the buyer should the chargeback be won. Tells `OrderRefundAsked` at once, and `OrderRefunded` when the provider
+    has paid. An order of which nothing is left becomes `refunded`.
     """
     order = (await hold_many(tx, [order_id])).get(order_id)
     if order is None:
         raise NotFound()
-    before = await _find(tx, refund_id)
+    before = await find_given_back(tx, refund_id)
     if before is not None:
-        if (before.order_id, before.lines, before.shipping_amount) != (order_id, list(lines), shipping_amount):
+        said, paid = _content(before.lines, before.shipping_amount), _content(lines, shipping_amount)
+        if before.order_id != order_id or (said[0] != paid[0] if as_left else said != paid):
             raise IdReused()
         return before
-    if order.state not in _PAID_STATES:
+    if order.state not in _PAID_STATES and not (as_left and order.state is OrderState.refunded):
         raise NothingPaid(state=order.state)
     assert len({back.no for back in lines}) == len(lines), "each line is named once"
     assert all(back.quantity >= 0 and back.amount >= 0 for back in lines)
-    amount = shipping_amount + sum(back.amount for back in lines)
     rows = await _read_lines(tx, order)
+    if as_left:
+        lines, shipping_amount = await _cut(tx, order, rows, lines, shipping_amount)
+    return await _give(tx, order, rows, refund_id, lines, shipping_amount, reason, restock)
+
+
+def _content(lines: Sequence[Back], shipping_amount: int) -> tuple[list[tuple[int, int]], list[int]]:
+    return [(back.no, back.quantity) for back in lines], [*(back.amount for back in lines), shipping_amount]
+
+
+async def give_owed(tx: Tx, order: Held, *, refund_id: UUID) -> int:
+    """A chargeback on this order, which is held, was won: give the buyer what had been granted and it had taken; how much.
+
+    What chargebacks still have of the order counts as given. Of one that was given back whole and of which nothing was
+    ever sent, the buyer is owed everything.
+    """
+    rows = await _read_lines(tx, order)
+    due = await tx.one(
+        _Due,
+        """
+        SELECT total_amount - refunded_amount - reversed_amount AS left_amount, reversed_amount,
+               shipping_amount - refunded_shipping_amount AS shipping_amount, owed_shipping_amount
+        FROM orders."order" WHERE id = %(id)s
+        """,
+        id=order.id,
+    )
+    unsent = order.state is OrderState.refunded and not any(row.shipped_quantity for row in rows.values())
+    owed = {no: row.left_amount if unsent else row.owed_amount for no, row in sorted(rows.items())}
+    shipping = due.shipping_amount if unsent else due.owed_shipping_amount
+    amount = min(due.left_amount, sum(owed.values()) + shipping - due.reversed_amount)
+    if amount > 0 and order.payment_id is not None:  # what another chargeback has taken meanwhile is not there to be paid
+        amount = min(amount, (await payments.get(tx, order.payment_id)).left_amount)
+    if amount <= 0:
+        return 0
+    *parts, of_shipping = apportion(amount, [*owed.values(), shipping])
+    lines = [Back(no, 0, part) for no, part in zip(owed, parts, strict=True) if part]
+    await _write_owed(
+        tx,
+        order,
+        {back.no: max(0, rows[back.no].owed_amount - back.amount) for back in lines},
+        max(0, due.owed_shipping_amount - of_shipping),
+    )
+    await _give(tx, order, rows, refund_id, lines, of_shipping, CHARGEBACK_WON, ())
+    return amount
+
+
+class _Due(msgspec.Struct, frozen=True):
+    left_amount: int
+    reversed_amount: int
+    shipping_amount: int
+    owed_shipping_amount: int
+
+
+async def _cut(
+    tx: Tx, order: Held, rows: dict[int, _Row], lines: Sequence[Back], shipping_amount: int
+) -> tuple[list[Back], int]:
+    """What of this can be paid, goods before shipping; the rest is written down as owed."""
+    left = await _left_of(tx, order)
+    paid: list[Back] = []
+    for back in lines:
+        amount = min(back.amount, left)
+        left -= amount
+        paid.append(Back(back.no, back.quantity, amount))
+    shipping = min(shipping_amount, left)
+    pairs = [(asked, one) for asked, one in zip(lines, paid, strict=True) if asked.no in rows]
+    owed = {asked.no: rows[asked.no].owed_after(asked, one) for asked, one in pairs}
+    await _write_owed(tx, order, owed, shipping_amount - shipping)
+    return paid, shipping
+
+
+async def _write_owed(tx: Tx, order: Held, lines: dict[int, int], shipping_amount: int) -> None:
+    """What is owed from now on of these lines, and of the shipping."""
+    await tx.run(
+        """
+        UPDATE orders.line SET owed_amount = owed.amount
+        FROM unnest(%(numbers)s::smallint[], %(amounts)s::bigint[]) AS owed (no, amount)
+        WHERE line.order_id = %(order_id)s AND line.no = owed.no AND line.owed_amount <> owed.amount
+        """,
+        order_id=order.id,
+        numbers=list(lines),
+        amounts=list(lines.values()),
+    )
+    await tx.run(
+        """
+        UPDATE orders."order" SET owed_shipping_amount = %(amount)s
+        WHERE id = %(id)s AND owed_shipping_amount <> %(amount)s
+        """,
+        id=order.id,
+        amount=shipping_amount,
+    )
+
+
+async def _left_of(tx: Tx, order: Held) -> int:
+    return await tx.one(
+        int, 'SELECT total_amount - refunded_amount - reversed_amount FROM orders."order" WHERE id = %(id)s', id=order.id
+    )
+
+
+async def _give(
+    tx: Tx,
+    order: Held,
+    rows: dict[int, _Row],
+    refund_id: UUID,
+    lines: Sequence[Back],
+    shipping_amount: int,
+    reason: str,
+    restock: Sequence[tuple[int, int]],
+) -> GivenBack:
+    """Move money and pieces and write it down; the order is held and paid."""
+    amount = shipping_amount + sum(back.amount for back in lines)
     taken = await _write_lines(tx, order, rows, lines, dict(restock))
     whole = await _write_order(tx, order, amount, shipping_amount)
     if whole:
-        await offers.give_up_seat(tx, order_id)
+        await offers.give_up_seat(tx, order.id)
     given = GivenBack(
         id=refund_id,
-        order_id=order_id,
+        order_id=order.id,
         amount=amount,
         shipping_amount=shipping_amount,
         subsidy_amount=taken.subsidy,
@@ -178,7 +302,7 @@ async def give_back(
             payment_id=order.payment_id,
             amount=amount,
             reason=reason,
-            order_id=order_id,
+            order_id=order.id,
         )
     if taken.subsidy:
         await _take_subsidy_back(tx, order, taken.subsidy)
@@ -218,6 +342,7 @@ async def give_back_whole(tx: Tx, order: Held, *, refund_id: UUID, reason: str) 
         shipping_amount=shipping_amount,
         reason=reason,
         restock=[(row.no, row.quantity - row.restocked_quantity) for row, _ in left if row.quantity > row.restocked_quantity],
+        as_left=True,
     )
 
 
@@ -234,7 +359,8 @@ async def list_given_back(tx: Tx, order_id: OrderId) -> list[GivenBack]:
     )
 
 
-async def _find(tx: Tx, refund_id: UUID) -> GivenBack | None:
+async def find_given_back(tx: Tx, refund_id: UUID) -> GivenBack | None:
+    """What was given back under this id."""
     return await tx.maybe(
         GivenBack,
         """
@@ -272,7 +398,7 @@ async def _read_lines(tx: Tx, order: Held) -> dict[int, _Row]:
         _Row,
         """
         SELECT no, sku_id, quantity, unit_price_amount, discount_amount, subsidy_amount, tax_amount,
-               refunded_quantity, refunded_amount, restocked_quantity, shipped_quantity
+               refunded_quantity, refunded_amount, restocked_quantity, shipped_quantity, owed_amount
         FROM orders.line WHERE order_id = %(order_id)s
         """,
         order_id=order.id,
@@ -291,7 +417,7 @@ async def _write_lines(
             raise NotFound()
         quantity, amount = row.refunded_quantity + back.quantity, row.refunded_amount + back.amount
         if quantity > row.quantity or amount > row.paid_amount:
-            left = Money(row.paid_amount - row.refunded_amount, order.currency)
+            left = Money(row.left_amount, order.currency)
             raise RefundExceeds(order_id=order.id, left=left)
         taken = taken.and_also(row.taken_with(back))
     assert all(
@@ -318,7 +444,7 @@ async def _write_lines(
 
 
 async def _write_order(tx: Tx, order: Held, amount: int, shipping_amount: int) -> bool:
-    """Raise what was given back of the order; says whether nothing of it is left."""
+    """Raise what was given back of the order; says whether nothing of it is left now, for the first time."""
     left = await tx.maybe(
         int,
         """
@@ -333,13 +459,8 @@ async def _write_order(tx: Tx, order: Held, amount: int, shipping_amount: int) -
         shipping_amount=shipping_amount,
     )
     if left is None:
-        rest = await tx.one(
-            int,
-            'SELECT total_amount - refunded_amount - reversed_amount FROM orders."order" WHERE id = %(id)s',
-            id=order.id,
-        )
-        raise RefundExceeds(order_id=order.id, left=Money(rest, order.currency))
-    if left:
+        raise RefundExceeds(order_id=order.id, left=Money(await _left_of(tx, order), order.currency))
+    if left or order.state is OrderState.refunded:
         return False
     await tx.run(
         """UPDATE orders."order" SET state = 'refunded', ended_at = %(now)s WHERE id = %(id)s""",

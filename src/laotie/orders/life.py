@@ -18,7 +18,7 @@ from laotie.lake.facts import MoneyKind
 from laotie.orders import facts
 from laotie.orders.changes import Held, change_many, hold_many
 from laotie.orders.delivery import CompletionPaused, is_completion_paused
-from laotie.orders.giving_back import give_back_whole
+from laotie.orders.giving_back import find_given_back, give_back_whole
 from laotie.orders.model import (
     AddressMissing,
     EndReason,
@@ -183,7 +183,7 @@ def _calling_off(order_id: OrderId) -> UUID:
 
 
 async def _was_called_off(tx: Tx, order_id: OrderId) -> bool:
-    return await payments.find_refund(tx, payments.RefundId(_calling_off(order_id))) is not None
+    return await find_given_back(tx, _calling_off(order_id)) is not None
 
 
 _Item = tuple[ProductId, SkuId, int, int]

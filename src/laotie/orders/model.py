@@ -116,6 +116,31 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Credited(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that bears the columns of a credit; each is named in its `SELECT`."""
+
+    source: str
+    placement: str
+    visit_id: VisitId | None
+    campaign: str | None
+    streamer_id: AccountId | None
+    is_fan: bool
+    rule_version: int
+
+    @property
+    def credit(self) -> Credit:
+        """What it is credited with."""
+        return Credit(
+            source=Source(self.source),
+            placement=self.placement,
+            visit_id=self.visit_id,
+            campaign=self.campaign,
+            streamer_id=self.streamer_id,
+            is_fan=self.is_fan,
+            rule_version=self.rule_version,
+        )
+
+
 class Placed(msgspec.Struct, frozen=True):
     """The accepted purchase. `again` says that this id had been answered before with this same order.
 

@@ -1,24 +1,27 @@
 """Chargebacks on orders: what the provider takes back is divided among the orders that the payment had paid.
 
 Each order bears a part in proportion to what is left of it, exact to the last minor unit (largest remainder), and no
-more than that. The parts are kept, so that a chargeback that is won gives each order back what it had borne. Of an order it
-takes goods, shipping, tax and discounts in proportion to what is left of them.
+more than that. The parts are kept, so that a chargeback that is won gives each order back what it had borne, and of that
+the buyer what was granted meanwhile (`giving_back.give_owed`). Of an order it takes goods, shipping, tax and discounts in
+proportion to what is left of them. Money that no order takes goes back to where it came from.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
 import msgspec
 
-from laotie import ledger
+from laotie import ledger, payments
 from laotie.base.db import Tx
-from laotie.base.entry import Credit, Source
-from laotie.base.ids import AccountId, OrderId, PaymentId, ShopId, ShowId, TransferId, VisitId
+from laotie.base.ids import OrderId, PaymentId, ShopId, ShowId, TransferId
 from laotie.base.money import apportion
 from laotie.events.orders import Amounts, OrderReversed
 from laotie.lake.facts import MoneyKind
 from laotie.orders import facts
 from laotie.orders.changes import Held
+from laotie.orders.giving_back import CHARGEBACK_WON, give_owed
+from laotie.orders.model import Credited
 
 
 class Reversal(NamedTuple):
@@ -32,39 +35,24 @@ class Reversal(NamedTuple):
     restored: bool
 
 
-class _Part(msgspec.Struct, frozen=True):
+class _Part(Credited, frozen=True, kw_only=True):
     order_id: OrderId
     shop_id: ShopId
     amount: int
     show_id: ShowId | None
-    source: str
-    placement: str
-    visit_id: VisitId | None
-    campaign: str | None
-    streamer_id: AccountId | None
-    is_fan: bool
-    rule_version: int
-
-    @property
-    def credit(self) -> Credit:
-        return Credit(
-            source=Source(self.source),
-            placement=self.placement,
-            visit_id=self.visit_id,
-            campaign=self.campaign,
-            streamer_id=self.streamer_id,
-            is_fan=self.is_fan,
-            rule_version=self.rule_version,
-        )
 
 
-async def record_many(tx: Tx, reversals: list[Reversal]) -> None:
-    """Move the money and write what each order bears. The orders of the purchases are held (`hold_many`)."""
+async def record_many(tx: Tx, reversals: list[Reversal], orders: Iterable[Held]) -> None:
+    """Move the money and write what each order bears. `orders`: all of the purchases, which are held (`hold_many`)."""
+    held = {order.id: order for order in orders}
     for one in reversals:
         if one.order.payment_id != one.payment_id:
             await _record_unallocated(tx, one)
         elif one.restored:
             await _restore(tx, one)
+            for order in held.values():
+                if order.purchase_id == one.order.purchase_id:
+                    await give_owed(tx, order, refund_id=uuid5(one.dispute_id, f"{order.id} owed"))
         else:
             await _reverse(tx, one)
 
@@ -186,3 +174,11 @@ async def _record_unallocated(tx: Tx, one: Reversal) -> None:
             )
         ],
     )
+    if one.restored and (left := min(one.amount, (await payments.get(tx, one.payment_id)).left_amount)) > 0:
+        await payments.refund(
+            tx,
+            refund_id=payments.RefundId(uuid5(one.dispute_id, "owed")),
+            payment_id=one.payment_id,
+            amount=left,
+            reason=CHARGEBACK_WON,
+        )

@@ -16,6 +16,7 @@ from laotie import catalog, ledger, live, offers
 from laotie.base import metrics
 from laotie.base.batch import Batcher
 from laotie.base.db import Database, Sent, Tx, retried
+from laotie.base.entry import Credit
 from laotie.base.ids import AccountId, CartItemId, OrderId, TransferId
 from laotie.base.money import tax_in
 from laotie.base.refusals import Refusal
@@ -196,9 +197,9 @@ async def _write(tx: Tx, outcome: Outcome, facts: Facts, *, finish: bool = True)
     taken = outcome.taken
     holds = _holds(taken, facts)
     await ledger.open_for(tx, holds)
-    for one in taken:
-        for deal in one.deals:
-            tx.tell(_news(one, deal, facts), request_id=one.ask.request_id)
+    placings = [_Placing(one, deal, one.ask.credit_for(deal.shop_id)) for one in taken for deal in one.deals]
+    for placing in placings:
+        tx.tell(_news(placing, facts), request_id=placing.one.ask.request_id)
     for pile, left in outcome.left.items():
         if isinstance(pile, int):
             tx.tell(catalog.stock_changed(facts.shelves[pile], left, at=facts.now))
@@ -206,7 +207,7 @@ async def _write(tx: Tx, outcome: Outcome, facts: Facts, *, finish: bool = True)
             sku_id = facts.shelves[pile[1]].sku_id
             tx.tell(catalog.aside_changed(UUID(int=pile[0]), sku_id, left, at=facts.now))
     async with tx.pipelined():
-        await _insert_orders(tx, taken, facts)
+        await _insert_orders(tx, placings, facts)
         await _insert_lines(tx, taken, facts)
         await _raise_bought(tx, taken, facts)
         spent = [
@@ -264,9 +265,17 @@ def _holds(taken: list[Taken], facts: Facts) -> list[ledger.Transfer]:
     return holds
 
 
-def _news(one: Taken, deal: Deal, facts: Facts) -> OrderPlaced:
+class _Placing(NamedTuple):
+    """An order to be written, with what it is credited with."""
+
+    one: Taken
+    deal: Deal
+    credit: Credit
+
+
+def _news(placing: _Placing, facts: Facts) -> OrderPlaced:
+    one, deal, credit = placing
     ask, placed = one.ask, one.placed
-    credit = ask.credit_for(deal.shop_id)
     return OrderPlaced(
         order_id=deal.id,
         client_id=ask.client_id,
@@ -309,9 +318,7 @@ def _amounts(deal: Deal, facts: Facts) -> Amounts:
     return Amounts(deal.total_amount + discount, 0, tax, discount - subsidy, subsidy)
 
 
-async def _insert_orders(tx: Tx, taken: list[Taken], facts: Facts) -> None:
-    rows = [(one, deal) for one in taken for deal in one.deals]
-    credited = [one.ask.credit_for(deal.shop_id) for one, deal in rows]
+async def _insert_orders(tx: Tx, rows: list[_Placing], facts: Facts) -> None:
     await tx.run(
         """
         INSERT INTO orders."order" (id, buyer_id, client_id, shop_id, show_id, state, currency, total_amount, source,
@@ -330,25 +337,25 @@ async def _insert_orders(tx: Tx, taken: list[Taken], facts: Facts) -> None:
                     digest, note, purchase_id, discount_amount, subsidy_amount, campaign, streamer_id, is_fan,
                     rule_version)
         """,
-        ids=[deal.id for _, deal in rows],
-        buyers=[one.ask.buyer_id for one, _ in rows],
-        clients=[one.ask.client_id if deal.id == one.placed.id else deal.id for one, deal in rows],
-        shops=[deal.shop_id for _, deal in rows],
-        shows=[one.ask.show_id for one, _ in rows],
-        currencies=[one.placed.currency for one, _ in rows],
-        totals=[deal.total_amount for _, deal in rows],
-        sources=[credit.source for credit in credited],
-        placements=[credit.placement for credit in credited],
-        visits=[credit.visit_id for credit in credited],
-        digests=[one.digest for one, _ in rows],
-        notes=[dict(one.ask.notes).get(deal.shop_id, one.ask.note) for one, deal in rows],
-        purchases=_or_none([one.placed.id if one.placed.others else None for one, _ in rows]),
-        discounts=_or_none([sum(deal.discounts) for _, deal in rows]),
-        subsidies=_or_none([sum(deal.subsidies) for _, deal in rows]),
-        campaigns=_or_none([credit.campaign for credit in credited]),
-        streamers=_or_none([credit.streamer_id for credit in credited]),
-        fans=_or_none([credit.is_fan for credit in credited]),
-        rules=[credit.rule_version for credit in credited],
+        ids=[deal.id for _, deal, _ in rows],
+        buyers=[one.ask.buyer_id for one, _, _ in rows],
+        clients=[one.ask.client_id if deal.id == one.placed.id else deal.id for one, deal, _ in rows],
+        shops=[deal.shop_id for _, deal, _ in rows],
+        shows=[one.ask.show_id for one, _, _ in rows],
+        currencies=[one.placed.currency for one, _, _ in rows],
+        totals=[deal.total_amount for _, deal, _ in rows],
+        sources=[credit.source for _, _, credit in rows],
+        placements=[credit.placement for _, _, credit in rows],
+        visits=[credit.visit_id for _, _, credit in rows],
+        digests=[one.digest for one, _, _ in rows],
+        notes=[dict(one.ask.notes).get(deal.shop_id, one.ask.note) if one.ask.notes else one.ask.note for one, deal, _ in rows],
+        purchases=_or_none([one.placed.id if one.placed.others else None for one, _, _ in rows]),
+        discounts=_or_none([sum(deal.discounts) for _, deal, _ in rows]),
+        subsidies=_or_none([sum(deal.subsidies) for _, deal, _ in rows]),
+        campaigns=_or_none([credit.campaign for _, _, credit in rows]),
+        streamers=_or_none([credit.streamer_id for _, _, credit in rows]),
+        fans=_or_none([credit.is_fan for _, _, credit in rows]),
+        rules=[credit.rule_version for _, _, credit in rows],
         now=facts.now,
         pay_by=facts.pay_by,
     )

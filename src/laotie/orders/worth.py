@@ -21,7 +21,10 @@ class LineWorth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worth(msgspec.Struct, frozen=True, kw_only=True):
-    """A completed order and what is left of it after everything given or taken back."""
+    """A completed order and what is left of it after everything given or taken back.
+
+    One that was given back whole before that counts as complete since then: a chargeback that is won may bring it something.
+    """
 
     order_id: OrderId
     shop_id: ShopId
@@ -60,19 +63,21 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 async def find_worth(tx: Tx, order_ids: list[OrderId]) -> dict[OrderId, Worth]:
-    """Those of the orders that are complete and were paid here (not imported), by id.
+    """Those of the orders that are complete, or were given back, and were paid here (not imported), by id.
 
     What a chargeback took is divided among lines and shipping in proportion to what is left of them.
     """
     orders = await tx.all(
         _Order,
         """
-        SELECT o.id AS order_id, o.shop_id, o.show_id, o.currency, o.paid_at, o.completed_at,
+        SELECT o.id AS order_id, o.shop_id, o.show_id, o.currency, o.paid_at,
+               coalesce(o.completed_at, o.ended_at) AS completed_at,
                EXISTS (SELECT FROM orders.completion_pause AS p WHERE p.order_id = o.id) AS paused,
                o.shipping_amount - o.refunded_shipping_amount AS shipping_amount, o.reversed_amount,
                coalesce(d.categories, '{}') AS categories
         FROM orders."order" AS o LEFT JOIN orders.delivery AS d ON d.order_id = o.id
-        WHERE o.id = ANY(%(ids)s) AND o.completed_at IS NOT NULL AND o.paid_at IS NOT NULL AND o.source <> 'imported'
+        WHERE o.id = ANY(%(ids)s) AND (o.completed_at IS NOT NULL OR o.state = 'refunded')
+          AND o.paid_at IS NOT NULL AND o.source <> 'imported'
         """,
         ids=order_ids,
     )

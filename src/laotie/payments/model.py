@@ -114,6 +114,11 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
         """What came in (minor units), before anything went back; of a payment that is not captured, what was asked."""
         return self.amount if self.captured_amount is None else self.captured_amount
 
+    @property
+    def left_amount(self) -> int:
+        """What of it has neither gone back nor is on its way there."""
+        return self.taken - self.refunding_amount - self.refunded_amount - self.reversed_amount
+
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True):
     """Money on its way back, or returned."""

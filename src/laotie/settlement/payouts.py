@@ -395,7 +395,7 @@ async def _end(
         bank_reference=bank_reference,
         now=tx.now,
     )
-    way, out = on_its_way(payout.owner_id, payout.currency), _paid_from(batch)
+    way, out = on_its_way(payout.owner_id, payout.currency), Account(AccountKind.provider, payout.currency)
     if outcome is PayoutState.paid:
         await _move(tx, payout, "done", debit=way, credit=out)
     else:
@@ -474,11 +474,6 @@ async def _book_back(tx: Tx, settings: Settings, payout: Payout) -> None:
 async def _move(tx: Tx, payout: Payout, step: str, *, debit: Account, credit: Account) -> None:
     id_ = TransferId(uuid5(payout.id, step))
     await ledger.transfer_many(tx, [Transfer(id_, debit, credit, payout.amount, f"payout-{step}", payout.id)])
-
-
-def _paid_from(batch: Batch) -> Account:
-    kind = AccountKind.provider if batch.route is Route.bank else AccountKind.released
-    return Account(kind, batch.currency)
 
 
 def _sides(payout: Payout) -> tuple[ShopId | None, AccountId | None]:

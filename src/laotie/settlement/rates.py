@@ -109,7 +109,7 @@ class RatesTooHigh(Conflict, code="rates-too-high"):
 
 
 class NothingToEnd(Conflict, code="nothing-to-end"):
-    """There is no such rate in force or planned."""
+    """There is no such rate or term in force or planned."""
 
 
 class TooManyRates(Conflict, code="too-many-rates"):

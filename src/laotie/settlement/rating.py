@@ -90,5 +90,5 @@ async def find_delays(tx: Tx, shop_ids: Iterable[ShopId], *, default: timedelta)
         now=tx.now,
         shop_ids=wanted,
     )
-    own = {shop_id: timedelta(hours=hours) for shop_id, hours in rows}
+    own = {shop_id: timedelta(hours=hours) for shop_id, hours in rows if hours is not None}  # none: it was ended
     return {shop_id: own.get(shop_id, own.get(None, default)) for shop_id in wanted}
