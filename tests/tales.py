@@ -13,7 +13,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from lakes import DAY, ZONE, Tale
+from lakes import DAY, ZONE, Tale, named
 from laotie.base.entry import Source
 from laotie.insight.definitions import MEASURES
 from laotie.insight.engine import empty
@@ -23,6 +23,8 @@ from laotie.lake import TOPICS
 
 SOURCES = tuple(Source)
 DAY_S = 86_400
+PLACES = ("product", f"replay:{named('replay')}", f"clip:{named('clip')}", f"video:{named('video')}", "search")
+"""Where people come to beside live rooms, in turn."""
 HOURS = (0, 23)
 """When things happen: a file an hour is enough to try, and midnight is near."""
 
@@ -114,7 +116,10 @@ def _live(
     streamer = shows[show] if show else None
     shop = streamers[streamer] if streamer else random.choice([None, *streamers.values()])
     usual: dict[str, Any] = {"day": day, "source": source, "is_fan": is_fan, "show_id": show}
-    tale.visit(at, viewer, name, shop_id=shop, streamer_id=streamer, campaign=random.choice([None, "double 11"]), **usual)
+    placement = _placement(name, show)
+    tale.visit(
+        at, viewer, name, shop_id=shop, streamer_id=streamer, campaign=random.choice([None, "double 11"]), placement=placement, **usual
+    )
     who: dict[str, Any] = {"viewer_id": viewer, "visit_id": name, **usual}
     if show:
         for _ in range(random.randrange(3)):
@@ -123,6 +128,11 @@ def _live(
         tale.add("like", at + 5, count=random.randrange(1, 9), **who)
         tale.add("chat", at + 6, length=3, **who)
         tale.add("leave", at + 900, watched_ms=5, connection_id=name, **who)
+    elif ":" in placement:
+        for since in range(3, 40, 9):
+            tale.add(
+                "play", at + since + 9, since_us=tale.at(at + since, day), shop_id=shop, placement=placement, connection_id=name, **who
+            )
     if random.random() < 0.5:
         tale.add("click", at + 9, product_id=f"product {random.randrange(4)}", shop_id=shop, **who)
     if random.random() < 0.3:
@@ -132,6 +142,11 @@ def _live(
         tale.add("share", at + 11, placement="room", **who)
     if streamer and random.random() < 0.4:
         tale.add("follow", at + 12, streamer_id=streamer, begins=random.random() < 0.8, placement="room", **who)
+
+
+def _placement(visit: str, show: str | None) -> str:
+    """Where this visit was."""
+    return "direct" if show else PLACES[int(visit.split()[1]) % len(PLACES)]
 
 
 def _buy(
@@ -146,13 +161,15 @@ def _buy(
     shop = streamers[streamer] if streamer else random.choice(list(shops))
     now = random.randrange(days) * DAY_S + _moment(random)
 
+    placement = _placement(visit, show) if visit else "direct"
+
     def move(kind: str, goods: int, *, off: int = 0, subsidy: int = 0, shipping: int = 0) -> int:
         nonlocal now
         day = DAY + timedelta(days=now // DAY_S)
         amount = goods - off - subsidy + shipping
         tale.money(
             now % DAY_S, kind, f"order {no}", buyer, amount, day=day, shop_id=shop, show_id=show, streamer_id=streamer,
-            visit_id=visit or None, source=source, is_fan=is_fan, currency=shops[shop], goods_amount=goods,
+            visit_id=visit or None, source=source, is_fan=is_fan, placement=placement, currency=shops[shop], goods_amount=goods,
             shop_discount_amount=off, platform_discount_amount=subsidy, shipping_amount=shipping, tax_amount=goods // 9,
             campaign=random.choice([None, "double 11"]) if kind == "placed" else None,
         )  # fmt: skip

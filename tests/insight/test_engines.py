@@ -1,9 +1,12 @@
 """Every measure, by DuckDB in this process and by a real Spark cluster, over the same lake: the same figures."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from math import isclose
 from pathlib import Path
 from random import Random
+from threading import Event
 from typing import Any
 
 import ibis
@@ -12,13 +15,14 @@ import pyarrow as pa
 import pytest
 
 from clusters import run_cluster
-from lakes import open_lake
+from lakes import DAY, Tale, open_lake
 from laotie.insight import Engine, spark
 from laotie.insight.definitions import MEASURES
-from laotie.insight.engine import SparkAbsent
+from laotie.insight.engine import SparkAbsent, Stopped
 from laotie.insight.model import ROLLUPS
 from laotie.insight.spark import SparkEngine, find_java
-from laotie.lake import TOPICS, Lake
+from laotie.lake import TOPICS, Lake, compact, list_parts
+from laotie.lake.model import ALL_DAY
 from tales import make_up
 
 
@@ -53,8 +57,11 @@ class Found:
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """The first day is one file, the others lie there by the hour."""
     lake = open_lake(tmp_path_factory.mktemp("lake"))
     make_up(Random(20), days=3, visits=60, orders=50).tale.write(lake)
+    compact(lake, now_us=Tale().at(60, DAY + timedelta(days=3)))
+    assert {part.hour == ALL_DAY for part in list_parts(lake, "visit")} == {True, False}
     return lake
 
 
@@ -110,6 +117,26 @@ def alike(one: Any, other: Any) -> bool:
 def test_the_work_is_done_by_both_workers(sparks: Found) -> None:
     executors = sparks.engine.session.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1  # type: ignore[attr-defined]
     assert executors == 2
+
+
+def test_spark_breaks_off_what_it_computes_when_it_is_told_to(lake: Lake, cluster: str) -> None:
+    over = Event()
+    with SparkEngine(lake, cluster) as engine, ThreadPoolExecutor(1) as other:
+
+        def stop() -> None:
+            tracker = engine.session.sparkContext.statusTracker()
+            while not tracker.getActiveStageIds():
+                over.wait(0.05)
+            engine.stop()
+
+        engine.session.range(300_000).createOrReplaceTempView("many")
+        many = engine.backend.table("many")
+        stopping = other.submit(stop)
+        with pytest.raises(Exception, match="cancelled"):
+            engine.run(many.cross_join(many.view()).agg(n=ibis._.id.max() + ibis._.id_right.max()))
+        stopping.result()
+        with pytest.raises(Stopped):
+            engine.run(many)
 
 
 def test_a_topic_of_which_there_is_nothing_is_empty(tmp_path: Path, cluster: str) -> None:

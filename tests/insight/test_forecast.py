@@ -3,9 +3,11 @@
 import csv
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy import optimize
 from scipy.integrate import quad
 from scipy.stats import beta, gamma
 
@@ -212,3 +214,19 @@ def test_rows_that_cannot_be_read_are_counted_by_reason(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(bytes_)
         with pytest.raises(NotTransactions, match=reason):
             read(tmp_path / name)
+
+
+def test_searches_that_end_at_the_same_place_have_arrived_whatever_the_last_step_says(
+    cdnow: Customers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minimize = optimize.minimize
+
+    def stumble(*given: Any, **more: Any) -> Any:
+        found = minimize(*given, **more)
+        found.success = False
+        return found
+
+    monkeypatch.setattr(optimize, "minimize", stumble)
+    assert forecast.fit(Law.bg_nbd, cdnow).converged
+    monkeypatch.setattr(forecast, "SAME", -1.0)
+    assert not forecast.fit(Law.bg_nbd, cdnow).converged

@@ -8,7 +8,7 @@ from lakes import DAY, Tale, named, open_lake
 from laotie.base.db import Database
 from laotie.insight import Engine
 from laotie.insight.rollups import Rollups
-from laotie.lake import Lake, list_days, retire_behaviour
+from laotie.lake import Lake, list_days, retire, retire_behaviour
 from laotie.worker.loops import _freeze
 
 DAYS = [DAY + timedelta(days=number) for number in range(3)]
@@ -50,3 +50,30 @@ async def test_the_figures_of_days_that_have_gone_stay_to_the_microsecond(db: Da
     assert await retire_behaviour(db, one, days=age - 1, keep_figures=_freeze) == 0
     assert list_days(one, "watch")[0] == DAYS[2], "the files are gone as well"
     assert await retire_behaviour(db, one, days=0) == 0, "0: for ever"
+
+
+async def test_a_guest_who_signs_in_afterwards_is_the_account_in_the_figures_of_those_days_too(db: Database, tmp_path: Path) -> None:
+    one = open_lake(tmp_path / "lake")
+    tell(one)
+    tale = Tale()
+    tale.visit(40_000, "a guest", "elsewhere", day=DAYS[0], shop_id="shop", placement="product")
+    tale.visit(40_000, "ann", "again", day=DAYS[0], shop_id="shop", placement="product")
+    tale.write(one)
+    with Engine(one, threads=1) as engine:
+        Rollups(one).freeze(engine, DAYS)
+    retire(one, DAYS[1], now_us=one.bounds_of(DAYS[2])[0])
+
+    def people_of(shows: bool) -> list[tuple[bytes, int]]:
+        rows = [row for row in days_of(one) if row["day"] == DAYS[0] and (row["show_id"] is not None) is shows]
+        return sorted((row["viewer_id"], row["visits"]) for row in rows)
+
+    before = people_of(shows=True)
+    assert len(people_of(shows=False)) == 2
+    tale = Tale()
+    tale.add("person", 50, DAYS[2], guest_id="a guest", account_id="ann")
+    tale.write(one)
+    assert people_of(shows=False) == [(named("ann").bytes, 2)]
+    assert people_of(shows=True) == before
+    with Engine(one, threads=1) as engine:
+        (row,) = engine.run(Rollups(one).surface_days(engine, DAYS[0], DAYS[1])).to_pylist()
+    assert (row["surface"], row["viewer_id"], row["visits"]) == ("shelf", named("ann").bytes, 2)

@@ -131,6 +131,13 @@ async def share_link(a: Set) -> str | None:
         return (await traffic.share(tx, a.signer, a.viewer, a.one.show_id)).entry
 
 
+async def duel(a: Set) -> str | None:
+    """From the other host's room, with which this one has a duel."""
+    async with a.db.tx() as tx:
+        there = (await traffic.enter(tx, a.signer, a.viewer, a.other.show_id, entry=None)).visit
+        return await traffic.cross_over(tx, a.signer, a.viewer, [a.one.show_id, a.other.show_id], visit=there)
+
+
 def share_of(kind: str) -> Mint:
     async def mint(a: Set) -> str | None:
         placement = a.surface(kind).placement
@@ -183,6 +190,7 @@ PLACEMENTS = {
     "notice, also by web push": Case(notice, into_show, Source.private, "message"),
     "discover feed": Case(discover, into_show, Source.public_organic, "discover"),
     "video feed": Case(video_slot(Source.public_organic), into("video"), Source.public_organic, "video:"),
+    "duel": Case(duel, into_show, Source.pk, "pk"),
     "slot": Case(placed(Source.slot), into_show, Source.slot, "slot"),
     "paid": Case(placed(Source.public_paid), into_show, Source.public_paid, "public_paid"),
     "search": Case(search_hit, into_product, Source.shelf, "search"),

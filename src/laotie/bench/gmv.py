@@ -31,7 +31,7 @@ from rich.table import Table
 
 from laotie.bench.month import BEGINS_ON, DAYS, SHARES, Made, make_month
 from laotie.insight import Engine
-from laotie.insight.identities import Level, decompose, read_rows
+from laotie.insight.identities import Level, Row, decompose, read_rows
 from laotie.insight.rollups import Rollups
 from laotie.insight.terms import COMPONENTS, Kind
 from laotie.lake import Lake, Part
@@ -178,7 +178,7 @@ def _identity(engine: Engine, kind: Kind) -> list[Any]:
 def _identity_off(engine: Engine, kind: Kind, ledger: Sequence[int]) -> int:
     """By how much the products of all factors differ from the ledger, day by day."""
     rollups = Rollups(engine.lake)
-    rows = read_rows(
+    rows: list[Row] = read_rows(
         engine.run(decompose(rollups.viewer_days(engine), rollups.order_days(engine), level=Level.platform, kind=kind, by=BY))
     )
     of_day = dict.fromkeys(range(len(ledger)), Fraction(0))

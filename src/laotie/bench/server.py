@@ -113,14 +113,18 @@ class ServerUnderTest:
 
     def stop(self) -> None:
         """End it politely, then firmly."""
-        if self._process is None or self._process.poll() is not None:
-            return
+        if self._process is not None and self._process.poll() is None:
+            self.terminate()
+
+    def terminate(self, *, wait_s: float = 30) -> int:
+        """Ask it to end, make it after a while; its exit code (minus 9 when it had to be made)."""
+        assert self._process is not None
         self._process.terminate()
         try:
-            self._process.wait(30)
+            return self._process.wait(wait_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            return self._process.wait()
 
     def __enter__(self) -> "ServerUnderTest":
         self.start()

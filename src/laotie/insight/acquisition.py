@@ -33,22 +33,7 @@ def new_buyers(
     """By source, campaign (empty: none) and currency: new_buyers, their first orders' amounts and discounts, for each of
     `VALUE_DAYS` how many are that old (`due_30`) and what these brought (`value_30`). `money` is all of it, from the beginning.
     """
-    rows = known(of_one(money, column, of), person, "buyer_id")
-    paid = rows.filter(rows.kind == "paid")
-    first = paid.mutate(no=ibis.row_number().over(group_by="who", order_by=["at_us", "order_id"])).filter(
-        ibis._.no == 0
-    )
-    if since is not None:
-        first = first.filter(first.day >= since)
-    if until is not None:
-        first = first.filter(first.day < until)
-    first = first.select(
-        "source", "currency", "shop_discount_amount", "platform_discount_amount", "amount",
-        campaign=ibis.coalesce(first.campaign, ""), buyer="who", won_us="at_us",
-    )  # fmt: skip
-    moved = rows.filter(rows.kind.isin(FACTS[GmvKind.net])).select(
-        "who", moved_us="at_us", moved="amount", moved_in="currency"
-    )
+    first, moved = win(money, person, column=column, of=of, since=since, until=until)
     joined = first.left_join(moved, [first.buyer == moved.who, first.currency == moved.moved_in])
     brought = joined.group_by("buyer").agg(
         **{
@@ -78,6 +63,37 @@ def new_buyers(
         )
         .order_by(keys)
     )
+
+
+def win(
+    money: ir.Table,
+    person: ir.Table,
+    *,
+    column: str = "shop_id",
+    of: UUID | None = None,
+    since: date | None = None,
+    until: date | None = None,
+) -> tuple[ir.Table, ir.Table]:
+    """The new buyers' first orders (`buyer`, source, campaign, currency, `won_us`, …), and all money that anybody's orders moved
+    (`who`, `moved_us`, `moved`, `moved_in`).
+    """
+    rows = known(of_one(money, column, of), person, "buyer_id")
+    paid = rows.filter(rows.kind == "paid")
+    first = paid.mutate(no=ibis.row_number().over(group_by="who", order_by=["at_us", "order_id"])).filter(
+        ibis._.no == 0
+    )
+    if since is not None:
+        first = first.filter(first.day >= since)
+    if until is not None:
+        first = first.filter(first.day < until)
+    first = first.select(
+        "source", "currency", "shop_discount_amount", "platform_discount_amount", "amount",
+        campaign=ibis.coalesce(first.campaign, ""), buyer="who", won_us="at_us",
+    )  # fmt: skip
+    moved = rows.filter(rows.kind.isin(FACTS[GmvKind.net])).select(
+        "who", moved_us="at_us", moved="amount", moved_in="currency"
+    )
+    return first, moved
 
 
 def _whole(amount: ir.Value) -> ir.Value:

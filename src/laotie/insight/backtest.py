@@ -136,15 +136,20 @@ def foretell(customers: Customers, weeks: float, *, fitted_max: int = FITTED_MAX
     some = _some(customers, fitted_max)
     fits = [forecast.fit(law, some) for law in MIXED]
     weights = forecast.weigh(fits)
-    expected = sum(
-        (weight * forecast.expect(one, customers, weeks) for one, weight in zip(fits, weights, strict=True)),
-        start=np.zeros(len(customers.repeats)),
-    )
+    expected = expect(fits, weights, customers, weeks)
     try:
         spend = forecast.fit_spend(some)
     except TooFewRepeats:
         return Outlook(fits, weights, None, expected, np.zeros_like(expected))
     return Outlook(fits, weights, spend, expected, expected * forecast.expect_spend(spend, customers))
+
+
+def expect(fits: list[Fit], weights: list[float], customers: Customers, weeks: float) -> Floats:
+    """How many purchases each customer is expected to make, by laws that count as much as their weights."""
+    return sum(
+        (weight * forecast.expect(one, customers, weeks) for one, weight in zip(fits, weights, strict=True)),
+        start=np.zeros(len(customers.repeats)),
+    )
 
 
 def judge(purchases: Purchases, calibration_end: date, holdout_end: date, *, fitted_max: int = FITTED_MAX) -> Verdict:

@@ -16,10 +16,12 @@ from laotie.insight import (
     goals,
     growth,
     identities,
+    lifetime,
     purpose,
     repurchase,
     rollups,
     steps,
+    surfaces,
     terms,
 )
 from laotie.insight.engine import empty
@@ -28,7 +30,7 @@ from laotie.insight.rollups import Rolled
 from laotie.insight.watch import USUAL_ZONE
 
 MODULES: tuple[ModuleType, ...] = (
-    terms, identities, rollups, purpose, acquisition, funnel, growth, goals, explain, steps, repurchase,
+    terms, identities, rollups, surfaces, purpose, acquisition, lifetime, funnel, growth, goals, explain, steps, repurchase,
 )  # fmt: skip
 
 DEFINITIONS: dict[str, Definition] = {one.key: one for module in MODULES for one in module.DEFINITIONS}

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 from scipy.special import betainc, betaincc, betaln, digamma, expit, gammaln, hyp2f1, logsumexp
+from threadpoolctl import threadpool_limits
 
 from laotie.base.refusals import Conflict
 
@@ -33,6 +34,8 @@ REPEATERS_MIN = 10
 RANGE = (-9.0, 9.0)
 """Of the logarithms of parameters. Where the likelihood keeps rising towards an edge (nobody ever leaves), it is told."""
 EDGE = 0.05
+SAME = 1e-9
+"""Means of log-likelihoods that differ by less are one."""
 LOYAL_LEAST = 0.05
 """Fewer are not a kind of people but a few odd customers, whom a free share would be spent on (a likelihood of mixtures is
 highest at such places, and they say nothing about the others)."""
@@ -197,13 +200,18 @@ Bounds = tuple[tuple[float, float], ...]
 
 
 def _search(loss: Loss, starts: Floats, *, bounds: Bounds) -> Any:
-    found = [
-        optimize.minimize(
-            loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-7}
-        )
-        for start in starts
-    ]
-    return min(found, key=lambda one: one.fun)
+    """Over matrices of a few rows BLAS's threads only wait for each other: on two cores ten times the work, on a busy machine more."""
+    with threadpool_limits(1, user_api="blas"):
+        found = [
+            optimize.minimize(
+                loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-7}
+            )
+            for start in starts
+        ]
+    best = min(found, key=lambda one: one.fun)
+    # A search whose last steps are smaller than rounding says that it failed; where another one ended as well, it did not.
+    best.success = best.success or any(one is not best and one.fun - best.fun < SAME for one in found)
+    return best
 
 
 class _Law(NamedTuple):

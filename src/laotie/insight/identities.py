@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import ibis
@@ -64,6 +64,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             conversion=Fraction(self.orders, self.uv) if self.uv else None,
             gmv_per_order=Fraction(self.gmv, self.orders) if sold else None,
         )
+
+
+R = TypeVar("R", bound=Row)
 
 
 class Factors(NamedTuple):
@@ -128,9 +131,9 @@ def decompose(
     ).order_by(*by, "currency")
 
 
-def read_rows(found: pa.Table) -> list[Row]:
+def read_rows(found: pa.Table, row: type[R] = Row) -> list[R]:  # type: ignore[assignment]
     """What an engine found for `decompose`."""
-    return [Row(**{name: _plain(name, value) for name, value in one.items()}) for one in found.to_pylist()]
+    return [row(**{name: _plain(name, value) for name, value in one.items()}) for one in found.to_pylist()]
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -190,8 +193,9 @@ DEFINITIONS = (
         key="watch",
         name=Words("观看时长", "Watch time"),
         about=Words(
-            "画面在屏幕上、且收到确认的时间。同一人多个标签页或设备重叠的时间只算一次。",
-            "Time with the picture in sight, acknowledged. Overlapping tabs and devices of one person count once.",
+            "直播间画面在屏幕上、且收到确认的时间。同一人多个标签页或设备重叠的时间只算一次。回放、切片、短视频另计(见场域)。",
+            "Time in live rooms with the picture in sight, acknowledged. Overlapping tabs and devices of one person count once."
+            " Replays, clips and short videos are counted apart (see surface).",
         ),
         unit=Unit.duration,
         measure="viewer_days",

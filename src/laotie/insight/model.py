@@ -23,8 +23,13 @@ ROLLUPS = {
         {"day": "date", "kind": "string", "order_id": "binary", "buyer_id": "binary", **_WHERE, "currency": "string"}
         | dict.fromkeys(("amount", *_PARTS), "int64")
     ),
+    "surface_days": ibis.schema(
+        {"day": "date", "surface": "string", "placement": "string", "shop_id": "binary", "streamer_id": "binary"}
+        | {"viewer_id": "binary", "source": "string", "is_fan": "boolean", "visits": "int64", "watch_us": "int64"}
+    ),
 }
-"""Measures that others read by name, as they read topics: who was where on a day, what an order added on a day."""
+"""Measures that others read by name, as they read topics: who was where on a day, what an order added on a day,
+who was where beside live rooms."""
 
 
 class Unit(StrEnum):
@@ -65,7 +70,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tables(Protocol):
-    """Topics of the lake and roll-ups (`viewer_days`, `order_days`) by name, of the days that are asked for."""
+    """Topics of the lake and roll-ups (`ROLLUPS`) by name, of the days that are asked for."""
 
     @property
     def zone(self) -> ZoneInfo:

@@ -170,6 +170,13 @@ def foretell(found: pa.Table, seen_until: date, *, days: int = HORIZON_DAYS) -> 
     return Outlook(seen_until, days, rows, outlook, past)
 
 
+def read_histories(found: pa.Table, seen_until: date) -> tuple[backtest.Split, pa.Array]:
+    """The histories before a day of everybody in the rows of `purchase_days` of one currency, and whose they are."""
+    known = backtest.split(_purchases(found), seen_until - timedelta(days=1))
+    ids = found.column("buyer_id").combine_chunks().dictionary_encode().dictionary if len(found) else pa.array([], pa.binary())
+    return known, ids.take(pa.array(known.numbers, pa.int64()))
+
+
 def _purchases(found: pa.Table) -> Purchases:
     codes = found.column("buyer_id").combine_chunks().dictionary_encode().indices if len(found) else []
     days: Iterable[Any] = found.column("day").to_pylist()

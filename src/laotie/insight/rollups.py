@@ -12,6 +12,7 @@ take from it where tabs overlap, is written with the later day, so that one more
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -25,9 +26,13 @@ import pyarrow.parquet as pq
 from laotie.insight.engine import Engine
 from laotie.insight.model import Definition, Measure, Tables
 from laotie.insight.people import known
+from laotie.insight.surfaces import SURFACE_DAYS, sum_surfaces, surface_days
 from laotie.insight.terms import COMPONENTS, order_days
-from laotie.insight.watch import ROW, credit, merge, midnight_us
+from laotie.insight.watch import ROW, credit, credit_stays, list_stays, merge, midnight_us, number
 from laotie.lake import Lake, Part, list_parts, read_retired
+from laotie.lake.model import ALL_DAY
+from laotie.lake.parts import group_parts
+from laotie.lake.stores import is_disk, make_place
 
 VERSION = 1
 """Part of every name: another way to compute is another file."""
@@ -66,13 +71,18 @@ class Kind(NamedTuple):
 
 VIEWERS = Kind("viewer_days", ("visit", "watch"), VIEWER_DAYS, "viewer_id")
 ORDERS = Kind("order_days", ("money",), ORDER_DAYS, "buyer_id")
+SURFACES = Kind("surface_days", ("visit", "play"), SURFACE_DAYS, "viewer_id")
+IDENTITY = (VIEWERS, ORDERS)
+"""What GMV is taken apart with."""
+KINDS = (*IDENTITY, SURFACES)
 
 
 class Found(NamedTuple):
-    """Of some days: the files that are right, and the days that no file is right about."""
+    """Of some days: the files that are right, the days that no file is right about, and the files that are all that is left."""
 
     files: tuple[str, ...]
     dirty: tuple[date, ...]
+    frozen: tuple[str, ...]
 
 
 class Over(NamedTuple):
@@ -84,6 +94,14 @@ class Over(NamedTuple):
 
 NO_HOUR = 24
 """No span began the day before."""
+
+
+class Worked(NamedTuple):
+    """What is to be written: the names of the days' files, and their rows, which say whose they are (`home`)."""
+
+    kind: Kind
+    names: Mapping[date, str]
+    rows: tuple[pa.Table, ...]
 
 
 class Parts:
@@ -100,8 +118,8 @@ class Parts:
         return sorted({day for topic, day in self._of if topic in topics})
 
     def of(self, topic: str, day: date, hour: int = 0) -> list[Part]:
-        """A topic's parts of a day, from an hour on."""
-        return [part for part in self._of.get((topic, day), ()) if part.hour >= hour]
+        """A topic's parts of a day that may hold rows from an hour on."""
+        return [part for part in self._of.get((topic, day), ()) if part.hour >= hour or part.hour == ALL_DAY]
 
 
 class Rollups:
@@ -110,15 +128,24 @@ class Rollups:
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
 
-    def refresh(self, engine: Engine, since: date | None = None, until: date | None = None) -> list[date]:
+    def refresh(
+        self, engine: Engine, since: date | None = None, until: date | None = None, kinds: Sequence[Kind] = IDENTITY
+    ) -> list[date]:
         """Work out the days from `since` to the day before `until` that no file is right about; those days."""
         done: set[date] = set()
-        for kind in (VIEWERS, ORDERS):
-            parts = self._list(kind, since, until)
-            days = self._days(kind, parts, since, until)
-            for batch in _batch(self._find(engine, kind, days, parts).dirty, kind, parts):
-                self._work_out(engine, kind, batch, parts)
-                done.update(batch)
+        with ThreadPoolExecutor(1) as writer:
+            writing: Future[None] | None = None
+            for kind in kinds:
+                parts = self._list(kind, since, until)
+                days = self._days(kind, parts, since, until)
+                for batch in _batch(self._find(engine, kind, days, parts).dirty, kind, parts):
+                    worked = self._work_out(engine, kind, batch, parts)
+                    if writing is not None:
+                        writing.result()
+                    writing = writer.submit(self._write_days, worked)  # while the next batch is worked out
+                    done.update(batch)
+            if writing is not None:
+                writing.result()
         return sorted(done)
 
     def viewer_days(self, engine: Engine, since: date | None = None, until: date | None = None) -> ir.Table:
@@ -127,9 +154,9 @@ class Rollups:
         parts = self._list(VIEWERS, since, beyond)
         days = self._days(VIEWERS, parts, since, beyond)
         found = self._find(engine, VIEWERS, days, parts)
-        pieces = [engine.read_files(found.files, VIEWER_DAYS)]
+        pieces = [engine.read_files(found.files, VIEWER_DAYS), *self._thaw(engine, VIEWERS, found)]
         if found.dirty:
-            pieces += [piece.drop("home") for piece in self._viewers(engine, found.dirty, parts)]
+            pieces += [piece.drop("home") for piece in self._viewers(engine, found.dirty, parts)[0]]
         rows = _within(ibis.union(*(piece.select(VIEWER_DAYS.names) for piece in pieces)), since, until)
         return with_shows(_sum_viewers(rows), engine.read("show"))
 
@@ -143,18 +170,29 @@ class Rollups:
             rows = ibis.union(rows, self._orders(engine, found.dirty, parts).select(ORDER_DAYS.names))
         return rows
 
+    def surface_days(self, engine: Engine, since: date | None = None, until: date | None = None) -> ir.Table:
+        """Who was where beside live rooms, and how long they watched there what was played."""
+        parts = self._list(SURFACES, since, until)
+        found = self._find(engine, SURFACES, self._days(SURFACES, parts, since, until), parts)
+        pieces = [engine.read_files(found.files, SURFACE_DAYS), *self._thaw(engine, SURFACES, found)]
+        if found.dirty:
+            pieces.append(self._surfaces(engine, found.dirty, parts))
+        return sum_surfaces(ibis.union(*pieces)) if len(pieces) > 1 else pieces[0]
+
     def freeze(self, engine: Engine, days: Sequence[date]) -> None:
         """Have one right file for each of these days: their behaviour is about to go, and the file is all that stays of it."""
         if not days:
             return
         since, until = min(days), max(days) + ONE_DAY
-        self.refresh(engine, since, until)
-        parts = self._list(VIEWERS, since, until)
-        right = set(self._find(engine, VIEWERS, self._days(VIEWERS, parts, since, until), parts).files)
-        for day in days:
-            for path in self._list_files(VIEWERS, day):
-                if path not in right:
-                    self.lake.fs.rm(path)
+        self.refresh(engine, since, until, KINDS)
+        for kind in (VIEWERS, SURFACES):
+            parts = self._list(kind, since, until)
+            found = self._find(engine, kind, self._days(kind, parts, since, until), parts)
+            right = {*found.files, *found.frozen}
+            for day in days:
+                for path in self._list_files(kind, day):
+                    if path not in right:
+                        self.lake.fs.rm(path)
 
     # Which files are right.
 
@@ -166,7 +204,7 @@ class Rollups:
     def _frozen(self, kind: Kind) -> set[date]:
         """The days of which the file is all that is left; of the one after them it tells what spans over midnight came from."""
         last, place = read_retired(self.lake), f"{self.lake.root}/{PLACE}/{kind.name}"
-        if kind is not VIEWERS or last is None or not self.lake.fs.exists(place):
+        if kind is ORDERS or last is None or not self.lake.fs.exists(place):
             return set()
         names = (str(path).rstrip("/").rpartition("/")[2] for path in self.lake.fs.ls(place, detail=False))
         return {day for day in map(date.fromisoformat, names) if day <= last and self._list_files(kind, day)}
@@ -188,7 +226,18 @@ class Rollups:
             ]
         merged = self._find_merged(engine, kind, files)
         right = kept | {day: path for day, path in files if path not in merged}
-        return Found(tuple(right.values()), tuple(day for day in days if day not in right))
+        dirty = tuple(day for day in days if day not in right)
+        return Found(tuple(path for day, path in right.items() if day not in kept), dirty, tuple(kept.values()))
+
+    def _thaw(self, engine: Engine, kind: Kind, found: Found) -> list[ir.Table]:
+        """The rows of files that are all that is left; guests who have become accounts since are those.
+
+        Of whoever watched as both at once, that time counts as both: the spans that would tell are gone.
+        """
+        if not found.frozen:
+            return []
+        rows = known(engine.read_files(found.frozen, kind.schema), engine.read("person"), kind.person)
+        return [rows.mutate(**{kind.person: rows.who}).select(kind.schema.names)]
 
     def _find_merged(self, engine: Engine, kind: Kind, files: Sequence[tuple[date, str]]) -> set[str]:
         """The files with a guest in them who is an account by now."""
@@ -216,10 +265,10 @@ class Rollups:
         return f"{_digest(own, VERSION, str(self.lake.zone))}-{hour:02}-{_digest(before)}-"
 
     def _list_files(self, kind: Kind, day: date) -> list[str]:
-        place = self._place(kind, day)
-        if not self.lake.fs.exists(place):
+        try:
+            paths = map(str, self.lake.fs.ls(self._place(kind, day), detail=False))
+        except FileNotFoundError:
             return []
-        paths = (str(path) for path in self.lake.fs.ls(place, detail=False))
         return sorted(path for path in paths if path.endswith(".parquet"))
 
     def _place(self, kind: Kind, day: date) -> str:
@@ -227,30 +276,31 @@ class Rollups:
 
     # Working out.
 
-    def _work_out(self, engine: Engine, kind: Kind, days: Sequence[date], parts: Parts) -> None:
+    def _work_out(self, engine: Engine, kind: Kind, days: Sequence[date], parts: Parts) -> Worked:
         over: Mapping[date, Over] = {}
         people = _digest(list_parts(self.lake, "person"))
         if kind is VIEWERS:
-            over = self._find_over(engine, days, parts)
-            found = [engine.run(piece) for piece in self._viewers(engine, days, parts, over)]
+            pieces, over = self._viewers(engine, days, parts)
+        elif kind is SURFACES:
+            surfaces = self._surfaces(engine, days, parts)
+            pieces = [surfaces.mutate(home=surfaces.day)]
         else:
             orders = self._orders(engine, days, parts)
-            found = [engine.run(orders.mutate(home=orders.day))]
-        for day in days:
-            rows = [table.filter(pc.equal(table["home"], pa.scalar(day))).select(kind.schema.names) for table in found]
-            table = pa.concat_tables([one.cast(kind.schema) for one in rows])
-            hour = over[day].since_hour if day in over else NO_HOUR
-            self._write(kind, day, self._name(kind, day, parts, hour) + people, table)
+            pieces = [orders.mutate(home=orders.day)]
+        found = tuple(engine.run(piece) for piece in pieces)
+        engine.forget()
+        hours = {day: over[day].since_hour if day in over else NO_HOUR for day in days}
+        return Worked(kind, {day: self._name(kind, day, parts, hour) + people for day, hour in hours.items()}, found)
 
     def _viewers(
-        self, engine: Engine, days: Sequence[date], parts: Parts, over: Mapping[date, Over] | None = None
-    ) -> list[ir.Table]:
-        """What the parts of each of these days say (`home`): of that day, and of the one before."""
-        over = self._find_over(engine, days, parts) if over is None else over
-        person = engine.read("person")
-        seen = credit(
-            self._rows(engine, "watch", days, parts), person, zone=self.lake.zone, is_orderly=True, apart={"home": "day"}
-        )
+        self, engine: Engine, days: Sequence[date], parts: Parts
+    ) -> tuple[list[ir.Table], Mapping[date, Over]]:
+        """What the parts of each of these days say (`home`): of that day, and of the one before. And who came over midnight."""
+        person = engine.keep(engine.read("person").select("guest_id", "account_id"))
+        watch, zone, apart = self._rows(engine, "watch", days, parts), self.lake.zone, {"home": "day"}
+        stays = engine.keep(list_stays(watch, person, zone=zone, is_orderly=True, apart=apart))
+        seen = credit_stays(watch, stays, engine.keep(number(stays, zone=zone, apart=apart)), is_orderly=True, apart=apart)
+        over = self._find_over(engine, stays)
         visits = _visits(self._rows(engine, "visit", days, parts), person)
         both = ibis.union(*(piece.select("home", *VIEWER_DAYS.names) for piece in (visits, _watched(seen))))
         pieces = [_sum_viewers(both, "home")]
@@ -260,21 +310,24 @@ class Rollups:
             pieces.append(
                 _watched(_correct(self._unique(engine, "watch", before), self._unique(engine, "watch", after), person, self.lake))
             )
-        return pieces
+        return pieces, over
 
     def _orders(self, engine: Engine, days: Sequence[date], parts: Parts) -> ir.Table:
         money = known(self._rows(engine, "money", days, parts), engine.read("person"), "buyer_id")
         return order_days(money.drop("buyer_id").rename(buyer_id="who"))
 
-    def _find_over(self, engine: Engine, days: Sequence[date], parts: Parts) -> dict[date, Over]:
-        """The days into which somebody watched from the day before."""
-        watch = self._rows(engine, "watch", days, parts)
-        over = watch.filter(watch.since_us < midnight_us(watch.day, self.lake.zone))
-        found = engine.run(over.group_by("day").agg(since_us=over.since_us.min(), until_us=over.at_us.max()))
+    def _surfaces(self, engine: Engine, days: Sequence[date], parts: Parts) -> ir.Table:
+        visit, play = (self._rows(engine, topic, days, parts) for topic in SURFACES.topics)
+        return surface_days(visit, play, engine.read("person"), zone=self.lake.zone)
+
+    def _find_over(self, engine: Engine, stays: ir.Table) -> dict[date, Over]:
+        """The days into which somebody watched from the day before, and on which hours those connections were open."""
+        over = stays.filter(stays.begins_us < midnight_us(stays.home, self.lake.zone))
+        found = engine.run(over.group_by("home").agg(since_us=over.begins_us.min(), until_us=over.ends_us.max()))
         reached: dict[date, Over] = {}
         for row in found.to_pylist():
-            since_us = max(row["since_us"], self.lake.bounds_of(row["day"] - ONE_DAY)[0])
-            reached[row["day"]] = Over(self.lake.hour_of(since_us)[1], self.lake.hour_of(row["until_us"])[1])
+            since_us = max(row["since_us"], self.lake.bounds_of(row["home"] - ONE_DAY)[0])
+            reached[row["home"]] = Over(self.lake.hour_of(since_us)[1], self.lake.hour_of(row["until_us"])[1])
         return reached
 
     def _rows(self, engine: Engine, topic: str, days: Sequence[date], parts: Parts) -> ir.Table:
@@ -282,11 +335,9 @@ class Rollups:
 
     def _unique(self, engine: Engine, topic: str, parts: Sequence[Part]) -> ir.Table:
         """Each row once. A part has an id once, and the same row is always of the same hour: hours of one part are as they are."""
-        hours: dict[tuple[date, int], list[Part]] = {}
-        for part in parts:
-            hours.setdefault((part.day, part.hour), []).append(part)
-        whole = [part for members in hours.values() if len(members) == 1 for part in members]
-        loose = [part for members in hours.values() if len(members) > 1 for part in members]
+        groups = group_parts(parts)
+        whole = [part for members in groups if len(members) == 1 for part in members]
+        loose = [part for members in groups if len(members) > 1 for part in members]
         if not loose:
             return engine.read_parts(topic, whole)
         once = engine.read_parts(topic, loose).distinct(on="id", keep="first")
@@ -295,16 +346,26 @@ class Rollups:
         rows = engine.read_parts(topic, whole)
         return ibis.union(rows, once.select(rows.columns))
 
+    def _write_days(self, worked: Worked) -> None:
+        schema = worked.kind.schema
+        for day, name in worked.names.items():
+            of_day = [rows.filter(pc.equal(rows["home"], pa.scalar(day))).select(schema.names) for rows in worked.rows]
+            self._write(worked.kind, day, name, pa.concat_tables([rows.cast(schema) for rows in of_day]))
+
     def _write(self, kind: Kind, day: date, name: str, rows: pa.Table) -> None:
         """The file, whole or not at all; files that are not right any more go when nobody reads them."""
         place, fs = self._place(kind, day), self.lake.fs
-        fs.makedirs(place, exist_ok=True)
+        make_place(fs, place)
         path = f"{place}/{name}.parquet"
-        beside = f"{path}.{uuid4().hex}.tmp" if "file" in fs.protocol else path
-        with fs.open(beside, "wb") as file:
-            pq.write_table(rows, file, compression="zstd", use_dictionary=FEW)
-        if beside != path:
+        if is_disk(fs):
+            beside = f"{path}.{uuid4().hex}.tmp"
+            with fs.open(beside, "wb") as file:
+                pq.write_table(rows, file, compression="zstd", use_dictionary=FEW)
             fs.mv(beside, path)
+        else:
+            whole = pa.BufferOutputStream()
+            pq.write_table(rows, whole, compression="zstd", use_dictionary=FEW)
+            fs.pipe_file(path, whole.getvalue().to_pybytes())
         now = fs.modified(path)
         for old in self._list_files(kind, day):
             if old.rpartition("/")[2] != f"{name}.parquet" and (now - fs.modified(old)).total_seconds() > STALE_S:
@@ -324,6 +385,8 @@ class Rolled:
             return self._rollups.viewer_days(self._engine, *self._days)
         if name == ORDERS.name:
             return self._rollups.order_days(self._engine, *self._days)
+        if name == SURFACES.name:
+            return self._rollups.surface_days(self._engine, *self._days)
         return self._engine.read(name) if name in ("person", "show") else self._engine.read(name, *self._days)
 
 

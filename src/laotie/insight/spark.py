@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
@@ -46,22 +47,40 @@ class SparkEngine(Engine):
         self.session = _session(url)
         self.backend = ibis.pyspark.connect(self.session)
         self._views: list[str] = []
+        self._tag = f"laotie-{ibis.util.guid()}"
+        self.session.sparkContext.addJobTag(self._tag)  # of the jobs that this thread begins
+        self.session.sparkContext.setInterruptOnCancel(True)
+
+    def stop(self) -> None:
+        self.is_stopped = True
+        with suppress(Exception):  # whatever a session says that is ending or has lost its cluster
+            self.session.sparkContext.cancelJobsWithTag(self._tag)
 
     def close(self) -> None:
         """The session stays, for the next figure; what this one was shown goes."""
         if not self.session.sparkContext._jsc.sc().isStopped():
+            self.session.sparkContext.removeJobTag(self._tag)
             for name in self._views:
                 self.session.catalog.dropTempView(name)
 
     def read_parts(self, topic: str, parts: Sequence[Part]) -> ir.Table:
+        self._go_on()
         if parts:
             return super().read_parts(topic, parts)
         return self._name(self.session.createDataFrame(empty(topic)), topic)
 
     def run(self, expression: ir.Table) -> pa.Table:
         """By Arrow, where Ibis would go by pandas and make whole numbers beside a null into floats."""
+        self._go_on()
         found = self.session.sql(str(self.backend.compile(expression))).toArrow()
         return found.cast(expression.schema().to_pyarrow())
+
+    def keep(self, expression: ir.Table) -> ir.Table:
+        """Nothing is kept: Spark plans the whole at once."""
+        return expression
+
+    def forget(self) -> None:
+        """There is nothing."""
 
     def _read(self, topic: str, parts: Sequence[Part]) -> ir.Table:
         place = self.lake.url.replace("s3://", "s3a://", 1)  # the same store by the name that Hadoop gives it
@@ -70,6 +89,7 @@ class SparkEngine(Engine):
         return self._name(frame.parquet(*(f"{place}/{part.path}" for part in parts)), topic).select(*said.names)
 
     def read_files(self, paths: Sequence[str], schema: pa.Schema) -> ir.Table:
+        self._go_on()
         if not paths:
             return self._name(self.session.createDataFrame(schema.empty_table()), "rollup")
         said = import_module("pyspark.sql.pandas.types").from_arrow_schema(schema)

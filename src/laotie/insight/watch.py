@@ -7,8 +7,8 @@ so a second tab from elsewhere earns its source nothing while the first is open.
 between two spans, such as a lost connection, is not watched.
 
 Sorting every span is the obvious way and a slow one. In a lake that keeps its promise, that a span is there once and those
-of one connection never overlap (the gateway measures each from the one before), only people with two connections open at
-once can overlap at all, and only their spans are sorted: see `merge`.
+of one connection are one viewer's in one show by one source and never overlap (the gateway measures each from the one
+before), only people with two connections open at once can overlap at all, and only their spans are sorted: see `merge`.
 """
 
 from collections.abc import Mapping
@@ -57,15 +57,39 @@ def credit(
     apart: Mapping[str, str] | None = None,
 ) -> ir.Table:
     """What `merge` adds up, in pieces: for whoever adds it to something else at once."""
-    apart = apart or {}
     if not is_orderly:
         watch = watch.filter(watch.at_us > watch.since_us)
-    marked = _mark(_stays(watch, person, zone, apart), is_orderly, apart)
-    meeting = _number(marked.filter(marked.meets), zone, apart)
-    alone = marked.filter(~marked.meets)
+    stays = list_stays(watch, person, zone=zone, is_orderly=is_orderly, apart=apart)
+    return credit_stays(watch, stays, number(stays, zone=zone, apart=apart), is_orderly=is_orderly, apart=apart)
+
+
+def list_stays(
+    watch: ir.Table,
+    person: ir.Table,
+    *,
+    zone: ZoneInfo = USUAL_ZONE,
+    is_orderly: bool = False,
+    apart: Mapping[str, str] | None = None,
+) -> ir.Table:
+    """The first step: a row for each connection's day, from when to when, how long of it was watched, and whether it `meets`."""
+    apart = apart or {}
+    return _mark(_stays(watch, person, zone, apart), is_orderly, apart)
+
+
+def number(stays: ir.Table, *, zone: ZoneInfo = USUAL_ZONE, apart: Mapping[str, str] | None = None) -> ir.Table:
+    """The second step: of those that meet, a number for each person in a show and one for each stay."""
+    return _number(stays.filter(stays.meets), zone, apart or {})
+
+
+def credit_stays(
+    watch: ir.Table, stays: ir.Table, meeting: ir.Table, *, is_orderly: bool = False, apart: Mapping[str, str] | None = None
+) -> ir.Table:
+    """The last step. Whoever computes may keep what the steps before it gave; joins of known sizes are planned better."""
+    apart = apart or {}
+    alone = stays.filter(~stays.meets)
     columns = [*apart, "day", "show_id", "source", "is_fan", "who", "watch_us"]
-    rows = ibis.union(alone.rename(watch_us="lasted_us").select(columns), _join(watch, meeting, apart).select(columns))
-    return rows.rename(viewer_id="who")
+    joined = _join(watch, meeting, is_orderly, apart)
+    return ibis.union(alone.rename(watch_us="lasted_us").select(columns), joined.select(columns)).rename(viewer_id="who")
 
 
 def midnight_us(day: ir.DateValue, zone: ZoneInfo) -> ir.IntegerValue:
@@ -93,15 +117,19 @@ def _mark(stays: ir.Table, is_orderly: bool, apart: Mapping[str, str]) -> ir.Tab
     When each began and ended is enough to know. Time that adds up to more than lies between the two breaks the promise, and
     is looked at closely.
     """
+    columns = [*apart, *ROW, "connection_id", "who", "begins_us", "ends_us", "lasted_us"]
     if not is_orderly:
-        return stays.mutate(meets=ibis.literal(True))
-    columns = [*apart, *ROW, "connection_id", "who", "lasted_us"]
+        return stays.select(*columns, meets=ibis.literal(True))
     odd = (stays.begins_us < stays.midnight_us) | (stays.lasted_us > stays.ends_us - stays.begins_us)
     stays = stays.mutate(is_odd=odd)
     pair = [*apart, "who", "show_id"]
-    of_pair = stays.group_by(*(stays[name].name(f"of_{name}") for name in pair)).agg(stays=stays.count())
+    of_pair = stays.group_by(*(stays[name].name(f"of_{name}") for name in pair)).agg(
+        stays=stays.count(),
+        spread_us=stays.ends_us.max() - stays.begins_us.min(),
+        stayed_us=(stays.ends_us.sum() - stays.begins_us.sum()).cast("int64"),
+    )
     found = stays.inner_join(of_pair, [_same(stays, name, of_pair, f"of_{name}") for name in pair])
-    single, several = found.filter(found.stays == 1), found.filter(found.stays > 1)
+    few, several = found.filter(found.stays < 3), found.filter(found.stays >= 3)
     order: dict[str, Any] = {"group_by": pair, "order_by": ["begins_us", "connection_id", "day"]}
     several = several.mutate(
         reached_us=several.ends_us.max().over(ibis.window(**order, preceding=(None, 1))),
@@ -109,7 +137,9 @@ def _mark(stays: ir.Table, is_orderly: bool, apart: Mapping[str, str]) -> ir.Tab
     )
     meets = ibis.coalesce(several.reached_us > several.begins_us, False) | ibis.coalesce(several.next_us < several.ends_us, False)
     return ibis.union(
-        single.select(*columns, meets=single.is_odd), several.select(*columns, meets=several.is_odd | meets)
+        # One, or two: these meet if they lasted longer than lies between the first beginning and the last end.
+        few.select(*columns, meets=few.is_odd | (few.stayed_us > few.spread_us)),
+        several.select(*columns, meets=several.is_odd | meets),
     )
 
 
@@ -128,10 +158,11 @@ def _number(meeting: ir.Table, zone: ZoneInfo, apart: Mapping[str, str]) -> ir.T
     )
 
 
-def _join(watch: ir.Table, meeting: ir.Table, apart: Mapping[str, str]) -> ir.Table:
+def _join(watch: ir.Table, meeting: ir.Table, is_orderly: bool, apart: Mapping[str, str]) -> ir.Table:
     """Of each stay, how far its spans reach beyond those that began before them: on the day, and on the day before."""
-    places = [*apart.items(), *((name, name) for name in (*ROW, "connection_id"))]
-    spans = watch.inner_join(meeting, [_same(watch, column, meeting, name) for name, column in places])
+    told = ("day", "connection_id") if is_orderly else (*ROW, "connection_id")
+    places = {name: name for name in told} | {column: name for name, column in apart.items()}
+    spans = watch.inner_join(meeting, [_same(watch, column, meeting, name) for column, name in places.items()])
     spans = spans.select("pair", "number", "midnight_us", "yesterday_us", "since_us", "at_us")
     spans = spans.filter(spans.at_us > spans.since_us)
     before = ibis.window(group_by="pair", order_by=["since_us", "number"], preceding=(None, 1))

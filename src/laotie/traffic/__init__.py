@@ -23,9 +23,10 @@ from laotie.traffic.attribution import (
     forget_touches,
     list_rules,
 )
-from laotie.traffic.entrance import credit_notice, enter, invite, share, trace_visit
+from laotie.traffic.entrance import credit_notice, cross_over, enter, invite, share, trace_visit
 from laotie.traffic.feeds import DiscoverPage, get_streamer_page, list_discover, list_following
 from laotie.traffic.model import SHARE_LINK, Admission, CursorRefused, Followed, ShareLink, StreamerPage
+from laotie.traffic.playing import PlayHeard, Span, credit_us, hear_play
 from laotie.traffic.shelf import (
     CATEGORY,
     SEARCH,
@@ -55,10 +56,12 @@ __all__ = [
     "DiscoverPage",
     "Followed",
     "Opened",
+    "PlayHeard",
     "RuleKind",
     "ShareLink",
     "ShelfHit",
     "ShelfPage",
+    "Span",
     "StreamerPage",
     "Surface",
     "SurfaceVisit",
@@ -70,11 +73,14 @@ __all__ = [
     "credit",
     "credit_at",
     "credit_notice",
+    "credit_us",
+    "cross_over",
     "enter",
     "find_rule",
     "forget_touches",
     "get_streamer_page",
     "get_video_slot",
+    "hear_play",
     "invite",
     "list_discover",
     "list_following",

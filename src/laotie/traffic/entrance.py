@@ -1,16 +1,18 @@
 """The way into a show, and what may be credited to it: entries exchanged for visits, visits traced, links shared."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from laotie import fans, identity, live, videos
 from laotie.base.db import Tx
-from laotie.base.entry import Entry, EntryNotYours, Source, Visit, mint_entry, read_visit
+from laotie.base.entry import Entry, EntryNotYours, Source, Visit, is_of_surface, mint_entry, read_visit
 from laotie.base.ids import AccountId, ShowId, ViewerId, new_id
-from laotie.base.signer import Signer
+from laotie.base.refusals import NotFound
+from laotie.base.signer import Signer, TokenExpired
 from laotie.identity import Actor
-from laotie.traffic.model import SHARE_LINK, Admission, ShareLink
-from laotie.traffic.visits import Place, merged_into, open_visit, scopes_at
+from laotie.traffic.model import PK, SHARE_LINK, Admission, ShareLink, bound_entry
+from laotie.traffic.visits import Place, merged_into, open_visit, read_own_visit, scopes_at
 
 SHOW_LINK = re.compile(r"/shows/([0-9a-f-]{36})")
 MESSAGE = "message"
@@ -88,6 +90,21 @@ def credit_notice(tx: Tx, signer: Signer, viewer_id: ViewerId, link: str) -> str
         signer,
         Entry(source=Source.private, placement=MESSAGE, at=tx.now, viewer_id=viewer_id, subject=found[1]),
     )
+
+
+async def cross_over(tx: Tx, signer: Signer, actor: Actor, sides: Sequence[ShowId], *, visit: str) -> str:
+    """The entry of somebody who goes from one room of a duel to the other: theirs alone, into that room.
+
+    The visit says in which room they are. Refuses `NotFound` where that is none of the two, and what is forged, expired or
+    somebody else's.
+    """
+    here = read_own_visit(signer, actor, await merged_into(tx, actor), visit)
+    if here is None:
+        raise TokenExpired(purpose="visit")
+    others = [side for side in sides if side != here.show_id]
+    if is_of_surface(here.placement) or here.show_id not in sides or len(others) != 1:
+        raise NotFound()
+    return mint_entry(signer, bound_entry(Source.pk, PK, actor.viewer_id, others[0], at=tx.now))
 
 
 async def trace_visit(tx: Tx, signer: Signer, actor: Actor, token: str, *, streamer_id: AccountId) -> Visit | None:

@@ -16,6 +16,7 @@ FOLLOW_PAGE = "follow-page"
 STREAMER_PAGE = "streamer-page"
 DISCOVER = "discover"
 SHARE_LINK = "share-link"
+PK = "pk"
 
 DISCOVER_PAGE_MAX = 50
 ORDERS_HALF_LIFE = timedelta(minutes=10)
