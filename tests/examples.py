@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 PATH = ROOT / "src" / "laotie" / "web" / "examples.json"
 RECORDING = os.environ.get("LAOTIE_EXAMPLES") == "record"
 HERE = "urn:laotie:api"
-SIZE_MAX = 3_000
+SIZE_MAX = 6_000
 ENTRIES_MAX = 2
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
@@ -99,6 +99,21 @@ def faults(example: dict[str, Any], name: str) -> list[str]:
     return found
 
 
+def lacking(example: dict[str, Any], name: str) -> list[str]:
+    """What an operation takes or answers and the example does not show; a body that may be left out need not be shown."""
+    method, _, path = name.partition(" ")
+    operation = _document()["paths"][path][method.lower()]
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    takes = body is not None and {"type": "null"} not in body["schema"].get("oneOf", [])
+    answers = [
+        one["application/json"]["schema"]
+        for code, answer in operation["responses"].items()
+        if code[0] == "2" and "application/json" in (one := answer.get("content", {}))
+    ]
+    wanted = [("request", takes), ("answer", bool(answers))]
+    return [part for part, is_wanted in wanted if is_wanted and part not in example]
+
+
 @cache
 def _document() -> dict[str, Any]:
     """The committed one; a test holds it against the one that is served."""
@@ -119,20 +134,23 @@ def _validator(schema: str) -> Draft202012Validator:
 
 @cache
 def _registry() -> Registry:
-    components = {"components": _document()["components"], "$schema": "https://json-schema.org/draft/2020-12/schema"}
+    components = {"components": _placed(_document()["components"]), "$schema": "https://json-schema.org/draft/2020-12/schema"}
     return Registry([(HERE, components)])
 
 
 def _placed(schema: Any) -> Any:
-    """With references into the document."""
+    """With references into the document. A union is met by whatever fits one of its kinds, also when it fits two."""
     if isinstance(schema, dict):
-        return {key: f"{HERE}{one}" if key == "$ref" else _placed(one) for key, one in schema.items()}
+        return {
+            "anyOf" if key == "oneOf" else key: f"{HERE}{one}" if key == "$ref" else _placed(one)
+            for key, one in schema.items()
+        }
     return [_placed(one) for one in schema] if isinstance(schema, list) else schema
 
 
 def write() -> None:
     """Bring the committed file up to date: what no longer fits is replaced, what is gone goes."""
-    kept = {name: one for name, one in read().items() if not faults(one, name)}
+    kept = {name: one for name, one in read().items() if not faults(one, name) and not lacking(one, name)}
     fresh = {name: one for name, one in _found.items() if name not in kept and not faults(one, name)}
     merged = {name: (kept | fresh)[name] for name in sorted(kept | fresh)}
     lines = (f"{json.dumps(name)}: {json.dumps(one, ensure_ascii=False)}" for name, one in merged.items())

@@ -5,6 +5,7 @@ Made over HTTP, as people would make it.
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from laotie.identity import Scope, TokenScope
 from people import PASSWORD, Browser, People
 
 PRICE = {"amount": 9900, "currency": "CNY"}
+IN_A_MONTH = (datetime.now(UTC) + timedelta(days=30)).isoformat()
 ADDRESS = {"name": "Anna", "phone": "13800000000", "country": "CN", "city": "大连", "street": "海边路 1 号"}
 
 
@@ -104,7 +106,7 @@ async def _purchase(world: World, buyer: Browser) -> None:
     world.order = (await place_order(world))["order_id"]
     pay = {"id": world.payment, "method": "sandbox"}
     await made(buyer.post(f"/api/orders/{world.order}/payments", json=pay))
-    token = {"id": world.token, "name": "t", "scopes": ["account"], "expires_at": "2026-12-31T00:00:00Z"}
+    token = {"id": world.token, "name": "t", "scopes": ["account"], "expires_at": IN_A_MONTH}
     await made(buyer.post("/api/tokens", json=token))
     await made(world.people.stranger().post("/api/sessions", json={"handle": "anna", "password": PASSWORD}))
     sessions = (await buyer.get("/api/sessions")).json()["items"]

@@ -64,6 +64,7 @@ def server() -> Iterator[ServerUnderTest]:
         push_private="true",
         webhook_private="true",
         recording_reserve_mb="1",
+        figure_s_max="300",
     ) as server:
         yield server
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from cinema import Cinema, Goods, Show, did, open_show
 from playwright.async_api import Locator, Page, expect
+from test_access import check
 
 from lakes import ZONE, Tale
 from laotie.lake import Lake, list_parts
@@ -56,7 +57,10 @@ async def _compare(cinema: Cinema, show: Show, then: date) -> None:
     await expect(page.get_by_test_id("gmv-days").locator("tbody")).to_contain_text(money(9_876_543_210))
     await page.get_by_test_id("define-gmv_paid").click()
     await expect(page.get_by_test_id("definition-sql")).to_contain_text("SELECT")
+    await check(page, "definition")
     await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("definition-sql")).to_have_count(0)
+    await expect(page.get_by_test_id("define-gmv_paid")).to_be_focused()
     async with page.expect_download() as download:
         await page.locator("section", has=page.get_by_test_id("by-source")).get_by_test_id("export-menu").click()
         await page.get_by_test_id("export-csv").filter(visible=True).click()
@@ -69,6 +73,7 @@ async def _compare(cinema: Cinema, show: Show, then: date) -> None:
     for step in ("came", "watched", "ordered", "paid"):
         await expect(page.get_by_test_id(f"step-{step}")).to_have_text(str(whole[step]))
     await expect(page.get_by_test_id("factor-gmv")).to_have_text(money(said["total"]["gmv_amount"]))
+    await check(page, "review")
 
 
 SOURCES = {"private": "私域", "public_paid": "付费推广", "share": "分享"}

@@ -1,4 +1,4 @@
-"""Pictures of the pages, to be looked at: room and desk in `bin/prove`, all pages in every form with KEEP_PICTURES=1.
+"""Pictures of the pages, to be looked at: room, desk and review in `bin/prove`, all pages in every form with KEEP_PICTURES=1.
 
 They go to build/screenshots. With KEEP_PICTURES=1 those of the README are taken anew, after some minutes of show.
 """
@@ -51,7 +51,10 @@ async def test_room_and_desk_look_like_a_show(cinema: Cinema, lively: str) -> No
     await expect(room.get_by_test_id("status")).to_have_count(0)
     await until(desk, "() => document.querySelector('[data-testid=preview]')?.currentTime > 1")
     await expect(desk.get_by_test_id("sales").get_by_role("listitem").first).to_be_visible()
-    for name, page in (("room", room), ("desk", desk)):
+    review = await cinema.desk(f"/shows/{lively}/review", await cinema.known(PERSONAS[0].handle, PASSWORD))
+    await expect(review.get_by_test_id("factor-gmv")).to_be_visible()
+    await expect(review.get_by_test_id("minutes").locator("canvas")).to_be_visible()
+    for name, page in (("room", room), ("desk", desk), ("review", review)):
         picture = await shoot(page, SHOTS / f"{name}.png")
         if KEEP:
             await asyncio.to_thread(compress, picture, README / f"{name}.webp")
@@ -84,6 +87,13 @@ async def test_every_page_in_every_form(
         View("console-products", "/console/products", "products"),
         View("console-orders", "/console/orders", "orders-find"),
         View("console-shows", "/console/shows", "shows"),
+        View("console-board", f"/console/shows/{lively}/board", "live-factors"),
+        View("console-review", f"/console/shows/{lively}/review", "factor-gmv"),
+        View("console-insight", "/console/insight/overview", "factor-gmv"),
+        View("console-why", "/console/insight/why", "why-sentence"),
+        View("console-people", "/console/insight/people", "deposition"),
+        View("console-repurchase", "/console/insight/repurchase", "repurchase"),
+        View("console-money", "/console/money", "balance"),
         View("console-staff", "/console/staff", "seats"),
         View("console-exports", "/console/exports", "exports"),
         View("console-keys", "/console/keys", "sandbox"),

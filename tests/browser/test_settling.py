@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from cinema import Cinema, Show, did
 from playwright.async_api import expect
+from test_access import check
 from test_trusting import receive
 
 from laotie import identity
@@ -67,6 +68,7 @@ async def test_a_share_is_agreed_an_order_settled_and_its_statement_read(cinema:
     await desk.locator("[data-testid^='month-']").click()
     await expect(desk.get_by_test_id("statement-closing")).to_have_text(net)
     await expect(desk.get_by_test_id("statement-sound")).to_be_visible()
+    await check(desk, "statement")
     row = desk.get_by_test_id("lines").locator("tbody tr")
     await expect(row).to_contain_text(f"-{yuan(platform)}")
     async with desk.expect_download() as coming:

@@ -137,7 +137,7 @@ class House:
 
     async def carried(self) -> None:
         """Wait until every fact told so far has reached the bus."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 async with self.market.db.read() as tx:
                     if not await list_waiting(tx):

@@ -208,7 +208,7 @@ async def test_a_browsers_recording_is_played_back_whole(
 async def test_the_newest_picture_is_less_than_a_second_old(studio: Studio) -> None:
     page = await Page.publish(studio, MATROSKA[0])
     async with recording(page, MATROSKA[1]):
-        await until(lambda: studio.news == ["live"], timeout_s=20)
+        await until(lambda: studio.news == ["live"])
         ages = []
         for _ in range(15):
             await asyncio.sleep(0.1)
@@ -220,7 +220,7 @@ async def test_the_newest_picture_is_less_than_a_second_old(studio: Studio) -> N
 async def test_a_page_that_drops_comes_back_to_the_same_channel(studio: Studio) -> None:
     page = await Page.publish(studio, MATROSKA[0])
     async with recording(page, MATROSKA[1]):
-        await until(lambda: studio.news == ["live"], timeout_s=20)
+        await until(lambda: studio.news == ["live"])
         page.drop()
     await until(lambda: studio.news == ["live", "away"])
     again = await Page.publish(studio, MATROSKA[0])
@@ -241,7 +241,7 @@ async def test_ffmpeg_killed_the_page_is_asked_to_begin_anew_and_the_show_goes_o
     page = await Page.publish(studio, MATROSKA[0])
     channel = studio.media._channels[studio.channel_id]
     async with recording(page, MATROSKA[1]):
-        await until(lambda: studio.news == ["live"], timeout_s=20)
+        await until(lambda: studio.news == ["live"])
         pid = channel.encoder_pid
         assert pid is not None
         stop_hard(pid)
@@ -263,7 +263,7 @@ async def test_a_new_recording_on_the_same_connection_needs_no_asking(studio: St
     """The streamer changes the camera: another size, in the middle of the show."""
     page = await Page.publish(studio, MATROSKA[0])
     async with recording(page, MATROSKA[1]):
-        await until(lambda: studio.news == ["live"], timeout_s=20)
+        await until(lambda: studio.news == ["live"])
     async with recording(page, MATROSKA[1], size="320x180"):
         await until(lambda: studio.media.stats(studio.channel_id).width == 320)
         assert studio.news == ["live"] and page.last("restart") is None
@@ -273,7 +273,7 @@ async def test_a_new_recording_on_the_same_connection_needs_no_asking(studio: St
 async def test_a_second_publisher_is_refused_whatever_door_it_comes_by(studio: Studio) -> None:
     page = await Page.publish(studio, MATROSKA[0])
     async with recording(page, MATROSKA[1]):
-        await until(lambda: studio.news == ["live"], timeout_s=20)
+        await until(lambda: studio.news == ["live"])
         second = await Page.publish(studio, MATROSKA[0])
         await asyncio.wait_for(second.closed.wait(), 3)
         assert second.heard == [
@@ -362,7 +362,7 @@ async def test_hostile_bytes_end_their_own_connection_only(open_house: OpenHouse
 
         honest = await Page.publish(studio, MATROSKA[0])
         async with recording(honest, MATROSKA[1]):
-            await until(lambda: studio.news == ["live"], timeout_s=20)
+            await until(lambda: studio.news == ["live"])
             await asyncio.gather(*(attack(mime, wire) for mime, wire in HOSTILE.values()))
             assert studio.news == ["live"] and not honest.closed.is_set()
         honest.drop()
@@ -430,7 +430,7 @@ async def test_no_ffmpeg_is_left_when_the_door_closes(open_house: OpenHouse) -> 
     async with _studio(open_house) as studio:
         page = await Page.publish(studio, MATROSKA[0])
         async with recording(page, MATROSKA[1]):
-            await until(lambda: studio.news == ["live"], timeout_s=20)
+            await until(lambda: studio.news == ["live"])
             pid = studio.media._channels[studio.channel_id].encoder_pid
             assert pid is not None and studio.house.gateway.ingest is not None
             await studio.house.gateway.ingest.stop()

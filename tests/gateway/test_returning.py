@@ -221,7 +221,7 @@ async def test_an_empty_room_is_forgotten_after_a_while_and_opens_again(house: H
     client.send({"t": "like", "n": 9})
     await client.settle(lambda room: room.counts["likes"] == 9)
     await client.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while house.gateway.sockets:
             await asyncio.sleep(0.01)
     await house.gateway._count_audience()

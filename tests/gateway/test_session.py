@@ -224,9 +224,9 @@ async def test_everyone_is_told_why_when_the_service_stops(house: House, own_por
 async def test_uvicorns_own_shutdown_closes_sockets_with_a_reason(house: House) -> None:
     client = await house.enter()
     house.server.should_exit = True
-    await asyncio.wait_for(client.closed.wait(), 5)
+    await asyncio.wait_for(client.closed.wait(), 30)
     assert client.heard("bye")[0]["code"] == "restarting"
-    await asyncio.wait_for(house.serving, 5)
+    await asyncio.wait_for(house.serving, 30)
 
 
 async def test_signing_out_everywhere_closes_the_accounts_sockets(house: House) -> None:

@@ -40,7 +40,7 @@ async def beat(client: Client, *, visible: bool = True, v: int | None = None) ->
 async def leave(house: House, client: Client) -> None:
     """Close, and wait until the other end has noticed."""
     await client.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while house.gateway.sockets:
             await asyncio.sleep(0.01)
 

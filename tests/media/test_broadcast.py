@@ -52,7 +52,7 @@ async def test_a_pushed_stream_is_played_back_whole(tmp_path: Path) -> None:
 
         stats = stage.media.stats(stage.channel_id)
         assert (stats.state, stats.width, stats.height, stats.key_frame_interval_s) == (State.LIVE, 180, 320, 1.0)
-        assert stats.frames_per_s == pytest.approx(25, abs=4)
+        await until(lambda: stage.media.stats(stage.channel_id).frames_per_s == pytest.approx(25, abs=4))
         assert 100_000 < stats.bits_per_s < 900_000
         assert stats.last_packet_age_s is not None and stats.last_packet_age_s < 1
         assert 0 < stats.memory_bytes < 5_000_000

@@ -36,7 +36,7 @@ def quiet() -> None:
     logs.set_up(level="warning", form="json")
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def quick_passwords() -> Iterator[None]:
     """Hundreds of people register here; what a hash costs is tested in `tests/identity`."""
     dear, passwords._hasher = passwords._hasher, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -52,8 +52,8 @@ def bus() -> LocalBus:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings as they come, but registrations are not what most tests are about."""
-    return Settings(registrations_per_hour=10_000, data_dir=str(tmp_path))
+    """Settings as they come, but registrations are not what most tests are about, nor how slow a machine is."""
+    return Settings(registrations_per_hour=10_000, figure_s_max=300, data_dir=str(tmp_path))
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ async def test_a_shop_asks_is_granted_sells_and_loses_it_again(world: World, db:
         "獐子岛",
     )
     now = clock.now().isoformat()
-    until = "2027-06-01T00:00:00Z"
+    until = f"{clock.now().year + 1}-06-01T00:00:00Z"
     asked = {"id": str(new_id()), "brand_id": brand["id"], "starts_at": now, "ends_at": until, "note": "想卖"}
     await made(owner.post(f"/api/shops/{world.shop}/authorisations", json=asked))
     [waiting] = (await made(anna.get(f"/api/brands/{brand['id']}/authorisations")))["items"]

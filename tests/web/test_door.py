@@ -1,5 +1,6 @@
 """What every request passes: ids, addresses, limits, headers, problems, the page, health."""
 
+import errno
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
+from laotie import lake
 from laotie.base.bus import LocalBus
 from laotie.base.db import Database
 from laotie.base.ids import new_id
 from laotie.base.refusals import all_refusals
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
+from laotie.lake.stores import note_ailing
 from laotie.web import static
 from laotie.web.app import build_app
 from laotie.web.house import House
@@ -186,12 +189,12 @@ async def test_a_database_that_is_gone_is_a_503_with_a_time_to_come_back(db: Dat
     health = await client.get("/healthz")
     assert (health.status_code, health.json()) == (
         503,
-        {"status": "not ready", "missing": {"database": "does not answer"}},
+        {"status": "not ready", "missing": {"database": "does not answer"}, "ailing": {}},
     )
 
 
 async def test_health_asks_every_part(house: House, client: Browser) -> None:
-    assert (await client.get("/healthz")).json() == {"status": "ready", "missing": {}}
+    assert (await client.get("/healthz")).json() == {"status": "ready", "missing": {}, "ailing": {}}
     said: list[str | None] = ["is starting"]
 
     async def check() -> str | None:
@@ -199,9 +202,18 @@ async def test_health_asks_every_part(house: House, client: Browser) -> None:
 
     house.add_part("media", check)
     answer = await client.get("/healthz")
-    assert (answer.status_code, answer.json()) == (503, {"status": "not ready", "missing": {"media": "is starting"}})
+    assert (answer.status_code, answer.json()) == (503, {"status": "not ready", "missing": {"media": "is starting"}, "ailing": {}})
     said[0] = None
     assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_health_names_a_lake_that_takes_nothing_and_is_ready_all_the_same(client: Browser) -> None:
+    note_ailing("lake facts", OSError(errno.ENOSPC, "No space left on device"))
+    answer = await client.get("/healthz")
+    assert (answer.status_code, answer.json()["status"], list(answer.json()["ailing"])) == (200, "ready", ["lake facts"])
+    assert "No space left" in answer.json()["ailing"]["lake facts"]
+    note_ailing("lake facts", None)
+    assert (await client.get("/healthz")).json()["ailing"] == {}
 
 
 async def test_requests_are_counted(client: Browser) -> None:
@@ -209,6 +221,13 @@ async def test_requests_are_counted(client: Browser) -> None:
     text = (await client.get("/metrics")).text
     assert 'laotie_http_requests_total{method="GET",status="404"}' in text
     assert "laotie_http_request_seconds_bucket" in text
+
+
+@pytest.fixture(autouse=True)
+def well() -> None:
+    """Whatever other tests of this process have left to ail."""
+    for what in lake.ailing():
+        note_ailing(what, None)
 
 
 @pytest.fixture

@@ -40,8 +40,10 @@ async def world(people: People, settings: Settings) -> World:
     return world
 
 
-async def take_apart(who: Browser, world: World, *by: str, kind: str = "paid", until: date = NEXT) -> dict[str, Any]:
-    query = "".join(f"&by={one}" for one in by)
+async def take_apart(
+    who: Browser, world: World, *by: str, kind: str = "paid", until: date = NEXT, currency: str | None = None
+) -> dict[str, Any]:
+    query = "".join(f"&by={one}" for one in by) + (f"&currency={currency}" if currency else "")
     found: dict[str, Any] = await made(
         who.get(f"/api/insight/gmv?level=shop&of={world.shop}&kind={kind}&since={DAY}&until={until}{query}")
     )
@@ -57,28 +59,32 @@ def product(part: dict[str, Any]) -> Fraction:
     return uv * (watch_us / uv) * (buyers / watch_us) * (orders / buyers) * price if watch_us else uv * (orders / uv) * price
 
 
-async def test_parts_multiply_and_add_up_in_each_currency_by_whatever_they_are_taken_apart(world: World) -> None:
+async def test_parts_multiply_and_add_up_by_whatever_they_are_taken_apart(world: World) -> None:
     found = await take_apart(world["owner"], world)
-    parts = {(part["source"], part["currency"]): part for part in found["parts"]}
-    assert {key: part["gmv_amount"] for key, part in parts.items()} == {
-        ("private", "CNY"): 15_001, ("shelf", "CNY"): 3_000, ("slot", "EUR"): 700,
-    }  # fmt: skip
-    assert all(product(part) == part["gmv_amount"] for part in [*found["parts"], *found["total"]])
-    private = parts["private", "CNY"]
+    parts = {part["source"]: part for part in found["items"]}
+    assert (found["currency"], found["currencies"], found["left_out"]) == ("CNY", ["CNY", "EUR"], 0)
+    assert [(part["source"], part["gmv_amount"]) for part in found["items"]] == [("private", 15_001), ("shelf", 3_000), ("slot", 0)]
+    assert all(product(part) == part["gmv_amount"] for part in [*found["items"], found["total"]])
+    private = parts["private"]
     assert (private["uv"], private["watch_us"], private["buyers"], private["orders"]) == (1, 120_000_000, 1, 2)
     assert (private["watch_per_viewer_s"], private["buyers_per_watch_hour"], private["orders_per_buyer"]) == (120.0, 30.0, 2.0)
-    assert parts["shelf", "CNY"]["watch_per_viewer_s"] is None
-    assert {(part["currency"], part["uv"], part["gmv_amount"]) for part in found["total"]} == {("CNY", 3, 18_001), ("EUR", 3, 700)}
-    assert found["left_out"] == 0
+    assert (parts["slot"]["uv"], parts["shelf"]["watch_per_viewer_s"]) == (1, None)
+    assert (found["total"]["uv"], found["total"]["gmv_amount"]) == (3, 18_001)
+    in_euros = await take_apart(world["owner"], world, currency="EUR")
+    assert {part["source"]: part["gmv_amount"] for part in in_euros["items"]} == {"slot": 700, "private": 0, "shelf": 0}
+    assert (in_euros["total"]["uv"], in_euros["total"]["gmv_amount"]) == (3, 700), "the same people, other sales"
     by_fan = await take_apart(world["owner"], world, "fan", "day")
     assert by_fan["by"] == ["fan", "day"]
-    assert {(part["is_fan"], part["day"], part["currency"], part["uv"]) for part in by_fan["parts"]} == {
-        (True, str(DAY), "CNY", 1), (False, str(DAY), "CNY", 2), (False, str(DAY), "EUR", 2),
+    assert {(part["is_fan"], part["day"], part["currency"], part["uv"], part["gmv_amount"]) for part in by_fan["items"]} == {
+        (True, str(DAY), "CNY", 1, 15_001), (False, str(DAY), "CNY", 2, 3_000),
+    }  # fmt: skip
+    net = await take_apart(world["owner"], world, "day", "source", kind="net", until=NEXT + timedelta(days=1))
+    by_day = {(part["day"], part["source"]): part["gmv_amount"] for part in net["items"]}
+    assert by_day == {
+        (str(DAY), "private"): 15_001, (str(DAY), "slot"): 0, (str(DAY), "shelf"): 3_000, (str(NEXT), "shelf"): -3_000,
     }  # fmt: skip
     by_show = await take_apart(world["owner"], world, "show", kind="net", until=NEXT + timedelta(days=1))
-    assert {(part["show_id"], part["currency"], part["gmv_amount"]) for part in by_show["parts"]} == {
-        (world.show, "CNY", 15_001), (world.show, "EUR", 700), (None, "CNY", 0),
-    }  # fmt: skip
+    assert {(part["show_id"], part["gmv_amount"]) for part in by_show["items"]} == {(world.show, 15_001), (None, 0)}
     refused = await world["owner"].get(f"/api/insight/gmv?level=shop&of={world.shop}&by=weather")
     assert problem(refused)["status"] == 422
 
@@ -93,11 +99,11 @@ async def test_a_show_has_three_kinds_a_streamer_sees_their_own_and_an_operator_
     assert problem(await world["other"].get(f"/api/shows/{world.show}/insight"))["type"] == "/problems/not-found"
 
     own = await made(world["owner"].get(f"/api/insight/gmv?level=streamer&since={DAY}&until={NEXT}"))
-    assert (own["of"], {part["source"] for part in own["parts"]}) == (str(world["owner"].account_id), {"private", "slot"})
+    assert (own["of"], {part["source"] for part in own["items"]}) == (str(world["owner"].account_id), {"private", "slot"})
     other = await world["other"].get(f"/api/insight/gmv?level=streamer&of={world['owner'].account_id}")
     assert problem(other)["type"] == "/problems/not-found"
     whole = await made(world["operator"].get(f"/api/insight/gmv?level=platform&by=shop&since={DAY}&until={NEXT}"))
-    assert {part["shop_id"] for part in whole["parts"]} == {world.shop}
+    assert {part["shop_id"] for part in whole["items"]} == {world.shop}
     assert str(named("shopper")) not in str(whole)
 
 

@@ -83,13 +83,8 @@ async def test_what_counts_is_chosen_and_a_refund_counts_on_its_own_day(world: W
         assert found["total"]["gmv_amount"] == gmv - of_shelf, level
 
 
-async def test_days_add_up_to_the_period_and_shows_are_named(world: World) -> None:
+async def test_shows_are_named(world: World) -> None:
     where = f"level=shop&of={world.shop}&since={DAY}&until={NEXT + timedelta(days=1)}&kind=net"
-    days = (await ask(world["owner"], f"overview/days?{where}"))["items"]
-    by_day = {(row["day"], row["source"]): row["gmv_amount"] for row in days}
-    assert by_day == {
-        (str(DAY), "private"): 15_001, (str(DAY), "slot"): 0, (str(DAY), "shelf"): 3_000, (str(NEXT), "private"): -5_001
-    }  # fmt: skip
     shows = await ask(world["owner"], f"overview/shows?{where}")
     named = [fields(row, "show_id", "streamer_name", "gmv_amount", "uv") for row in shows["items"]]
     assert [(row[0], row[2], row[3]) for row in named] == [(world.show, 10_000, 2), (None, 3_000, 1)]
@@ -112,11 +107,11 @@ async def test_steps_count_people_by_source_and_everybody_once(world: World) -> 
     assert fields(whole, "came", "watched", "paid") == (3, 2, 2)
 
 
-@pytest.mark.parametrize("part", ["", "/days", "/shows", "/steps"])
+@pytest.mark.parametrize("part", ["overview", "gmv", "overview/shows", "overview/steps"])
 async def test_files_hold_the_rows_that_are_shown(world: World, part: str) -> None:
-    where = f"overview{part}?level=shop&of={world.shop}&{PERIOD}"
+    where = f"{part}?level=shop&of={world.shop}&{PERIOD}"
     shown = await ask(world["owner"], where)
-    rows = shown["items"] if part else [*shown["sources"], shown["total"]]
+    rows = shown["items"] if part != "overview" else [*shown["sources"], shown["total"]]
     sheet = await world["owner"].get(f"/api/insight/{where}&format=csv")
     assert sheet.headers["content-type"].startswith("text/csv") and ".csv" in sheet.headers["content-disposition"]
     lines = list(csv.DictReader(io.StringIO(sheet.text.removeprefix("\ufeff"))))
@@ -158,3 +153,10 @@ async def test_nobody_sees_the_figures_of_others(world: World) -> None:
         assert (await world["viewer"].get(f"/api/insight/overview?{path}")).status_code == status, path
     owner = world["owner"].account_id
     assert (await world["viewer"].get(f"/api/insight/overview?level=streamer&of={owner}")).status_code == 404
+
+
+async def test_surfaces_are_told_apart_and_add_up_to_the_whole(world: World) -> None:
+    where = f"level=shop&of={world.shop}&{PERIOD}"
+    found = await ask(world["owner"], f"overview/surfaces?{where}")
+    whole = await ask(world["owner"], f"overview?{where}")
+    assert sum(row["gmv_amount"] for row in found["items"]) == whole["total"]["gmv_amount"]

@@ -131,7 +131,8 @@ async def test_nothing_is_an_answer_too(people: People) -> None:
     assert (funnel["total"]["viewers"], funnel["items"]) == (0, [])
     assert (await ask(world, "retention"))["items"] == []
     assert (await ask(world, "purpose"))["total"]["purposeless_share"] is None
-    assert (await ask(world, "acquisition"))["total"]["cac_amount"] is None
+    acquisition = await ask(world, "acquisition")
+    assert (acquisition["total"]["cac_amount"], acquisition["total"]["value_365_amount"]) == (None, None)
     assert {row["now"] for row in (await ask(world, "growth"))["items"]} == {0.0, None}
 
 
@@ -148,6 +149,8 @@ async def test_a_new_buyer_costs_what_was_spent_and_given_off(world: World) -> N
     assert (slot["spend_amount"], slot["subsidy_amount"], slot["other_subsidy_amount"]) == (1_500, 500, 300)
     assert (slot["cost_amount"], slot["new_buyers"], slot["cac_amount"]) == (2_000, 1, 2_000)
     assert (slot["due_30"], slot["value_30_amount"], slot["ltv_cac"]) == (0, None, None)
+    assert (answer["forecast_refused"], answer["forecast_facts"]["needed"]) == ("too-few-customers", 50)
+    assert slot["value_365_amount"] is None
     wasted = rows["public_paid", ""]
     assert (wasted["cost_amount"], wasted["new_buyers"], wasted["cac_amount"]) == (70, 0, None)
     assert answer["total"]["cac_amount"] == 2_070
@@ -158,6 +161,31 @@ async def test_a_new_buyer_costs_what_was_spent_and_given_off(world: World) -> N
     assert (await owner.delete(f"/api/insight/spend/{first['id']}?level=platform")).status_code == 403
     assert (await owner.delete(f"/api/insight/spend/{first['id']}?{where}")).status_code == 204
     assert (await ask(world, f"acquisition?{WEEK}"))["total"]["spend_amount"] == 70
+
+
+async def test_a_year_s_value_is_foretold_where_enough_is_known(people: People, settings: Settings, clock: Clock) -> None:
+    world = await make_world(people)
+    tale, shop = Tale(), {"shop_id": UUID(world.shop).bytes}
+    today = clock.now().astimezone(ZoneInfo(ZONE)).date()
+    for number in range(60):
+        day = today - timedelta(days=3 + number)
+        for nth, after in enumerate((0, 9, 20, 37)[: 1 + number % 4]):
+            bought = day + timedelta(days=after)
+            if bought < today:
+                source = "slot" if number % 2 else "share"
+                amount = 1_000 + 37 * number + 90 * nth
+                tale.money(60, "paid", f"order {number} {nth}", f"buyer {number}", amount, day=bought, source=source, **shop)
+    tale.money(90, "refunded", "order 1 0", "buyer 1", -1_037, day=today - timedelta(days=1), source="slot", **shop)
+    tale.write(Lake.of(settings))
+    spent = {"spent_on": str(today - timedelta(days=1)), "source": "slot", "campaign": "", "amount": 9_000, "currency": "CNY"}
+    await made(world["owner"].post(f"/api/insight/spend?level=shop&of={world.shop}", json=spent))
+    answer = await ask(world, f"acquisition?since={today - timedelta(days=90)}&until={today}")
+    total, rows = answer["total"], {row["source"]: row for row in answer["items"]}
+    assert (answer["forecast_refused"], answer["forecast_facts"], total["new_buyers"]) == (None, {}, 60)
+    assert 0 < total["expected_365_amount"] < total["value_365_amount"]
+    worth = {name: row["value_365_amount"] * row["new_buyers"] for name, row in rows.items()}
+    assert sum(worth.values()) == pytest.approx(total["value_365_amount"] * 60, abs=60)
+    assert rows["slot"]["ltv_cac_365"] == pytest.approx(worth["slot"] / 9_000, rel=0.01) and rows["share"]["ltv_cac_365"] is None
 
 
 async def test_a_file_is_kept_whole_or_not_at_all_and_every_wrong_line_is_told(people: People, clock: Clock) -> None:

@@ -1,6 +1,7 @@
 """The API's description: committed, complete, and true of the application that serves it."""
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -41,7 +42,7 @@ from world import World, make_world
 
 ROOT = Path(__file__).parents[2]
 METHODS = ("get", "put", "post", "delete", "patch")
-EXAMPLES = 12
+EXAMPLES = 60 if os.environ.get("TEST_PROVE") else 8
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
@@ -112,16 +113,19 @@ def test_examples_fit_their_schemas() -> None:
     assert wrong == {}
 
 
-def test_nearly_every_operation_that_speaks_json_shows_an_example() -> None:
-    """What files and streams answer has none; what the tests never see succeed over HTTP has none yet."""
+WITHOUT_EXAMPLE = {"GET /api/webhook-types": "each of two types would come with its whole schema; docs/webhooks.md shows them"}
+"""Operations whose example nobody could read, each with the reason."""
+
+
+def test_every_operation_that_speaks_json_shows_what_it_takes_and_answers() -> None:
     kept = examples.read()
-    speaking = {
-        name
-        for name, operation in operations().items()
-        if any("application/json" in answer.get("content", {}) for answer in operation["responses"].values())
+    missing = {
+        name: parts
+        for name in operations()
+        if (parts := examples.lacking(kept.get(name, {}), name)) and name not in WITHOUT_EXAMPLE
     }
-    missing = sorted(speaking - set(kept))
-    assert len(missing) <= len(speaking) // 8, f"LAOTIE_EXAMPLES=record pytest tests/web: {missing}"
+    assert missing == {}, "write a test that calls it, then LAOTIE_EXAMPLES=record pytest tests/web"
+    assert not [name for name in WITHOUT_EXAMPLE if not examples.lacking(kept.get(name, {}), name)]
 
 
 def test_refusals_pace_and_tags_are_described() -> None:
@@ -198,17 +202,14 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(postgres_url: str) -> Iterator[Server]:
+def server(postgres_url: str, admin: psycopg.Connection) -> Iterator[Server]:
     """One server for all operations, with a database of its own."""
-    admin = postgres_url.replace("/laotie?", "/postgres?")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE described TEMPLATE laotie")
+    admin.execute("CREATE DATABASE described TEMPLATE laotie STRATEGY file_copy")
     server = Server(postgres_url.replace("/laotie?", "/described?"))
     server.start()
     yield server
     server.stop()
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute("DROP DATABASE described WITH (FORCE)")
+    admin.execute("DROP DATABASE described WITH (FORCE)")
 
 
 @pytest.fixture(scope="module")

@@ -232,6 +232,21 @@ async def test_a_second_factor_over_http_counts_its_tries(people: People, market
     assert (await anna.post(f"{page}/code", json={"code": "x"})).json()["type"] == "/problems/already-decided"
 
 
+async def test_a_buyer_has_the_sandbox_s_bank_take_money_back_and_decide(people: People, market: Market) -> None:
+    anna, _, payment_id = await _begin(people, market)
+    page = f"/api/sandbox/payments/{payment_id}"
+    await anna.post(f"{page}/outcome", json={"outcome": "approve"})
+    await market.settle()
+    new = {"id": str(new_id()), "reason": "not-received", "amount": 900, "evidence_s": 3_600}
+    shown = await anna.post(f"{page}/disputes", json=new)
+    (dispute,) = shown.json()["disputes"]
+    assert (dispute["id"], dispute["state"], dispute["amount"]) == (new["id"], "open", {"amount": 900, "currency": "CNY"})
+    url = f"/api/sandbox/disputes/{new['id']}/decision"
+    decided = await anna.post(url, json={"won": True})
+    assert (decided.status_code, decided.json()["disputes"][0]["state"]) == (200, "won")
+    assert (await (await people.viewer("eve")).post(url, json={"won": False})).status_code == 404
+
+
 async def test_operators_match_statements_answer_chargebacks_and_look_after_refunds(
     people: People, market: Market
 ) -> None:

@@ -126,6 +126,45 @@ async def test_a_correction_takes_two_operators(people: People) -> None:
     assert problem(await two.post(f"{url}/refusal", json={"note": "晚了"}))["type"] == "/problems/correction-moved"
     (seen,) = (await made(owner.get(f"/api/shops/{shop}/corrections")))["items"]
     assert (seen["amount"], seen["reason"]) == (yuan(-500), "重复补贴")
+    other = f"/api/corrections/{(await made(one.post('/api/corrections', json={**new, 'id': str(new_id())})))['id']}"
+    refused = await made(two.post(f"{other}/refusal", json={"note": "没有依据"}))
+    assert (refused["state"], refused["note"]) == ("refused", "没有依据")
+    third = f"/api/corrections/{(await made(one.post('/api/corrections', json={**new, 'id': str(new_id())})))['id']}"
+    assert problem(await two.post(f"{third}/withdrawal"))["status"] == 404
+    assert (await made(one.post(f"{third}/withdrawal")))["state"] == "withdrawn"
+
+
+async def test_what_the_bank_says_is_written_down_by_hand_and_a_batch_can_be_given_up(
+    people: People, db: Database, signer: Signer, settings: Settings, clock: Clock
+) -> None:
+    olga, shop = await open_shop(people)
+    bursary, owner = Bursary(db, settings, signer), Owner(UUID(shop), True)
+    one, two = await people.operator("one"), await people.operator("two")
+    await made(olga.post(f"/api/shops/{shop}/bank-accounts", json={"id": str(new_id()), **ACCOUNT}))
+    clock.advance(seconds=72 * 3600)
+    await bursary.owe(owner, 5_000)
+    new = {"channel": "cn", "currency": "CNY"}
+
+    async def drafted() -> tuple[str, dict[str, Any]]:
+        batch = f"/api/payout-batches/{(await made(one.post('/api/payout-batches', json={**new, 'id': str(new_id())})))['id']}"
+        (payout,) = (await made(one.get(f"{batch}/payouts")))["items"]
+        return batch, payout
+
+    batch, _ = await drafted()
+    assert (await made(two.post(f"{batch}/cancellation")))["state"] == "discarded"
+    batch, payout = await drafted()
+    withheld = await made(one.post(f"/api/settlement-payouts/{payout['id']}/withholding", json={"reason": "待核实"}))
+    assert (withheld["state"], withheld["reason"]) == ("withheld", "待核实")
+    batch, payout = await drafted()
+    await made(two.post(f"{batch}/approval"))
+    await made(one.post(f"{batch}/dispatch"))
+    url = f"/api/settlement-payouts/{payout['id']}/result"
+    for _ in range(2):
+        paid = await made(two.post(url, json={"outcome": "paid", "bank_reference": "B1"}))
+        assert (paid["state"], paid["amount"]) == ("paid", yuan(5_000))
+    back = await made(two.post(url, json={"outcome": "returned", "reason": "账户已销"}))
+    assert (back["state"], back["reason"]) == ("returned", "账户已销")
+    assert problem(await two.post(url, json={"outcome": "paid"}))["type"] == "/problems/payout-moved"
 
 
 def yuan(amount: int) -> dict[str, Any]:

@@ -159,3 +159,6 @@ async def test_terms_are_set_and_listed(people: People) -> None:
     assert (term["shop_name"], term["delay_h"], term["note"], term["state"]) == ("海边人家", 24, "信用好", "in_force")
     assert (await made(operator.get("/api/terms")))["items"] == [term]
     assert (await made(operator.get(f"/api/shops/{world.shop}/rates")))["delay_h"] == 24
+    over = await made(operator.post("/api/terms", json={**wanted, "id": str(new_id()), "delay_h": None}))
+    assert (over["delay_h"], over["state"]) == (None, "ended")
+    assert (await made(operator.get(f"/api/shops/{world.shop}/rates")))["delay_h"] == 168

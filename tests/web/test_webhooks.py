@@ -205,3 +205,9 @@ async def test_the_receiver_in_the_documents_takes_what_is_sent_and_prints_each_
         await sender.stop()
         process.kill()
         await process.wait()
+
+
+async def test_whoever_writes_a_receiver_is_shown_every_type_with_its_schema_and_an_example(owner: Browser) -> None:
+    found = (await owner.get("/api/webhook-types")).json()["items"]
+    assert {one["type"] for one in found} == {*webhooks.CATALOGUE, webhooks.PING}
+    assert all(one["message_schema"]["required"] and one["example"]["type"] == one["type"] for one in found)

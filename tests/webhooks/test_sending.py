@@ -88,10 +88,11 @@ async def test_what_fails_comes_again_later_and_later_and_is_given_up_in_the_end
         if delivery.due_at is not None:
             before = clock.now()
             pauses.append((delivery.due_at - before).total_seconds())
-            clock.advance(seconds=pauses[-1] - 0.5)
+            short = min(pauses[-1] / 2, 30)  # more than a slow machine takes
+            clock.advance(seconds=pauses[-1] - short)
             await shop.send()
-            assert len(shop.receiver.heard) == number, "not a moment earlier"
-            clock.advance(seconds=1)
+            assert len(shop.receiver.heard) == number, "not earlier"
+            clock.advance(seconds=short + 1)
     (delivery,) = await shop.deliveries()
     assert delivery.state is DeliveryState.given_up
     assert all(wanted - 1 <= pause <= wanted * 1.2 for wanted, pause in zip(DELAYS_S, pauses, strict=True))

@@ -23,6 +23,7 @@ LISTED_SINCE, PRICED_SINCE = timedelta(days=75), timedelta(days=12)
 VIEWER, STAFF, OPERATOR, RETAILER = "fan1", "xiaomei", "operator", "retailer"
 SECOND_OPERATOR = "operator2"
 BRAND_OWNER = "chaotou"
+DEVELOPER = "developer"
 
 
 def demo_id(*words: object) -> UUID:
@@ -59,6 +60,7 @@ async def _open_accounts(db: Database, say: Callable[[str], None]) -> bool:
         (SECOND_OPERATOR, "平台运营（复核）", "", frozenset({identity.Role.operator})),
     ]
     wanted += [(RETAILER, "Online Retail (UCI data)", "", frozenset())]
+    wanted += [(DEVELOPER, "演示开发者 · Demo developer", "", frozenset())]
     wanted += [(BRAND_OWNER, "潮头海产（品牌方）", "", frozenset())]
     wanted += [(f"fan{number}", name, "", frozenset()) for number, name in enumerate(FAN_NAMES, start=1)]
     ids = {AccountId(demo_id("account", handle)) for handle, *_ in wanted}

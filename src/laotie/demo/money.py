@@ -1,9 +1,10 @@
 """The demonstration's money: two months of sales that were settled and paid out before anybody came.
 
-One persona's shop sold in shows of its own, at rates that were agreed; what it sold was settled, paid out, partly taken
-back by a buyer's bank when the money had left (so it owed for some days), and earned again. A batch of payouts waits for
-the second operator, and the last orders wait for their day. Everything goes through the rooms' front doors, by a clock
-that begins in the past and moves on; it is done before the server starts, so that nobody else tells the time.
+One persona's shop sold in shows of its own, to customers who came once and to others who came again and again, at rates that
+were agreed; what it sold was settled, paid out, partly taken back by a buyer's bank when the money had left (so it owed for
+some days), and earned again. A batch of payouts waits for the second operator, and the last orders wait for their day.
+Everything goes through the rooms' front doors, by a clock that begins in the past and moves on; it is done before the server
+starts, so that nobody else tells the time. A show's orders are placed by the till's batch, and dealt with a transaction a step.
 """
 
 import asyncio
@@ -12,7 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from itertools import cycle
+from itertools import cycle, islice
+from random import Random
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,13 +24,13 @@ from laotie import fans, identity, live, orders, payments, settlement
 from laotie.base import jobs
 from laotie.base.bus import LocalBus
 from laotie.base.clock import Clock
-from laotie.base.db import Database
+from laotie.base.db import Database, Tx
 from laotie.base.entry import Source
-from laotie.base.ids import OrderId, PaymentId, ShopId, ShowId, SkuId
+from laotie.base.ids import AccountId, OrderId, PaymentId, ShopId, ShowId, SkuId, VisitId
 from laotie.base.outbox import Relay
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
-from laotie.demo.goods import PERSONAS
+from laotie.demo.goods import FAN_NAMES, PERSONAS
 from laotie.demo.market import OPERATOR, PASSWORD, SECOND_OPERATOR, actor_of, demo_id
 from laotie.identity import Attempts, Role
 from laotie.orders import delivery, packing, parcels, tracking
@@ -43,25 +45,79 @@ SHOP = ShopId(demo_id("shop", SELLER.handle))
 RATES = ((RateKind.platform, 500), (RateKind.payment, 60), (RateKind.streamer, 1_500))
 PLACE = {"country": "CN", "region": "辽宁", "city": "大连", "district": "中山区", "postcode": "116001"}
 NOTE = "演示数据 · demo data"
+NOBODY_SIGNS_IN = "!"
+"""No password fits this."""
 
 
 class Bought(NamedTuple):
-    """Which fan bought how many pieces of which of the goods."""
+    """Which customer bought how many pieces of which of the goods, and where from they had come."""
 
-    fan: int
+    customer: int
     goods: int
     pieces: int
+    source: Source = Source.private
+    placement: str = "following"
+    campaign: str | None = None
+
+    @property
+    def handle(self) -> str:
+        """The customer's account."""
+        return handle_of(self.customer)
 
 
-PAST_SHOWS: dict[str, tuple[Bought, ...]] = {
-    "first": (Bought(1, 2, 1), Bought(2, 2, 1), Bought(3, 1, 3), Bought(4, 4, 1)),
-    "second": (Bought(5, 1, 2), Bought(1, 3, 2), Bought(6, 2, 1), Bought(7, 1, 1)),
-    "third": (Bought(2, 1, 1), Bought(8, 3, 1)),
-}
+CUSTOMERS = 250
+NEW_A_SHOW, OLD_A_SHOW = 2, 2
+"""How many customers there are; of a show's, how many are there for the first time, and how many of the old house's customers."""
+AGAIN = 0.1
+"""How likely it is that somebody who bought before buys in the next show."""
+CROWD: tuple[tuple[Source, str, str | None, float], ...] = (
+    (Source.public_organic, "discover", None, 0.46),
+    (Source.private, "following", None, 0.17),
+    (Source.public_paid, "boost", "spring-tide", 0.09),
+    (Source.slot, "top", None, 0.12),
+    (Source.share, "link", None, 0.09),
+    (Source.direct, "direct", None, 0.07),
+)
+"""Where viewers came from: source, placement, campaign and their share. Who bought before comes by their own list."""
+
+
+def _imagine_sales() -> dict[str, tuple[Bought, ...]]:
+    """What was bought in each show: some come for the first time, some are the old house's customers, some come again."""
+    chance = Random("past sales")  # noqa: S311  (a simulation, repeatable)
+    shows: dict[str, list[Bought]] = {
+        "first": [Bought(1, 2, 1), Bought(2, 2, 1), Bought(3, 1, 3), Bought(4, 4, 1)],
+        "a": [],
+        "second": [Bought(5, 1, 2), Bought(1, 3, 2), Bought(6, 2, 1), Bought(7, 1, 1)],
+        "b": [],
+        "third": [Bought(2, 1, 1), Bought(8, 3, 1)],
+    }  # fmt: skip
+    known: set[int] = set()
+    fresh = iter(range(9, len(FAN_NAMES) + 1))
+    for bought in shows.values():
+        there = {one.customer for one in bought}
+        again = [customer for customer in sorted(known - there - {1}) if chance.random() < AGAIN]
+        again += chance.sample(range(len(FAN_NAMES) + 1, CUSTOMERS + 1), OLD_A_SHOW)
+        new = list(islice(fresh, NEW_A_SHOW))
+        for customer in sorted({*again, *new}):
+            source, placement, campaign, _ = chance.choices(CROWD, [share for *_, share in CROWD])[0]
+            came = (source, placement, campaign) if customer in new else (Source.private, "following", None)
+            bought.append(Bought(customer, chance.choice((0, 0, 2, 3, 4, 4, 5, 6)), chance.choice((1, 1, 1, 2)), *came))
+        known |= {one.customer for one in bought}
+    return {name: tuple(bought) for name, bought in shows.items()}
+
+
+def handle_of(customer: int) -> str:
+    """The fans are the first customers."""
+    return f"fan{customer}" if customer <= len(FAN_NAMES) else f"customer{customer}"
+
+
+PAST_SHOWS = _imagine_sales()
 NO_FOLLOWERS = {1}
 """The viewer whom people sign in as follows nobody yet."""
 BEFORE_SALES, BETWEEN_SALES, AFTER_SALES = 45 * 60, 100, 20
-"""Seconds of a show: what is talked about first, and from purchase to purchase (payments do not wait for long)."""
+"""Seconds of a show: what is talked about first, and from purchases to purchases (payments do not wait for long)."""
+AT_ONCE = 8
+"""Purchases that reach the till together."""
 
 
 class PastClock(Clock):
@@ -105,10 +161,9 @@ async def _live_through(past: "Past") -> None:
     await past.pay_out("first", to_the_end=True)
     await past.go(days=2)
     await past.dispute(first[1], "fan2")  # the money has left: shop and streamer owe
-    await past.go(days=26)
-    await past.sell("second")
-    await past.go(days=8)
-    await past.go(days=6)
+    for name, days in (("a", 12), ("second", 12), ("b", 10)):
+        await past.sell(name)
+        await past.go(days=days)
     await past.sell("third")
     await past.pay_out("second", to_the_end=False)
     await past.go(days=(past.clock.to_present_s - 60) / 86_400)
@@ -152,8 +207,14 @@ class Past:
                 return
 
     async def agree(self) -> None:
-        """What the platform and payments take and the streamer gets, and where the money goes."""
+        """Customers come to be; what the platform and payments take and the streamer gets, and where the money goes."""
         streamer_id = self._seller.signed_in()
+        async with self.db.tx() as tx:
+            for customer in range(len(FAN_NAMES) + 1, CUSTOMERS + 1):
+                account_id = AccountId(demo_id("account", f"customer{customer}"))
+                await identity.create_account(
+                    tx, account_id, handle=f"customer{customer}", password_hash=NOBODY_SIGNS_IN, name=f"演示顾客 {customer}"
+                )
         async with self.db.tx() as tx:
             for kind, bps in RATES:
                 shop_id = SHOP if kind is RateKind.streamer else None
@@ -183,19 +244,24 @@ class Past:
         await self.go(days=4)
 
     async def sell(self, name: str) -> list[PaymentId]:
-        """A show: each of these fans buys so many pieces of one of its goods; all of it is paid, sent, and received."""
-        show_id = ShowId(demo_id("past show", name))
+        """A show: each of these customers buys so many pieces of one of its goods; all of it is paid, sent, and received."""
+        show_id, sold = ShowId(demo_id("past show", name)), PAST_SHOWS[name]
         async with self.db.tx() as tx:
             await live.plan_show(tx, self._seller, live.ShowDraft(id=show_id, title=f"{SELLER.room}（往期 · 演示）"))
             await live.start_show(tx, self._seller, show_id)
         self.clock.advance(seconds=BEFORE_SALES)
         async with self.db.tx() as tx:
-            for fan in sorted({bought.fan for bought in PAST_SHOWS[name]} - NO_FOLLOWERS):
-                await fans.follow(tx, actor_of(f"fan{fan}").viewer_id, self._seller.signed_in())
-        placed = []
-        for fan, which, pieces in PAST_SHOWS[name]:
-            goods = SELLER.goods[which % len(SELLER.goods)]
-            placed.append((f"fan{fan}", await self._buy(f"fan{fan}", show_id, goods.code, pieces)))
+            for bought in sold:
+                if bought.source is Source.private and bought.customer not in NO_FOLLOWERS:
+                    await fans.follow(tx, actor_of(bought.handle).viewer_id, self._seller.signed_in())
+        placed: list[tuple[identity.Actor, OrderId, PaymentId]] = []
+        for first in range(0, len(sold), AT_ONCE):
+            some = list(enumerate(sold))[first : first + AT_ONCE]
+            buyers = [actor_of(bought.handle) for _, bought in some]
+            made = await asyncio.gather(*(self.till.place(_ask(show_id, number, bought)) for number, bought in some))
+            here = [(buyer, one.id, PaymentId(demo_id("past payment", one.id))) for buyer, one in zip(buyers, made, strict=True)]
+            await self._pay(here)
+            placed += here
             self.clock.advance(seconds=BETWEEN_SALES)
         self.clock.advance(seconds=AFTER_SALES)
         async with self.db.tx() as tx:
@@ -203,53 +269,49 @@ class Past:
         await self._run_jobs()
         await self.rest()
         await self.go(days=1)
-        for _, (order_id, _) in placed:
-            await self._send(order_id)
+        await self._send([order_id for _, order_id, _ in placed])
         await self.go(days=2)
-        for handle, (order_id, _) in placed:
-            async with self.db.tx() as tx:
-                await delivery.confirm_receipt(tx, actor_of(handle), order_id)
+        async with self.db.tx() as tx:
+            for buyer, order_id, _ in sorted(placed, key=lambda one: one[1]):
+                await delivery.confirm_receipt(tx, buyer, order_id)
         await self.rest()
-        return [payment_id for _, (_, payment_id) in placed]
+        return [payment_id for *_, payment_id in placed]
 
-    async def _buy(self, handle: str, show_id: ShowId, code: str, pieces: int) -> tuple[OrderId, PaymentId]:
-        buyer, sku_id = actor_of(handle), SkuId(demo_id("sku", code, 1))
-        price = next(goods.prices[0] for goods in SELLER.goods if goods.code == code)
-        ask = orders.Ask(
-            buyer_id=buyer.signed_in(),
-            client_id=demo_id("past order", show_id, handle),
-            show_id=show_id,
-            lines=(orders.AskLine(sku_id, None, pieces, price),),
-            source=Source.private,
-            placement="following",
-            note=NOTE,
-        )
-        placed = await self.till.place(ask)
-        address = identity.Address(
-            id=identity.AddressId(demo_id("past address", handle)),
-            name="演示买家",
-            phone="13800000000",
-            street="人民路 1 号",
-            is_default=True,
-            **PLACE,
-        )
-        payment_id = PaymentId(demo_id("past payment", placed.id))
+    async def _pay(self, placed: list[tuple[identity.Actor, OrderId, PaymentId]]) -> None:
+        """Everybody says where it goes to, and pays."""
         async with self.db.tx() as tx:
-            await orders.attach_address(tx, buyer, placed.id, address)
-            await orders.start_payment(tx, buyer, self._settings, placed.id, payment_id, provider="sandbox")
-        await payments.authorise(self.db, self._settings, payment_id)
+            for buyer, order_id, payment_id in sorted(placed, key=lambda one: one[1]):
+                address = identity.Address(
+                    id=identity.AddressId(demo_id("past address", buyer.viewer_id)),
+                    name="演示买家",
+                    phone="13800000000",
+                    street="人民路 1 号",
+                    is_default=True,
+                    **PLACE,
+                )
+                await orders.attach_address(tx, buyer, order_id, address)
+                await orders.start_payment(tx, buyer, self._settings, order_id, payment_id, provider="sandbox")
+        for *_, payment_id in placed:
+            await payments.authorise(self.db, self._settings, payment_id)
         async with self.db.tx() as tx:
-            await sandbox.decide(
-                tx,
-                self._settings,
-                buyer.signed_in(),
-                payment_id,
-                outcome=sandbox.Outcome.approve,
-                trouble=sandbox.Trouble.none,
-            )
-        return placed.id, payment_id
+            for buyer, _, payment_id in placed:
+                await sandbox.decide(
+                    tx,
+                    self._settings,
+                    buyer.signed_in(),
+                    payment_id,
+                    outcome=sandbox.Outcome.approve,
+                    trouble=sandbox.Trouble.none,
+                )
 
-    async def _send(self, order_id: OrderId) -> None:
+    async def _send(self, order_ids: list[OrderId]) -> None:
+        """A parcel each, which arrives."""
+        for act in (self._ship, self._arrive):
+            async with self.db.tx() as tx:
+                for order_id in sorted(order_ids):
+                    await act(tx, order_id)
+
+    async def _ship(self, tx: Tx, order_id: OrderId) -> None:
         parcel = packing.Consignment(
             id=packing.ParcelId(demo_id("past parcel", order_id)),
             order_id=order_id,
@@ -257,16 +319,17 @@ class Past:
             number=f"SF{order_id.int % 10**13:013d}",
             pieces=None,
         )
-        async with self.db.tx() as tx:
-            await parcels.ship(tx, self._seller, self._terms, SHOP, parcel)
-        async with self.db.tx() as tx:
-            await tracking.note_by_hand(
-                *(tx, self._seller, self._terms, SHOP, parcel.id, demo_id("arrival", order_id)),
-                parcels.TrackingKind.delivered,
-                at=None,
-                place="大连",
-                note="",
-            )
+        await parcels.ship(tx, self._seller, self._terms, SHOP, parcel)
+
+    async def _arrive(self, tx: Tx, order_id: OrderId) -> None:
+        parcel_id = packing.ParcelId(demo_id("past parcel", order_id))
+        await tracking.note_by_hand(
+            *(tx, self._seller, self._terms, SHOP, parcel_id, demo_id("arrival", order_id)),
+            parcels.TrackingKind.delivered,
+            at=None,
+            place="大连",
+            note="",
+        )
 
     async def pay_out(self, name: str, *, to_the_end: bool) -> None:
         """One operator drafts; a second one approves, the first sends, and the bank says that it arrived."""
@@ -300,7 +363,23 @@ class Past:
     async def _run_jobs(self) -> None:
         """The jobs there are: the sandbox tells, over HTTP, what was decided."""
         async with self._jobs.open_async():
-            await self._jobs.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False)
+            await self._jobs.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False, concurrency=4)
+
+
+def _ask(show_id: ShowId, number: int, bought: Bought) -> orders.Ask:
+    """The purchase; `past_viewers` tells of the visit that it names."""
+    goods = SELLER.goods[bought.goods % len(SELLER.goods)]
+    return orders.Ask(
+        buyer_id=actor_of(bought.handle).signed_in(),
+        client_id=demo_id("past order", show_id, bought.handle),
+        show_id=show_id,
+        lines=(orders.AskLine(SkuId(demo_id("sku", goods.code, 1)), None, bought.pieces, goods.prices[0]),),
+        source=bought.source,
+        placement=bought.placement,
+        campaign=bought.campaign,
+        visit_id=VisitId(demo_id("past visit", show_id, f"buyer {number}")),
+        note=NOTE,
+    )
 
 
 @asynccontextmanager

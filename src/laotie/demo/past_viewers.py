@@ -22,24 +22,16 @@ from laotie.base.settings import Settings
 from laotie.demo import calibration
 from laotie.demo.goods import PERSONAS
 from laotie.demo.market import demo_id
-from laotie.demo.money import AGO, PAST_SHOWS, SELLER, SHOP, Bought
+from laotie.demo.money import AGO, CROWD, PAST_SHOWS, SELLER, SHOP, Bought
 from laotie.lake import TOPICS, Lake, write_parts
 
-AUDIENCE = 320
+AUDIENCE = 240
 """People who came to the first of the past shows; each later one has more."""
 SHELF_A_DAY = 40
 SHELF_EVERY_DAYS, SHELF_HOUR = 3, 20
 """When the shelf is visited: on few days at one hour, so that two months are a hundred small files."""
 CLICKS, LIKES, CARTS, SEARCHES = 0.22, 0.15, 0.05, 0.3
 """Assumed shares of visits: looked at a product, liked, put into the basket, searched."""
-CROWD: tuple[tuple[Source, str, str | None, float], ...] = (
-    (Source.public_organic, "discover", None, 0.46),
-    (Source.private, "following", None, 0.17),
-    (Source.public_paid, "boost", "spring-tide", 0.09),
-    (Source.slot, "top", None, 0.12),
-    (Source.share, "link", None, 0.09),
-    (Source.direct, "direct", None, 0.07),
-)
 NAME = "demo-past"
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -78,7 +70,7 @@ def imagine(shows: list[Show], *, now: datetime, lake: Lake) -> Rows:
     told: Rows = defaultdict(list)
     for number, show in enumerate(sorted(shows, key=lambda one: one.began_at)):
         chance = Random(f"show {number}")  # noqa: S311  (a simulation, repeatable)
-        for topic, row in _audience(show, chance, size=AUDIENCE + 90 * number):
+        for topic, row in _audience(show, chance, size=AUDIENCE + 45 * number):
             told[topic].append(row)
     today = lake.day_of(int(now.timestamp() * 1_000_000))
     for ago in range(AGO.days - 1, 0, -SHELF_EVERY_DAYS):
@@ -93,7 +85,7 @@ def _audience(show: Show, chance: Random, *, size: int) -> Iterator[tuple[str, d
     length = (show.ended_at - show.began_at).total_seconds()
     for number, bought in enumerate(show.bought):
         yield from _sit(
-            show, chance, f"buyer {number}", demo_id("account", f"fan{bought.fan}"), (Source.private, "following", None),
+            show, chance, f"buyer {number}", demo_id("account", bought.handle), (bought.source, bought.placement, bought.campaign),
             after_s=length * 0.1 * number / len(show.bought), stays_s=length * 0.8, is_guest=False, clicks=True,
         )  # fmt: skip
     for number in range(size):

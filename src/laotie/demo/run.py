@@ -22,21 +22,36 @@ from laotie.base import logs
 from laotie.base import settings as settings_module
 from laotie.base.db import Database
 from laotie.base.holding import hold
+from laotie.base.logs import log
 from laotie.base.migrate import migrate
 from laotie.base.postgres import EmbeddedPostgres
 from laotie.base.refusals import Unavailable
 from laotie.base.settings import Settings
-from laotie.demo.client import Person
+from laotie.demo.client import Person, RequestRefused
+from laotie.demo.developer import develop
 from laotie.demo.goods import FAN_NAMES, PERSONAS
-from laotie.demo.market import BRAND_OWNER, OPERATOR, PASSWORD, RETAILER, SECOND_OPERATOR, STAFF, VIEWER, open_market
+from laotie.demo.market import (
+    BRAND_OWNER,
+    DEVELOPER,
+    OPERATOR,
+    PASSWORD,
+    RETAILER,
+    SECOND_OPERATOR,
+    STAFF,
+    VIEWER,
+    open_market,
+)
 from laotie.demo.money import tell_past
 from laotie.demo.packer import STEP_S
+from laotie.demo.past_orders import bring_history
 from laotie.demo.past_viewers import Rows, imagine_past, write_past
 from laotie.demo.show import Fan, Streamer
 from laotie.media import Scene, draw
 
 READY_WAIT_S = 180
 PICTURE_WAIT_S = 90
+USUAL = {"LAOTIE_SANDBOX_CARRIER_STEP_S": str(STEP_S), "LAOTIE_WEBHOOK_PRIVATE": "true"}
+"""The server's settings, unless others are set: parcels travel fast, and the developer's receiver is on this machine."""
 
 console = Console(stderr=True)
 
@@ -74,7 +89,7 @@ class ServerBeside:
                 stdout=file,
                 stderr=file,
                 stdin=subprocess.DEVNULL,
-                env={"LAOTIE_SANDBOX_CARRIER_STEP_S": str(STEP_S), **os.environ, "LAOTIE_LOG_FORM": "json"},
+                env={**USUAL, **os.environ, "LAOTIE_LOG_FORM": "json"},
                 start_new_session=True,
             )
         return self
@@ -159,7 +174,16 @@ async def _open_shows(
         for number in range(1, fans + 1):
             group.create_task(Fan(url, number + 1 if number < len(FAN_NAMES) else 1).run())
         _show_addresses(settings, on_air[0] if on_air else None, time.monotonic() - began)
+        group.create_task(_develop(url))
         group.create_task(_watch(server))
+
+
+async def _develop(url: str) -> None:
+    """The developer, who is no reason for the show to end."""
+    try:
+        await develop(url)
+    except (RequestRefused, httpx.HTTPError, OSError) as error:
+        log.warning("the demonstration's developer stopped", error=str(error)[:200])
 
 
 def _sayer(began: float) -> Callable[[str], None]:
@@ -208,13 +232,14 @@ async def _make_market(settings: Settings, say: Callable[[str], None]) -> Rows:
         await db.close()
     if await tell_past(url, settings):
         say("two months of sales, settled and paid out")
-        return await _imagine_past(url, settings)
+        return await _imagine_past(url, settings, say)
     return {}
 
 
-async def _imagine_past(url: str, settings: Settings) -> Rows:
+async def _imagine_past(url: str, settings: Settings, say: Callable[[str], None]) -> Rows:
     db = await Database.open(url, pool_max=2)
     try:
+        say(f"four months before: {await bring_history(db)} orders of customers who came once, or again")
         return await imagine_past(db, settings)
     finally:
         await db.close()
@@ -268,6 +293,7 @@ def _show_addresses(settings: Settings, show_id: str | None, seconds: float) -> 
     people.add_row("streamer", f"{PERSONAS[0].handle} or {PERSONAS[1].handle}", PASSWORD)
     people.add_row("shop staff", STAFF, PASSWORD)
     people.add_row("brand owner", BRAND_OWNER, PASSWORD)
+    people.add_row("developer", DEVELOPER, PASSWORD)
     people.add_row("operator", f"{OPERATOR} (and {SECOND_OPERATOR}, for what takes two)", PASSWORD)
     console.print(people)
     console.print("[dim]The market is made up and labelled so. Ctrl-C stops everything; the data stays.[/]")

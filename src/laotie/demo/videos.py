@@ -78,9 +78,13 @@ async def watch_videos(person: Person, chance: random.Random) -> None:
         visit = (await person.call("POST", f"{address}/visits", {"entry": slot["entry"]}))["visit"]
         play = f"{address}/plays/{uuid4()}"
         await person.call("PUT", play, {"watched_ms": 0, "visit": visit})
+        beats = f"/api/plays/{uuid4()}"
+        begun = await person.call("PUT", beats, {"visit": visit})
         seconds = chance.uniform(1, 14)
         await asyncio.sleep(seconds)
-        await person.call("PUT", play, {"watched_ms": int(seconds * 1000), "visit": visit})
+        shown_ms = int(seconds * 1000)
+        await person.call("PUT", beats, {"visit": visit, "beat": begun["beat"], "shown_ms": shown_ms})
+        await person.call("PUT", play, {"watched_ms": shown_ms, "visit": visit})
         await _react(person, chance, address)
 
 

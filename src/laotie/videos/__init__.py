@@ -21,6 +21,7 @@ from laotie.videos.films import check_head, develop, film_place, find_film
 from laotie.videos.listing import (
     export,
     find_streamer,
+    find_titles,
     find_videos,
     get_own,
     get_video,
@@ -60,7 +61,8 @@ __all__ = [
     "Comment", "CommentEmpty", "CommentId", "CommentRefused", "CommentTooLong", "Figures", "FilmNotReady", "FilmState",
     "Merits", "OwnVideo", "PlayId", "Played", "Video", "VideoChange", "VideoDraft", "VideoGone", "VideoId",
     "VideoProduct", "VideoProductsRefused", "VideoState", "VideoStreamer", "VideoTitleRefused", "WarmUpRefused", "acknowledge_play",
-    "add_comment", "begin_upload", "change_video", "check_head", "develop", "film_place", "find_film", "find_streamer", "find_videos",
+    "add_comment", "begin_upload", "change_video", "check_head", "develop", "film_place", "find_film", "find_streamer", "find_titles",
+    "find_videos",
     "get_own", "get_video", "let_pass", "like", "like_comment", "list_answers", "list_comments", "list_merits",
     "list_of_shop", "list_of_streamer", "make_video", "placement_of", "remove_comment", "shop_of", "unlike",
 ]  # fmt: skip

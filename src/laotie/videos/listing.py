@@ -164,6 +164,11 @@ async def find_streamer(tx: Tx, placement: str) -> AccountId | None:
     )
 
 
+async def find_titles(tx: Tx, video_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """What these videos are called, whether they can be seen or not."""
+    return dict(await tx.tuples("SELECT id, title FROM videos.video WHERE id = ANY(%(ids)s)", ids=list(video_ids)))
+
+
 async def list_of_streamer(
     tx: Tx, viewer_id: ViewerId, streamer_id: AccountId, *, after: VideoId | None = None, limit: int = 20
 ) -> Page[Video]:

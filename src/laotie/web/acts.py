@@ -5,14 +5,19 @@ whom nobody would know again are no visitors. Reading an address (`GET`) counts 
 said by the page itself, so that prefetching and crawling are no visits.
 """
 
+from collections.abc import Iterator
+from datetime import datetime, time
 from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from laotie.base.entry import Credit, Visit, is_of_surface
 from laotie.base.ids import ProductId, ShowId, VisitId
 from laotie.identity import Actor
-from laotie.lake import Carted, Clicked, Entered, Searched, Shared, Stay
+from laotie.lake import Carted, Clicked, Entered, Played, Searched, Shared, Stay
 from laotie.orders import BasketLine
-from laotie.traffic import SHELF, Opened
+from laotie.traffic import SHELF, Opened, Span
 from laotie.web.house import House
 
 NO_VISIT = VisitId(UUID(int=0))
@@ -43,6 +48,16 @@ def tell_click(house: House, opened: Opened, product_id: ProductId) -> None:
         house.sink.append(Clicked(_stay(opened.visit), at_us, product_id=product_id, shop_id=opened.visit.shop_id))
 
 
+def tell_play(house: House, visit: Visit, play_id: UUID, span: Span) -> None:
+    """A replay, a clip or a video ran in sight."""
+    if not visit.counts:
+        return
+    stay = replace(_stay(visit), connection_id=play_id)
+    for since_us, until_us in _by_day(span, ZoneInfo(house.settings.books_zone)):
+        played = Played(stay, until_us, visit.placement, since_us, shop_id=visit.shop_id, streamer_id=visit.streamer_id)
+        house.sink.append(played)
+
+
 def tell_search(house: House, opened: Opened, hits: int) -> None:
     """The shelf was searched."""
     if opened.visit.counts:
@@ -60,6 +75,17 @@ def tell_share(house: House, actor: Actor, credit: Credit | None, show_id: ShowI
     """A link was asked for."""
     if credit is not None:
         house.sink.append(Shared(_stay_of(actor, credit, show_id), house.clock.now_us(), placement))
+
+
+def _by_day(span: Span, zone: ZoneInfo) -> Iterator[Span]:
+    """What reaches over midnight is told of either day apart: a row belongs to the day on which it ends."""
+    day = datetime.fromtimestamp(span.until_us / 1_000_000, zone).date()
+    midnight_us = int(datetime.combine(day, time(), zone).timestamp()) * 1_000_000
+    if span.since_us < midnight_us < span.until_us:
+        yield Span(span.since_us, midnight_us - 1)
+        yield Span(midnight_us, span.until_us)
+    else:
+        yield span
 
 
 def _stay(visit: Visit) -> Stay:

@@ -35,6 +35,18 @@ class NewEntry(msgspec.Struct, forbid_unknown_fields=True):
     choice: Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)] | None = None
 
 
+class NewCrossing(msgspec.Struct, forbid_unknown_fields=True):
+    """Going over to the other room of a duel. `visit` is that of the room one is in."""
+
+    visit: Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
+
+
+class Crossing(msgspec.Struct):
+    """The entry into the other room, for whoever asked."""
+
+    entry: str
+
+
 class NewHelp(msgspec.Struct, forbid_unknown_fields=True):
     """Helping somebody."""
 
@@ -146,6 +158,19 @@ async def agree_to_activity(
     async with db.tx() as tx:
         await fun.agree(tx, actor, fun.ActivityId(activity_id))
         return await _view(tx, actor, fun.ActivityId(activity_id))
+
+
+@post("/api/activities/{activity_id:uuid}/crossings", status_code=201)
+async def cross_over(
+    activity_id: FromPath[UUID], data: JSONBody[NewCrossing], actor: Given[Actor], db: Given[Database], signer: Given[Signer]
+) -> Crossing:
+    """Go from one room of a duel to the other: an entry of mine alone, so that the other room knows that the duel brought me."""
+    async with db.read() as tx:
+        activity = await fun.get_activity(tx, fun.ActivityId(activity_id))
+        if activity.pk is None or activity.state not in (fun.State.open, fun.State.settled):
+            raise NotFound()
+        sides = [side.show_id for side in activity.pk.sides]
+        return Crossing(await traffic.cross_over(tx, signer, actor, sides, visit=data.visit))
 
 
 @post("/api/activities/{activity_id:uuid}/cancellation", status_code=200)
@@ -337,6 +362,7 @@ ROUTES = [
     get_activity,
     start_activity,
     agree_to_activity,
+    cross_over,
     cancel_activity,
     enter_activity,
     get_proof,

@@ -22,7 +22,7 @@ from laotie.insight.identities import Level
 from laotie.web.figures import figures
 from laotie.web.given import FromPath, Given, JSONBody
 from laotie.web.house import House
-from laotie.web.insight_asked import Asked, InLevel, InOf, admit, find_today
+from laotie.web.insight_asked import Asked, InLevel, InOf, admit, find_today, who_enters
 from laotie.web.insight_exports import FigureForm, InFigureForm, give
 from laotie.web.insight_growth import LevelRefused, streamers_of
 
@@ -120,7 +120,7 @@ async def make_goal(
     goal = Goal(
         id=data.id, level=asked.level, of_id=asked.of, measure=data.measure, target=data.target,
         threshold_amount=data.threshold_amount, currency=data.currency, since_on=data.since, until_on=data.until,
-        note=data.note, version=1, made_by=_who(actor), made_at=now, changed_at=now,
+        note=data.note, version=1, made_by=who_enters(actor), made_at=now, changed_at=now,
     )  # fmt: skip
     async with db.tx() as tx:
         await _may_set(tx, actor, asked)
@@ -184,11 +184,6 @@ async def _may_set(tx: Tx, actor: Actor, asked: Asked) -> None:
         await identity.require_seat(tx, actor, ShopId(asked.of), Scope.orders)
     elif asked.level is Level.streamer and asked.of != actor.signed_in():
         raise NotFound()
-
-
-def _who(actor: Actor) -> AccountId:
-    assert actor.seat_holder_id is not None, "admitted"
-    return actor.seat_holder_id
 
 
 async def _measure(

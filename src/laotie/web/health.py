@@ -6,6 +6,7 @@ import msgspec
 from litestar import Response, get
 from litestar.openapi import ResponseSpec
 
+from laotie import lake
 from laotie.base import metrics
 from laotie.base.migrate import is_current
 from laotie.base.refusals import Unavailable
@@ -16,10 +17,11 @@ ANSWER_WITHIN_S = 5.0
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """`ready`, or what is missing by part."""
+    """`ready`, or what is missing by part. `ailing`: parts that wait for something and without which everybody can go on buying."""
 
     status: str
     missing: dict[str, str]
+    ailing: dict[str, str]
 
 
 _current: set[str] = set()
@@ -41,7 +43,7 @@ async def show_health(house: Given[House]) -> Response[Health]:
         if said is not None:
             missing[name] = said
     return Response(
-        Health(status="not ready" if missing else "ready", missing=missing),
+        Health(status="not ready" if missing else "ready", missing=missing, ailing=lake.ailing()),
         status_code=503 if missing else 200,
         headers={"cache-control": "no-store", **({"retry-after": "1"} if missing else {})},
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import get
+from litestar import Response, get
 from litestar.params import QueryParameter
 
 from laotie.base.db import Database
@@ -24,9 +24,21 @@ from laotie.web.figures import figures
 from laotie.web.given import FromPath, Given
 from laotie.web.house import House
 from laotie.web.insight_asked import InLevel, InOf, InSince, InUntil, admit
-from laotie.web.insight_overview import GmvFigures, InKind, quotients, read_tables, take_apart
+from laotie.web.insight_currency import InCurrency, of_currency
+from laotie.web.insight_exports import FigureForm, InFigureForm, give
+from laotie.web.insight_overview import (
+    GmvAnswer,
+    GmvFigures,
+    InKind,
+    about_gmv,
+    choose,
+    one_of,
+    quotients,
+    read_tables,
+    take_apart,
+)
 
-PARTS_MAX = 5_000
+PARTS_MAX = 20_000
 """Of one answer: those of the largest GMV."""
 
 
@@ -85,23 +97,16 @@ class GmvPart(GmvFigures, frozen=True, kw_only=True):
     watch_us: int
 
 
-class GmvApart(msgspec.Struct, frozen=True, kw_only=True):
-    """GMV of one kind from `since` to the day before `until`, in total (one row a currency) and in parts.
+class GmvApart(GmvAnswer, frozen=True, kw_only=True):
+    """GMV of one kind and in one currency, in total and in parts, the largest first.
 
-    Amounts of the parts add up to the total; people do not, since one may be in several parts. A part without sales has an
-    empty currency. `left_out`: parts of smaller GMV than those shown.
+    Amounts of the parts add up to the total; people do not, since one may be in several parts. `left_out`: parts of smaller GMV
+    than those shown.
     """
 
-    level: Level
-    of: UUID | None
-    kind: GmvKind
     by: list[GmvBy]
-    since: date
-    until: date
-    zone: str
-    as_of: datetime
-    total: list[GmvPart]
-    parts: list[GmvPart]
+    total: GmvPart
+    items: list[GmvPart]
     left_out: int
 
 
@@ -153,29 +158,33 @@ async def get_definition(key: FromPath[str]) -> DefinitionView:
 async def get_gmv(
     actor: Given[Actor], db: Given[Database], house: Given[House], settings: Given[Settings], level: InLevel,
     of: InOf = None, by: InGmvBy = None, kind: InKind = GmvKind.paid, since: InSince = None, until: InUntil = None,
-) -> GmvApart:  # fmt: skip
-    """GMV and its factors by source, day, show, …, or by several of these, in every currency.
+    currency: InCurrency = None, form: InFigureForm = FigureForm.json,
+) -> Response[GmvApart]:  # fmt: skip
+    """GMV and its factors by source, day, show, …, or by several of these.
 
     A shop's for seats with the scope `orders`, a show's also for its streamer and seats with `show`, a streamer's for
     themselves, the platform's for operators.
     """
     asked = await admit(db, actor, level, of, zone=settings.books_zone)
     days = asked.days(since, until, now=db.clock.now(), zone=settings.books_zone)
-    chosen = list(dict.fromkeys(by or [GmvBy.source]))
-    columns = [COLUMNS[one] for one in chosen]
+    named = list(dict.fromkeys(by or [GmvBy.source]))
+    columns = [COLUMNS[one] for one in named]
 
     def compute(engine: Engine) -> list[list[Row]]:
         tables = read_tables(engine, days)
         return [take_apart(engine, tables, asked, kind, one) for one in ((), columns)]
 
     found = await figures(house).run(compute)
-    total, parts = found.answer
-    parts.sort(key=lambda row: -abs(row.gmv))
-    return GmvApart(
-        level=level, of=asked.of, kind=kind, by=chosen, since=days.since, until=days.until,
-        zone=settings.books_zone, as_of=found.as_of, total=[_part(row) for row in total],
-        parts=[_part(row) for row in parts[:PARTS_MAX]], left_out=max(0, len(parts) - PARTS_MAX),
+    whole, parts = found.answer
+    chosen, currencies = await choose(db, asked, currency, whole)
+    rows = of_currency(parts, chosen, lambda row: tuple(getattr(row, column) for column in columns))
+    rows.sort(key=lambda row: (-abs(row.gmv), -row.uv, *(str(getattr(row, column)) for column in columns)))
+    items = [_part(row) for row in rows[:PARTS_MAX]]
+    answer = GmvApart(
+        **about_gmv(asked, kind, days, settings, found, chosen, currencies), by=named, total=_part(one_of(whole, chosen)),
+        items=items, left_out=len(rows) - len(items),
     )  # fmt: skip
+    return give(form, answer, items, GmvPart, name=f"gmv-{'-'.join(named)}-{level}-{days.since}")
 
 
 @get("/api/shows/{show_id:uuid}/insight")

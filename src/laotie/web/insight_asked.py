@@ -1,16 +1,17 @@
 """What a question about figures says: whose, and of which days. And who may ask it."""
 
 from datetime import date, datetime, timedelta
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import msgspec
 from litestar.params import QueryParameter
 
 from laotie import identity, live
 from laotie.base.clock import Clock
 from laotie.base.db import Database, Tx
-from laotie.base.ids import ShopId, ShowId
+from laotie.base.ids import AccountId, ShopId, ShowId
 from laotie.base.refusals import Forbidden, Invalid, NotFound
 from laotie.base.settings import Settings
 from laotie.identity import Actor, Role, Scope
@@ -61,6 +62,24 @@ class Asked(NamedTuple):
         return Days(since, until)
 
 
+class FigureAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer is about, from `since` to the day before `until`. `as_of`: everything before is counted."""
+
+    level: Level
+    of: UUID | None
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+
+
+def about(asked: Asked, days: Days, settings: Settings, as_of: datetime) -> dict[str, Any]:
+    """The fields of `FigureAnswer`."""
+    return {
+        "level": asked.level, "of": asked.of, "since": days.since, "until": days.until, "zone": settings.books_zone, "as_of": as_of,
+    }  # fmt: skip
+
+
 def find_today(clock: Clock, settings: Settings) -> date:
     """The day that it is in the books' zone."""
     return clock.now().astimezone(ZoneInfo(settings.books_zone)).date()
@@ -89,6 +108,12 @@ async def admit(db: Database, actor: Actor, level: Level, of: UUID | None, *, zo
         raise NotFound()
     async with db.read() as tx:
         return await (_admit_show if level is Level.show else _admit_shop)(tx, actor, of, zone)
+
+
+def who_enters(actor: Actor) -> AccountId:
+    """Who enters what people know and no figure says. They were admitted, so they have a seat or are an operator."""
+    assert actor.seat_holder_id is not None
+    return actor.seat_holder_id
 
 
 async def _admit_shop(tx: Tx, actor: Actor, of: UUID, _zone: str) -> Asked:

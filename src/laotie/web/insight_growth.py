@@ -11,7 +11,7 @@ import msgspec
 from litestar import Response, get
 from litestar.params import QueryParameter
 
-from laotie import catalog, live
+from laotie import live
 from laotie.base.db import Database
 from laotie.base.ids import ShopId, ShowId
 from laotie.base.refusals import Invalid
@@ -24,9 +24,10 @@ from laotie.insight.terms import GmvKind
 from laotie.web.figures import figures
 from laotie.web.given import Given
 from laotie.web.house import House
-from laotie.web.insight_asked import Asked, Days, InLevel, InOf, InSince, InUntil, admit, share_of
+from laotie.web.insight_asked import Asked, Days, FigureAnswer, InLevel, InOf, InSince, InUntil, about, admit, share_of
+from laotie.web.insight_currency import InCurrency, usual_currency
 from laotie.web.insight_exports import FigureForm, InFigureForm, give
-from laotie.web.insight_overview import CURRENCY_USUAL, InCurrency, InKind
+from laotie.web.insight_overview import InKind
 
 
 class LevelRefused(Invalid, code="level-refused"):
@@ -56,17 +57,6 @@ WithinHours = Annotated[
 ]
 
 
-class PeopleAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer about people is about. `as_of`: everything before is counted."""
-
-    level: Level
-    of: UUID | None
-    since: date
-    until: date
-    zone: str
-    as_of: datetime
-
-
 class GrowthRow(msgspec.Struct, frozen=True, kw_only=True):
     """One figure now, a month before and a year before, by the same definition. `…_change` is a share of then; where there is
     none, `…_missing` says why. Amounts in minor units, times in seconds, rates of one.
@@ -82,7 +72,7 @@ class GrowthRow(msgspec.Struct, frozen=True, kw_only=True):
     year_missing: Missing | None
 
 
-class GrowthAnswer(PeopleAnswer, frozen=True, kw_only=True):
+class GrowthAnswer(FigureAnswer, frozen=True, kw_only=True):
     """Whole days only: a period that reaches into today ends with yesterday."""
 
     kind: GmvKind
@@ -115,7 +105,7 @@ class FunnelRow(msgspec.Struct, frozen=True, kw_only=True):
     follower_repeat_buyers: int
 
 
-class FunnelAnswer(PeopleAnswer, frozen=True, kw_only=True):
+class FunnelAnswer(FigureAnswer, frozen=True, kw_only=True):
     """In total, and taken apart; the largest first. `left_out`: how many rows more there are."""
 
     by: FunnelBy
@@ -139,7 +129,7 @@ class RetentionRow(msgspec.Struct, frozen=True, kw_only=True):
     back_share: float | None
 
 
-class RetentionAnswer(PeopleAnswer, frozen=True, kw_only=True):
+class RetentionAnswer(FigureAnswer, frozen=True, kw_only=True):
     """All fans, then by source, each with 1, 7 and 30 days."""
 
     items: list[RetentionRow]
@@ -158,7 +148,7 @@ class PurposeRow(msgspec.Struct, frozen=True, kw_only=True):
     purposeless_share: float | None
 
 
-class PurposeAnswer(PeopleAnswer, frozen=True, kw_only=True):
+class PurposeAnswer(FigureAnswer, frozen=True, kw_only=True):
     """In total, and by source."""
 
     within_h: int
@@ -190,7 +180,7 @@ async def get_growth(
     (now, month, year), recorded_since = found.answer
     rows = [_grow(name, value, month, year) for name, value in growth.values_of(now).items()]
     answer = GrowthAnswer(
-        **_about(asked, Days(*period), settings, found.as_of), kind=kind, currency=chosen, month_since=month.since,
+        **about(asked, Days(*period), settings, found.as_of), kind=kind, currency=chosen, month_since=month.since,
         month_until=month.until, year_since=year.since, year_until=year.until, recorded_since=recorded_since, items=rows,
     )  # fmt: skip
     return give(form, answer, rows, GrowthRow, name=f"growth-{level}-{days.since}")
@@ -214,7 +204,7 @@ async def get_funnel(
     if by is FunnelBy.show:
         shown = await _name(db, shown)
     answer = FunnelAnswer(
-        **_about(asked, days, settings, found.as_of), by=by, total=total, items=shown, left_out=len(ranked) - len(shown)
+        **about(asked, days, settings, found.as_of), by=by, total=total, items=shown, left_out=len(ranked) - len(shown)
     )
     return give(form, answer, [*shown, total], FunnelRow, name=f"funnel-{level}-{days.since}")
 
@@ -235,7 +225,7 @@ async def get_fan_retention(
         lambda engine: [_read_retention(engine, days, streamers, as_of, one) for one in ((), ("source",))]
     )
     rows = [row for part in found.answer for row in part]
-    answer = RetentionAnswer(**_about(asked, days, settings, as_of), items=rows)
+    answer = RetentionAnswer(**about(asked, days, settings, as_of), items=rows)
     return give(form, answer, rows, RetentionRow, name=f"retention-{level}-{days.since}")
 
 
@@ -252,7 +242,7 @@ async def get_purpose(
         lambda engine: [_read_purpose(engine, asked, days, within_h, one) for one in ((), ("source",))]
     )
     total, rows = (found.answer[0] or [_purpose({})])[0], found.answer[1]
-    answer = PurposeAnswer(**_about(asked, days, settings, found.as_of), within_h=within_h, total=total, items=rows)
+    answer = PurposeAnswer(**about(asked, days, settings, found.as_of), within_h=within_h, total=total, items=rows)
     return give(form, answer, [*rows, total], PurposeRow, name=f"purpose-{level}-{days.since}")
 
 
@@ -262,14 +252,6 @@ async def streamers_of(db: Database, asked: Asked) -> list[UUID] | None:
         async with db.read() as tx:
             return [UUID(bytes=one.bytes) for one in await live.exporting.list_streamers(tx, ShopId(asked.of))]
     return None if asked.of is None else [asked.of]
-
-
-async def usual_currency(db: Database, asked: Asked) -> str:
-    """A shop's own currency, else the usual one."""
-    if asked.level is Level.shop and asked.of is not None:
-        async with db.read() as tx:
-            return (await catalog.get_shop(tx, ShopId(asked.of))).currency
-    return CURRENCY_USUAL
 
 
 _NOBODY = FunnelRow(viewers=0, followers=0, buyers=0, repeat_buyers=0, follower_buyers=0, follower_repeat_buyers=0)
@@ -351,12 +333,6 @@ def _column(asked: Asked) -> str:
 
 def _plain(name: str, value: Any) -> Any:
     return UUID(bytes=bytes(value)) if name == "show_id" and value is not None else value
-
-
-def _about(asked: Asked, days: Days, settings: Settings, as_of: datetime) -> dict[str, Any]:
-    return {
-        "level": asked.level, "of": asked.of, "since": days.since, "until": days.until, "zone": settings.books_zone, "as_of": as_of,
-    }  # fmt: skip
 
 
 ROUTES = [get_growth, get_funnel, get_fan_retention, get_purpose]

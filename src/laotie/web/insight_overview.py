@@ -4,7 +4,7 @@ Every answer holds the whole numbers of `insight.identities`; factors are their 
 One currency an answer: people and watch time are the same in each, sales are that currency's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
@@ -14,32 +14,30 @@ import msgspec
 from litestar import Response, get
 from litestar.params import QueryParameter
 
-from laotie import catalog, live
+from laotie import live, videos
 from laotie.base import money
 from laotie.base.db import Database
-from laotie.base.ids import ShopId, ShowId
+from laotie.base.ids import ShowId
 from laotie.base.settings import Settings
 from laotie.identity import Actor
 from laotie.insight import Engine, definitions
-from laotie.insight.identities import Level, Row, decompose, read_rows
+from laotie.insight.identities import Row, decompose, read_rows
 from laotie.insight.steps import take_steps
+from laotie.insight.surfaces import SURFACES, SurfaceRow, orders_at, viewers_at
 from laotie.insight.terms import GmvKind
 from laotie.web.figures import Figure, figures
 from laotie.web.given import Given
 from laotie.web.house import House
-from laotie.web.insight_asked import Asked, Days, InLevel, InOf, InSince, InUntil, admit
+from laotie.web.insight_asked import Asked, Days, FigureAnswer, InLevel, InOf, InSince, InUntil, about, admit
+from laotie.web.insight_currency import InCurrency, choose_currency, of_currency, rank_currencies
 from laotie.web.insight_exports import FigureForm, InFigureForm, give
 
 SHOWS_MAX = 500
+PLAYED_MAX = 50
 """Shows of one answer, those that sold most."""
-CURRENCY_USUAL = "CNY"
 HOUR_US = 3_600_000_000
 
 InKind = Annotated[GmvKind, QueryParameter(name="kind", description="What counts: ordered, paid, or what of that stayed.")]
-InCurrency = Annotated[
-    str | None,
-    QueryParameter(name="currency", pattern="^[A-Z]{3}$", description="Usually the shop's, or what most was sold in."),
-]
 InBeforeSince = Annotated[date | None, QueryParameter(name="before_since", description="Compared with: first day.")]
 InBeforeUntil = Annotated[date | None, QueryParameter(name="before_until", description="Compared with: the day after the last.")]
 
@@ -69,13 +67,6 @@ class GmvOfSource(GmvFigures, frozen=True, kw_only=True):
     source: str | None
 
 
-class GmvOfDay(GmvFigures, frozen=True, kw_only=True):
-    """One source on one day. Days and sources without anything are left out."""
-
-    day: date
-    source: str
-
-
 class GmvOfShow(GmvFigures, frozen=True, kw_only=True):
     """One show; without one, what did not come from a show, as the shelf."""
 
@@ -87,16 +78,10 @@ class GmvOfShow(GmvFigures, frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
-class GmvAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer about GMV is about. `as_of`: everything before is counted. `currencies`: those that were sold in."""
+class GmvAnswer(FigureAnswer, frozen=True, kw_only=True):
+    """What an answer about GMV is about. `currencies`: those that were sold in."""
 
-    level: Level
-    of: UUID | None
     kind: GmvKind
-    since: date
-    until: date
-    zone: str
-    as_of: datetime
     currency: str
     currencies: list[str]
 
@@ -110,16 +95,26 @@ class GmvOverview(GmvAnswer, frozen=True, kw_only=True):
     sources_before: list[GmvOfSource]
 
 
-class GmvDays(GmvAnswer, frozen=True, kw_only=True):
-    """Day by day and source by source."""
-
-    items: list[GmvOfDay]
-
-
 class GmvShows(GmvAnswer, frozen=True, kw_only=True):
     """Show by show, those that sold most first. `left_out`: how many more there are."""
 
     items: list[GmvOfShow]
+    left_out: int
+
+
+class GmvOfSurface(GmvFigures, frozen=True, kw_only=True):
+    """Live rooms, replays, clips, short videos, or the shelf; or one thing played there (`placement`). Watch time is its own."""
+
+    surface: str
+    placement: str | None
+    title: str | None
+
+
+class GmvSurfaces(GmvAnswer, frozen=True, kw_only=True):
+    """Surface by surface, whose GMV adds up to the total's; and what was played, of most GMV and longest watched first."""
+
+    items: list[GmvOfSurface]
+    played: list[GmvOfSurface]
     left_out: int
 
 
@@ -163,39 +158,17 @@ async def get_gmv_overview(
 
     found = await figures(house).run(compute)
     whole, sources, whole_before, sources_before = found.answer
-    currencies = _currencies(whole)
-    chosen = currency or await _usual(db, asked, currencies)
-    total = _of_source("now", days, _one(whole, chosen))
-    before = _of_source("before", past, _one(whole_before, chosen)) if past else None
-    now = [_of_source("now", days, row) for row in _in(sources, chosen, lambda row: row.source)]
-    then = [_of_source("before", past, row) for row in _in(sources_before, chosen, lambda row: row.source)] if past else []
+    chosen, currencies = await choose(db, asked, currency, whole)
+    total = _of_source("now", days, one_of(whole, chosen))
+    before = _of_source("before", past, one_of(whole_before, chosen)) if past else None
+    now = [_of_source("now", days, row) for row in of_currency(sources, chosen, lambda row: row.source)]
+    then = [_of_source("before", past, row) for row in of_currency(sources_before, chosen, lambda row: row.source)] if past else []
     answer = GmvOverview(
-        **_about(asked, kind, days, settings, found, chosen, currencies),
+        **about_gmv(asked, kind, days, settings, found, chosen, currencies),
         total=total, before=before, sources=now, sources_before=then,
     )  # fmt: skip
     rows = [*now, total, *then, *([before] if before else [])]
     return give(form, answer, rows, GmvOfSource, name=f"gmv-{level}-{days.since}")
-
-
-@get("/api/insight/overview/days")
-async def list_gmv_days(
-    actor: Given[Actor], db: Given[Database], house: Given[House], settings: Given[Settings], level: InLevel,
-    of: InOf = None, kind: InKind = GmvKind.paid, since: InSince = None, until: InUntil = None,
-    currency: InCurrency = None, form: InFigureForm = FigureForm.json,
-) -> Response[GmvDays]:  # fmt: skip
-    """GMV and its factors of each day and source."""
-    asked = await admit(db, actor, level, of, zone=settings.books_zone)
-    days = asked.days(since, until, now=db.clock.now(), zone=settings.books_zone)
-    found = await figures(house).run(lambda engine: take_apart(engine, read_tables(engine, days), asked, kind, ("day", "source")))
-    currencies = _currencies(found.answer)
-    chosen = currency or await _usual(db, asked, currencies)
-    rows = [
-        GmvOfDay(day=row.day, source=row.source or "", **quotients(row))
-        for row in _in(found.answer, chosen, lambda row: (row.day, row.source))
-        if row.day is not None
-    ]
-    answer = GmvDays(**_about(asked, kind, days, settings, found, chosen, currencies), items=rows)
-    return give(form, answer, rows, GmvOfDay, name=f"gmv-days-{level}-{days.since}")
 
 
 @get("/api/insight/overview/shows")
@@ -208,13 +181,51 @@ async def list_gmv_shows(
     asked = await admit(db, actor, level, of, zone=settings.books_zone)
     days = asked.days(since, until, now=db.clock.now(), zone=settings.books_zone)
     found = await figures(house).run(lambda engine: take_apart(engine, read_tables(engine, days), asked, kind, ("show_id",)))
-    currencies = _currencies(found.answer)
-    chosen = currency or await _usual(db, asked, currencies)
-    all_shows = sorted(_in(found.answer, chosen, lambda row: row.show_id), key=lambda row: (-row.gmv, -row.uv, str(row.show_id)))
+    chosen, currencies = await choose(db, asked, currency, found.answer)
+    all_shows = of_currency(found.answer, chosen, lambda row: row.show_id)
+    all_shows.sort(key=lambda row: (-row.gmv, -row.uv, str(row.show_id)))
     rows = await _name_shows(db, all_shows[:SHOWS_MAX])
-    about = _about(asked, kind, days, settings, found, chosen, currencies)
-    answer = GmvShows(**about, items=rows, left_out=len(all_shows) - len(rows))
+    stated = about_gmv(asked, kind, days, settings, found, chosen, currencies)
+    answer = GmvShows(**stated, items=rows, left_out=len(all_shows) - len(rows))
     return give(form, answer, rows, GmvOfShow, name=f"gmv-shows-{level}-{days.since}")
+
+
+@get("/api/insight/overview/surfaces")
+async def list_gmv_surfaces(
+    actor: Given[Actor], db: Given[Database], house: Given[House], settings: Given[Settings], level: InLevel,
+    of: InOf = None, kind: InKind = GmvKind.paid, since: InSince = None, until: InUntil = None,
+    currency: InCurrency = None, form: InFigureForm = FigureForm.json,
+) -> Response[GmvSurfaces]:  # fmt: skip
+    """GMV and its factors of live rooms, replays, clips, short videos and the shelf, and of each replay, clip and video."""
+    asked = await admit(db, actor, level, of, zone=settings.books_zone)
+    days = asked.days(since, until, now=db.clock.now(), zone=settings.books_zone)
+
+    def compute(engine: Engine) -> list[list[SurfaceRow]]:
+        tables = definitions.Computed(engine, days.since, days.until)
+        viewers = viewers_at(tables["viewer_days"], tables["surface_days"])
+        sold = orders_at(tables["order_days"], tables["money"])
+        return [
+            read_rows(
+                engine.run(
+                    decompose(viewers, sold, level=asked.level, of=asked.of, kind=kind, since=days.since, until=days.until, by=by)
+                ),
+                SurfaceRow,
+            )
+            for by in (("surface",), ("surface", "placement"))
+        ]
+
+    found = await figures(house).run(compute)
+    whole, apart = found.answer
+    chosen, currencies = await choose(db, asked, currency, whole)
+    surfaces = sorted(of_currency(whole, chosen, lambda row: row.surface), key=lambda row: SURFACES.index(row.surface))
+    played = [row for row in of_currency(apart, chosen, lambda row: (row.surface, row.placement)) if row.placement]
+    played.sort(key=lambda row: (-row.gmv, -row.watch_us, str(row.placement)))
+    rows = await _name_played(db, [*surfaces, *played[:PLAYED_MAX]])
+    answer = GmvSurfaces(
+        **about_gmv(asked, kind, days, settings, found, chosen, currencies),
+        items=rows[: len(surfaces)], played=rows[len(surfaces) :], left_out=max(0, len(played) - PLAYED_MAX),
+    )  # fmt: skip
+    return give(form, answer, rows, GmvOfSurface, name=f"gmv-surfaces-{level}-{days.since}")
 
 
 @get("/api/insight/overview/steps")
@@ -267,37 +278,15 @@ def take_apart(engine: Engine, tables: GmvTables, asked: Asked, kind: GmvKind, b
     return read_rows(engine.run(expression))
 
 
-def _currencies(rows: list[Row]) -> list[str]:
-    """Those that were sold in, the one of most orders first."""
-    orders: dict[str, int] = {}
-    for row in rows:
-        if row.currency:
-            orders[row.currency] = orders.get(row.currency, 0) + row.orders
-    return sorted(orders, key=lambda one: (-orders[one], one))
+async def choose(db: Database, asked: Asked, currency: str | None, rows: Sequence[Row]) -> tuple[str, list[str]]:
+    """The currency that an answer is in, and all that were sold in."""
+    there = rank_currencies((row.currency, row.orders) for row in rows)
+    return await choose_currency(db, asked, currency, there), there
 
 
-async def _usual(db: Database, asked: Asked, currencies: list[str]) -> str:
-    if currencies:
-        return currencies[0]
-    if asked.level is Level.shop and asked.of is not None:
-        async with db.read() as tx:
-            return (await catalog.get_shop(tx, ShopId(asked.of))).currency
-    return CURRENCY_USUAL
-
-
-def _in(rows: list[Row], currency: str, key: Callable[[Row], object]) -> list[Row]:
-    """One row a key: that currency's sales, or none with the same people."""
-    chosen: dict[object, Row] = {}
-    for row in rows:
-        if row.currency == currency or key(row) not in chosen:
-            chosen[key(row)] = row if row.currency == currency else msgspec.structs.replace(
-                row, currency=currency, buyers=0, orders=0, gmv=0
-            )  # fmt: skip
-    return list(chosen.values())
-
-
-def _one(rows: list[Row], currency: str) -> Row:
-    return next(iter(_in(rows, currency, lambda _: None)), Row(currency=currency))
+def one_of(rows: list[Row], currency: str) -> Row:
+    """Of a total, that currency's row."""
+    return next(iter(of_currency(rows, currency, lambda _: None)), Row(currency=currency))
 
 
 def _of_source(period: str, days: Days, row: Row) -> GmvOfSource:
@@ -343,13 +332,29 @@ async def _name_shows(db: Database, rows: list[Row]) -> list[GmvOfShow]:
     return named
 
 
-def _about(
+async def _name_played(db: Database, rows: Sequence[SurfaceRow]) -> list[GmvOfSurface]:
+    ids: dict[str, list[UUID]] = {}
+    for row in rows:
+        surface, _, named = (row.placement or "").partition(":")
+        ids.setdefault(surface, []).extend([UUID(named)] if named else [])
+    async with db.read() as tx:
+        shows = await live.find_shows(tx, [ShowId(one) for one in ids.get("replay", [])])
+        titles = {
+            **{f"replay:{show.id}": show.title for show in shows.values()},
+            **{f"clip:{one}": title for one, title in (await live.clips.find_names(tx, ids.get("clip", []))).items()},
+            **{f"video:{one}": title for one, title in (await videos.find_titles(tx, ids.get("video", []))).items()},
+        }
+    return [
+        GmvOfSurface(surface=row.surface, placement=row.placement, title=titles.get(row.placement or ""), **quotients(row))
+        for row in rows
+    ]
+
+
+def about_gmv(
     asked: Asked, kind: GmvKind, days: Days, settings: Settings, found: Figure[Any], currency: str, currencies: list[str]
 ) -> dict[str, Any]:
-    return {
-        "level": asked.level, "of": asked.of, "kind": kind, "since": days.since, "until": days.until,
-        "zone": settings.books_zone, "as_of": found.as_of, "currency": currency, "currencies": currencies,
-    }  # fmt: skip
+    """The fields of `GmvAnswer`."""
+    return about(asked, days, settings, found.as_of) | {"kind": kind, "currency": currency, "currencies": currencies}
 
 
-ROUTES = [get_gmv_overview, list_gmv_days, list_gmv_shows, list_steps]
+ROUTES = [get_gmv_overview, list_gmv_shows, list_gmv_surfaces, list_steps]

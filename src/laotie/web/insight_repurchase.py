@@ -1,6 +1,6 @@
 """Who buys again, over HTTP: repurchase by month, the cohort triangle, returns, and a forecast that says how wrong it was."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,17 +14,17 @@ from laotie.base.db import Database
 from laotie.base.refusals import Refusal
 from laotie.base.settings import Settings
 from laotie.identity import Actor
-from laotie.insight import Engine, definitions, repurchase
+from laotie.insight import Engine, definitions, lifetime, repurchase
 from laotie.insight.backtest import Score, Verdict
 from laotie.insight.forecast import TooFewCustomers, TooFewRepeats
 from laotie.insight.identities import Level
 from laotie.web.figures import figures
 from laotie.web.given import Given
 from laotie.web.house import House
-from laotie.web.insight_asked import Asked, InLevel, InOf, admit, find_today, share_of
+from laotie.web.insight_asked import Asked, FigureAnswer, InLevel, InOf, admit, find_today, share_of
+from laotie.web.insight_currency import InCurrency, rank_currencies, usual_currency
 from laotie.web.insight_exports import FigureForm, InFigureForm, give
-from laotie.web.insight_growth import LevelRefused, usual_currency
-from laotie.web.insight_overview import InCurrency
+from laotie.web.insight_growth import LevelRefused
 
 MONTHS_USUAL = 12
 MONTHS_MAX = 36
@@ -118,15 +118,9 @@ class ForecastRow(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
 
 
-class RepurchaseAbout(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer about repurchase is about. `as_of`: everything before is counted."""
+class RepurchaseAbout(FigureAnswer, frozen=True, kw_only=True):
+    """What an answer about repurchase is about."""
 
-    level: Level
-    of: UUID | None
-    since: date
-    until: date
-    zone: str
-    as_of: datetime
     currency: str
     currencies: list[str]
 
@@ -259,8 +253,8 @@ async def _choose(db: Database, asked: Asked, currency: str | None, rows: list[d
 
 
 def _chosen(rows: list[dict[str, Any]], currency: str | None, usual: str) -> tuple[str, list[str]]:
-    there = sorted({row["currency"] for row in rows})
-    return currency or (usual if usual in there or not there else there[0]), there
+    there = rank_currencies((row["currency"], row["orders"]) for row in rows)
+    return currency or next(iter(there), usual), there
 
 
 def _order_days(engine: Engine) -> Any:
@@ -298,11 +292,10 @@ def _read_forecast(
     """From today; of books that ended long before, from the day after their last purchase."""
     orders = repurchase.paid_orders(_order_days(engine), level=asked.level, of=asked.of)
     found = engine.run(repurchase.purchase_days(orders))
-    named = [{"currency": one} for one in found.column("currency").unique().to_pylist()]
+    named = [{"currency": one["values"], "orders": one["counts"]} for one in found.column("currency").value_counts().to_pylist()]
     chosen, currencies = _chosen(named, currency, usual)
     rows = found.filter(pc.field("currency") == chosen)
-    last = pc.max(rows.column("day")).as_py() or today
-    since = today if (today - last).days <= repurchase.HORIZON_DAYS else last + timedelta(days=1)
+    since = lifetime.see_until(rows, today)
     try:
         return chosen, currencies, since, repurchase.foretell(rows, since)
     except (TooFewCustomers, TooFewRepeats) as refusal:

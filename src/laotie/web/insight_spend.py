@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+import pyarrow.compute as pc
 from litestar import Request, Response, delete, get, post
 from litestar.params import QueryParameter
 from msgspec import Meta
@@ -14,25 +15,41 @@ from laotie.base import money
 from laotie.base.clock import Clock
 from laotie.base.db import Database, Tx
 from laotie.base.entry import Source
-from laotie.base.ids import AccountId, ShopId
+from laotie.base.ids import ShopId
 from laotie.base.money import AMOUNT_MAX, Currency
-from laotie.base.refusals import NotFound
+from laotie.base.refusals import NotFound, Refusal
 from laotie.base.settings import Settings
 from laotie.identity import Actor, Scope
-from laotie.insight import acquisition, definitions, spending
+from laotie.insight import Engine, acquisition, definitions, lifetime, repurchase, spending
+from laotie.insight.forecast import TooFewCustomers, TooFewRepeats
 from laotie.insight.identities import Level
+from laotie.insight.lifetime import Won, Worth
 from laotie.insight.spending import SpendId, Spending, SpendTotal
 from laotie.web.figures import figures
 from laotie.web.given import FromPath, Given, JSONBody
 from laotie.web.house import House
-from laotie.web.insight_asked import Asked, InLevel, InOf, InSince, InUntil, admit, find_today
+from laotie.web.insight_asked import (
+    Asked,
+    Days,
+    FigureAnswer,
+    InLevel,
+    InOf,
+    InSince,
+    InUntil,
+    about,
+    admit,
+    find_today,
+    share_of,
+    who_enters,
+)
+from laotie.web.insight_currency import InCurrency, usual_currency
 from laotie.web.insight_exports import FigureForm, InFigureForm, give
-from laotie.web.insight_growth import LevelRefused, PeopleAnswer, usual_currency
-from laotie.web.insight_overview import InCurrency
+from laotie.web.insight_growth import LevelRefused
 from laotie.web.paging import LIMIT_DEFAULT, After, Limit, Page
 from laotie.web.problems import BodyTooLarge
 
 SHEET_BYTES_MAX = 2 * 1024 * 1024
+NOTHING = Worth(0, 0, 0)
 
 DryRun = Annotated[bool, QueryParameter(name="dry_run", description="Only say what would come of it.")]
 
@@ -104,12 +121,23 @@ class AcquisitionRow(msgspec.Struct, frozen=True, kw_only=True):
     ltv_cac: float | None
     ltv_days: int | None
     """Of how many days the value in `ltv_cac` is."""
+    value_365_amount: int | None
+    """What a new buyer is expected to have brought a year after the first order, on average: so far, and still to come."""
+    expected_365_amount: int | None
+    """What of it is still to come."""
+    ltv_cac_365: float | None
 
 
-class AcquisitionAnswer(PeopleAnswer, frozen=True, kw_only=True):
-    """In total, and by source and campaign, the dearest first."""
+class AcquisitionAnswer(FigureAnswer, frozen=True, kw_only=True):
+    """In total, and by source and campaign, the dearest first.
+
+    Where the forecast does not stand, `forecast_refused` says why (`too-few-customers`, `too-few-repeats`, `fit-unsure`), with the
+    facts; then there is no value of 365 days.
+    """
 
     currency: str
+    forecast_refused: str | None
+    forecast_facts: dict[str, int]
     total: AcquisitionRow
     items: list[AcquisitionRow]
 
@@ -130,22 +158,25 @@ async def get_acquisition(
         spent = await spending.total_spend(tx, None if asked.of is None else ShopId(asked.of), since=days.since, until=days.until)
     as_of = await figures(house).as_of()
 
-    def ask(engine: Any) -> list[dict[str, Any]]:
+    def ask(engine: Engine) -> tuple[list[dict[str, Any]], dict[Won, Worth] | Refusal]:
         lake = definitions.Computed(engine)
         found = acquisition.new_buyers(
             lake["money"], lake["person"], of=asked.of, since=days.since, until=days.until,
             as_of_us=int(as_of.timestamp() * 1_000_000),
         )  # fmt: skip
-        return list(engine.run(found).to_pylist())
+        return engine.run(found).to_pylist(), _foresee(engine, lake, asked, days, chosen, today)
 
-    won = (await figures(house).run(ask)).answer
-    rows = _join(won, spent, chosen, own="shop_subsidy" if level is Level.shop else "platform_subsidy")
+    today = find_today(db.clock, settings)
+    won, worth = (await figures(house).run(ask)).answer
+    refused = worth if isinstance(worth, Refusal) else None
+    own = "shop_subsidy" if level is Level.shop else "platform_subsidy"
+    rows = _join(won, spent, {} if isinstance(worth, Refusal) else worth, chosen, own=own)
     total = _row(None, None, chosen, rows)
     items = [_row(row["source"], row["campaign"], chosen, [row]) for row in rows]
     items.sort(key=lambda row: (-row.cost_amount, -row.new_buyers, row.source or "", row.campaign or ""))
     answer = AcquisitionAnswer(
-        level=asked.level, of=asked.of, since=days.since, until=days.until, zone=settings.books_zone, as_of=as_of,
-        currency=chosen, total=total, items=items,
+        **about(asked, days, settings, as_of), currency=chosen, total=total, items=items,
+        forecast_refused=refused.code if refused else None, forecast_facts=refused.facts() if refused else {},
     )  # fmt: skip
     return give(form, answer, [*items, total], AcquisitionRow, name=f"acquisition-{level}-{days.since}")
 
@@ -178,7 +209,7 @@ async def enter_spend(
     one = Spending(**msgspec.structs.asdict(data))
     money.exponent(one.currency)
     async with db.tx() as tx:
-        (kept,) = await spending.enter_spend(tx, _who(actor), shop_id, [one], today=find_today(clock, settings))
+        (kept,) = await spending.enter_spend(tx, who_enters(actor), shop_id, [one], today=find_today(clock, settings))
         await _note(tx, actor, "insight.spend_entered", shop_id, spend=str(kept.id), spent_on=str(kept.spent_on), amount=kept.amount)
     return _view(kept)
 
@@ -204,7 +235,7 @@ async def import_spend(
     if read.spendings and not dry_run:
         async with db.tx() as tx:
             await spending.enter_spend(
-                tx, _who(actor), shop_id, read.spendings, today=find_today(clock, settings)
+                tx, who_enters(actor), shop_id, read.spendings, today=find_today(clock, settings)
             )
             await _note(tx, actor, "insight.spend_imported", shop_id, lines=read.lines, amount=total, currency=chosen)
     return SpendReport(
@@ -241,25 +272,41 @@ async def _payer(db: Database, actor: Actor, level: Level, of: UUID | None) -> S
     return ShopId(of)
 
 
-def _who(actor: Actor) -> AccountId:
-    assert actor.seat_holder_id is not None, "whoever may enter has a seat or is an operator"
-    return actor.seat_holder_id
-
-
 async def _note(tx: Tx, actor: Actor, act: str, shop_id: ShopId | None, **detail: object) -> None:
     await identity.record(tx, actor, act, subject=str(shop_id or "platform"), **detail)
 
 
+def _foresee(
+    engine: Engine, lake: definitions.Computed, asked: Asked, days: Days, currency: str, today: date
+) -> dict[Won, Worth] | Refusal:
+    """What the new buyers will have been worth a year after, or why nobody can say."""
+    found = lifetime.brought(lake["money"], lake["person"], of=asked.of, since=days.since, until=days.until)
+    won = engine.run(found).filter(pc.field("currency") == currency)
+    if not len(won):
+        return {}
+    order_days = lake["order_days"]
+    orders = repurchase.paid_orders(order_days, level=asked.level, of=asked.of)
+    purchases = engine.run(repurchase.purchase_days(orders)).filter(pc.field("currency") == currency)
+    sums = engine.run(lifetime.kept(order_days, level=asked.level, of=asked.of)).filter(pc.field("currency") == currency)
+    ((paid, net),) = zip(sums["paid"].to_pylist(), sums["net"].to_pylist(), strict=True)
+    try:
+        share = min(1.0, max(0.0, share_of(net, paid) or 0.0))
+        return lifetime.foresee(purchases, won, lifetime.see_until(purchases, today), share=share)
+    except (TooFewCustomers, TooFewRepeats, lifetime.FitUnsure) as refusal:
+        return refusal
+
+
 def _join(
-    won: list[dict[str, Any]], spent: list[SpendTotal], currency: str, *, own: str
+    won: list[dict[str, Any]], spent: list[SpendTotal], worth: dict[Won, Worth], currency: str, *, own: str
 ) -> list[dict[str, Any]]:
-    """What was won and what was spent, a row a source and campaign, in one currency."""
+    """What was won, what was spent and what is expected, a row a source and campaign, in one currency."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for row in won:
         if row["currency"] == currency:
             subsidies = {"shop_subsidy": row["shop_subsidy"], "platform_subsidy": row["platform_subsidy"]}
             rows[row["source"], row["campaign"]] = {
                 **row, "subsidy": subsidies.pop(own), "other": sum(subsidies.values()), "spend": 0,
+                "worth": worth.get((row["source"], row["campaign"]), NOTHING),
             }  # fmt: skip
     for one in spent:
         if one.currency == currency:
@@ -277,12 +324,17 @@ def _row(source: str | None, campaign: str | None, currency: str, rows: list[dic
     value = {days: money.mean(total(f"value_{days}"), due) if (due := total(f"due_{days}")) else None for days in (30, 90)}
     ltv_days = next((days for days in (90, 30) if value[days] is not None), None)
     brought = value[ltv_days] if ltv_days is not None else None
+    year = sum((row["worth"] for row in rows if "worth" in row), start=NOTHING)
+    whole = year.realised + year.expected
     return AcquisitionRow(
         source=source, campaign=campaign, currency=currency, spend_amount=total("spend"), subsidy_amount=total("subsidy"),
         other_subsidy_amount=total("other"), cost_amount=cost, new_buyers=buyers,
         cac_amount=money.mean(cost, buyers) if buyers else None, due_30=total("due_30"), value_30_amount=value[30],
         due_90=total("due_90"), value_90_amount=value[90], ltv_days=ltv_days if cost and buyers else None,
         ltv_cac=brought * buyers / cost if brought is not None and cost and buyers else None,
+        value_365_amount=money.mean(whole, year.buyers) if year.buyers else None,
+        expected_365_amount=money.mean(year.expected, year.buyers) if year.buyers else None,
+        ltv_cac_365=share_of(whole, cost) if year.buyers else None,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Why GMV changed, over HTTP: between two periods, or two shows. What `insight.explain` gives, with every factor's values."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -11,16 +11,16 @@ from litestar.params import QueryParameter
 from laotie.base.db import Database
 from laotie.base.settings import Settings
 from laotie.identity import Actor
-from laotie.insight import Engine, definitions
 from laotie.insight.explain import Counts, Factor, Share, attribute, tell, value_of
-from laotie.insight.identities import Level, decompose, read_rows
+from laotie.insight.identities import Row
 from laotie.insight.terms import GmvKind
 from laotie.web.figures import figures
 from laotie.web.given import Given
 from laotie.web.house import House
-from laotie.web.insight_asked import Asked, Days, InLevel, InOf, InSince, InUntil, admit
+from laotie.web.insight_asked import Days, FigureAnswer, InLevel, InOf, InSince, InUntil, about, admit
+from laotie.web.insight_currency import InCurrency, choose_currency, of_currency, rank_currencies
 from laotie.web.insight_exports import FigureForm, InFigureForm, give
-from laotie.web.insight_overview import CURRENCY_USUAL, InBeforeSince, InBeforeUntil, InCurrency, InKind
+from laotie.web.insight_overview import InBeforeSince, InBeforeUntil, InKind, read_tables, take_apart
 
 SCALES = {Factor.watch_per_viewer: 1e-6, Factor.buyers_per_watch: 3.6e9}
 """Watch time is in microseconds inside; people read seconds, and buyers an hour."""
@@ -58,23 +58,17 @@ class WhySource(msgspec.Struct, frozen=True, kw_only=True):
     after_amount: int
 
 
-class WhyAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class WhyAnswer(FigureAnswer, frozen=True, kw_only=True):
     """The difference of two amounts, and shares that add up to it exactly: by source, by factor, by both.
 
     `pushed` and `pulled` are what the one sentence is made of: the largest shares in the difference's own direction, largest
     first, and the largest against it.
     """
 
-    level: Level
-    of: UUID | None
     before_of: UUID | None
     kind: GmvKind
-    since: date
-    until: date
     before_since: date
     before_until: date
-    zone: str
-    as_of: datetime
     currency: str
     currencies: list[str]
     before_amount: int
@@ -106,18 +100,20 @@ async def explain_gmv(
     else:
         past = other.days(before_since, before_until, now=now, zone=zone)
     found = await figures(house).run(
-        lambda engine: (_read(engine, other, kind, past), _read(engine, asked, kind, days))
+        lambda engine: [
+            take_apart(engine, read_tables(engine, period), one, kind, ("source",)) for one, period in ((other, past), (asked, days))
+        ]
     )
-    currencies = _currencies(found.answer)
-    chosen = currency or (currencies[0] if currencies else CURRENCY_USUAL)
-    before, after = (_in(rows, chosen) for rows in found.answer)
+    currencies = rank_currencies((row.currency, row.orders) for rows in found.answer for row in rows)
+    chosen = await choose_currency(db, asked, currency, currencies)
+    before, after = (_count(rows, chosen) for rows in found.answer)
     shares = attribute(before, after)
     story = tell(before, after, shares)
     by_source = [{row.source: row for row in rows} for rows in (before, after)]
     viewed = {(share.source, share.factor): _view(share, by_source, chosen) for share in shares}
     answer = WhyAnswer(
-        level=asked.level, of=asked.of, before_of=other.of if before_of else None, kind=kind, since=days.since, until=days.until,
-        before_since=past.since, before_until=past.until, zone=zone, as_of=found.as_of, currency=chosen, currencies=currencies,
+        **about(asked, days, settings, found.as_of), before_of=other.of if before_of else None, kind=kind, before_since=past.since,
+        before_until=past.until, currency=chosen, currencies=currencies,
         before_amount=story.before, after_amount=story.after, difference_amount=story.after - story.before,
         sources=[
             WhySource(source=source, before_amount=_amount(by_source[0], source), after_amount=_amount(by_source[1], source))
@@ -135,46 +131,12 @@ async def explain_gmv(
     return give(form, answer, answer.items, WhyShare, name=f"why-{level}-{days.since}")
 
 
-def _read(engine: Engine, asked: Asked, kind: GmvKind, days: Days) -> list[tuple[str, Counts]]:
-    """Each source's counts, with the currency of its money (empty where it had none)."""
-    tables = definitions.Computed(engine, days.since, days.until)
-    rows = read_rows(
-        engine.run(
-            decompose(
-                tables["viewer_days"], tables["order_days"], level=asked.level, of=asked.of, kind=kind, since=days.since,
-                until=days.until,
-            )
-        )
-    )  # fmt: skip
+def _count(rows: list[Row], currency: str) -> list[Counts]:
+    """Each source's counts, with that currency's money."""
     return [
-        (
-            row.currency,
-            Counts(
-                source=row.source or "", uv=row.uv, watch_us=row.watch_us, buyers=row.buyers, orders=row.orders, gmv=row.gmv
-            ),
-        )
-        for row in rows
+        Counts(source=row.source or "", uv=row.uv, watch_us=row.watch_us, buyers=row.buyers, orders=row.orders, gmv=row.gmv)
+        for row in of_currency(rows, currency, lambda row: row.source)
     ]
-
-
-def _in(rows: list[tuple[str, Counts]], currency: str) -> list[Counts]:
-    """One row a source: that currency's money, or none with the same people."""
-    chosen: dict[str, Counts] = {}
-    for its, row in rows:
-        if its == currency:
-            chosen[row.source] = row
-        else:
-            chosen.setdefault(row.source, msgspec.structs.replace(row, buyers=0, orders=0, gmv=0))
-    return list(chosen.values())
-
-
-def _currencies(periods: tuple[list[tuple[str, Counts]], ...]) -> list[str]:
-    """Those that were sold in, in either period, the one of most orders first."""
-    orders: dict[str, int] = {}
-    for currency, row in (one for rows in periods for one in rows):
-        if currency:
-            orders[currency] = orders.get(currency, 0) + row.orders
-    return sorted(orders, key=lambda one: (-orders[one], one))
 
 
 def _view(share: Share, periods: list[dict[str, Counts]], currency: str) -> WhyShare:

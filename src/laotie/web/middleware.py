@@ -20,6 +20,7 @@ from laotie.base.metrics import REQUEST_SECONDS, REQUESTS
 from laotie.base.refusals import Refusal, Unreadable
 from laotie.base.settings import Settings
 from laotie.web.authentication import SAFE_METHODS, Authenticator
+from laotie.web.figures import LISTENING
 from laotie.web.pace import Pace
 from laotie.web.problems import MEDIA_TYPE, BodyTooLarge, MediaTypeRefused, bug_body, render
 
@@ -94,6 +95,7 @@ class Door:
                     if refusal is not None:
                         raise refusal
                 scope["actor"] = actor
+                LISTENING.set(receive_some)
             await self._app(scope, receive_some, send_more)
         except Refusal as refusal:
             await _refuse(send_more, refusal, request_id)

@@ -17,10 +17,14 @@ from laotie.web.problems import MEDIA_TYPE, Problem
 METHODS = ("get", "put", "post", "delete", "patch")
 PAGE_NAME = re.compile(r"\bPage_(?:\w+\.)*(\w+)_(?!\w)")
 SHEET = {"text/csv": {"schema": {"type": "string"}}}
-STREAMS: dict[str, dict[str, Any]] = {
+BYTES = {"schema": {"type": "string", "format": "binary"}}
+FILES: dict[str, dict[str, Any]] = {
     "/api/shops/{shop_id}/exports/{kind}": {**SHEET, "application/x-ndjson": {"schema": {"type": "string"}}},
-    "/api/shops/{shop_id}/export.zip": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+    "/api/shops/{shop_id}/export.zip": {"application/zip": BYTES},
+    "/api/evidence/{exhibit_id}": {"image/webp": BYTES, "image/jpeg": BYTES, "video/mp4": BYTES},
+    "/api/payout-batches/{batch_id}/file": {**SHEET, "application/xml": {"schema": {"type": "string"}}},
 }
+"""What is in the answers that are no JSON."""
 FIGURES = f"#/components/schemas/{FigureForm.__name__}"
 EXAMPLES = Path(__file__).parent / "examples.json"
 """Real requests and answers, recorded by the tests (`tests/examples.py`) and held against the schemas there."""
@@ -170,11 +174,11 @@ def _complete(operation: dict[str, Any], method: str, path: str, *, asked: bool)
             operation["requestBody"] = {"content": SHEET, "required": True}
         else:
             answers["200"]["content"] = SHEET
-    if path in STREAMS:
-        answers["200"]["content"] = STREAMS[path]
-        answers["200"]["description"] = "Streamed."
+    if path in FILES:
+        answers["200"]["content"] = FILES[path]
+        answers["200"]["description"] = "The file."
     if any(one["name"] == "format" and FIGURES in str(one) for one in operation.get("parameters", ())):
-        answers["200"]["content"].update({**SHEET, PARQUET: {"schema": {"type": "string", "format": "binary"}}})
+        answers["200"]["content"].update({**SHEET, PARQUET: BYTES})
     answers["default"] = REFUSED
     if asked:
         answers["429"] = {"$ref": "#/components/responses/TooFast"}

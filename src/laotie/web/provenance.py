@@ -156,7 +156,7 @@ async def show_document(document_id: FromPath[UUID], actor: Given[Actor], db: Gi
         return _document(await _get_document(tx, actor, DocumentId(document_id)))
 
 
-@get("/api/documents/{document_id:uuid}/pages/{number:int}")
+@get("/api/documents/{document_id:uuid}/pages/{number:int}", media_type="image/webp")
 async def show_document_page(
     document_id: FromPath[UUID],
     number: FromPath[int],

@@ -96,11 +96,14 @@ class RatePreview(msgspec.Struct, kw_only=True):
 
 
 class NewSettlementTerm(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """How many hours after completion orders are settled, of one shop or of all that have no term of their own."""
+    """How many hours after completion orders are settled, of one shop or of all that have no term of their own.
+
+    `delay_h` null ends the term that was set; then everybody's counts, or the default.
+    """
 
     id: terms.TermId
     shop_id: ShopId | None = None
-    delay_h: Hours
+    delay_h: Hours | None
     valid_from: Instant | None = None
     note: Why
 
@@ -111,7 +114,7 @@ class SettlementTermView(msgspec.Struct, kw_only=True):
     id: terms.TermId
     shop_id: ShopId | None
     shop_name: str | None
-    delay_h: int
+    delay_h: int | None
     valid_from: datetime
     note: str
     made_by: AccountId | None
@@ -275,7 +278,7 @@ async def list_terms(
 
 @post("/api/terms")
 async def set_term(data: JSONBody[NewSettlementTerm], actor: Given[Actor], db: Given[Database]) -> SettlementTermView:
-    """Set how long orders that complete from now on (or then) wait. The same id again is the same term."""
+    """Set or end how long orders that complete from now on (or then) wait. The same id again is the same term."""
     async with db.tx() as tx:
         found = await terms.set_term(
             tx,

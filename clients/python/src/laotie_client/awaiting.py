@@ -36,9 +36,9 @@ class Aftersales:
         """Announce a short film for a case; then send its bytes with `PATCH /api/uploads/{id}`, and name it in an entry."""
         return await self._transport.ask("POST", "/api/evidence-films", m.UploadView, body=body)
 
-    async def show_evidence(self, exhibit_id: UUID | str, *, poster: bool | Unset = UNSET) -> object:
+    def show_evidence(self, exhibit_id: UUID | str, *, poster: bool | Unset = UNSET) -> AsyncIterator[bytes]:
         """A file of a case, for the sides of it; that a shop or an operator looked is on record."""
-        return await self._transport.ask("GET", f"/api/evidence/{quoted(exhibit_id)}", object, query={"poster": poster})
+        return self._transport.stream("GET", f"/api/evidence/{quoted(exhibit_id)}", query={"poster": poster})
 
     async def list_order_cases(self, order_id: UUID | str) -> m.CaseBriefViewPage:
         """The cases about my order, newest first."""
@@ -224,9 +224,9 @@ class Catalog:
         """Bring a PDF or a picture as `application/octet-stream`, 20 MB and 20 pages at most; kept are its pages' pictures."""
         return await self._transport.ask("PUT", f"/api/documents/{quoted(document_id)}", m.DocumentView)
 
-    async def show_document_page(self, document_id: UUID | str, number: int) -> object:
+    def show_document_page(self, document_id: UUID | str, number: int) -> AsyncIterator[bytes]:
         """A page of a document, from 1 on, as a WebP picture."""
-        return await self._transport.ask("GET", f"/api/documents/{quoted(document_id)}/pages/{quoted(number)}", object)
+        return self._transport.stream("GET", f"/api/documents/{quoted(document_id)}/pages/{quoted(number)}")
 
     async def show_order_provenance(self, order_id: UUID | str) -> m.OrderProvenance:
         """The batches that an order was sold from, as they were, and whether one was recalled since."""
@@ -421,6 +421,10 @@ class Fun:
         """Agree to a duel, which begins at once."""
         return await self._transport.ask("POST", f"/api/activities/{quoted(activity_id)}/consent", m.ActivityView, body=body)
 
+    async def cross_over(self, activity_id: UUID | str, body: m.NewCrossing) -> m.Crossing:
+        """Go from one room of a duel to the other: an entry of mine alone, so that the other room knows that the duel brought me."""
+        return await self._transport.ask("POST", f"/api/activities/{quoted(activity_id)}/crossings", m.Crossing, body=body)
+
     async def enter_activity(self, activity_id: UUID | str, body: m.NewEntry | None = None) -> m.Entered:
         """Take part: grab, enter, vote, answer. 200 when I was in already."""
         return await self._transport.ask("POST", f"/api/activities/{quoted(activity_id)}/entries", m.Entered, body=body)
@@ -608,12 +612,12 @@ class Insight:
         two is in both."""
         return await self._transport.ask("GET", "/api/insight/funnel", m.FunnelAnswer, query={"level": level, "of": of, "since": since, "until": until, "by": by, "format": format})
 
-    async def get_gmv(self, level: m.Level, *, of: UUID | str | Unset = UNSET, by: list[m.GmvBy] | Unset = UNSET, kind: m.GmvKind | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET) -> m.GmvApart:
-        """GMV and its factors by source, day, show, …, or by several of these, in every currency.
+    async def get_gmv(self, level: m.Level, *, of: UUID | str | Unset = UNSET, by: list[m.GmvBy] | Unset = UNSET, kind: m.GmvKind | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, currency: str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.GmvApart:
+        """GMV and its factors by source, day, show, …, or by several of these.
 
         A shop's for seats with the scope `orders`, a show's also for its streamer and seats with `show`, a streamer's for
         themselves, the platform's for operators."""
-        return await self._transport.ask("GET", "/api/insight/gmv", m.GmvApart, query={"level": level, "of": of, "by": by, "kind": kind, "since": since, "until": until})
+        return await self._transport.ask("GET", "/api/insight/gmv", m.GmvApart, query={"level": level, "of": of, "by": by, "kind": kind, "since": since, "until": until, "currency": currency, "format": format})
 
     async def list_goals(self, level: m.Level, *, of: UUID | str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.GoalList:
         """Goals and how far they are, by the measures that pages show."""
@@ -639,10 +643,6 @@ class Insight:
         """GMV and its five factors in total and by source, beside another period; its sources add up to the total's GMV."""
         return await self._transport.ask("GET", "/api/insight/overview", m.GmvOverview, query={"level": level, "of": of, "kind": kind, "since": since, "until": until, "before_since": before_since, "before_until": before_until, "currency": currency, "format": format})
 
-    async def list_gmv_days(self, level: m.Level, *, of: UUID | str | Unset = UNSET, kind: m.GmvKind | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, currency: str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.GmvDays:
-        """GMV and its factors of each day and source."""
-        return await self._transport.ask("GET", "/api/insight/overview/days", m.GmvDays, query={"level": level, "of": of, "kind": kind, "since": since, "until": until, "currency": currency, "format": format})
-
     async def list_gmv_shows(self, level: m.Level, *, of: UUID | str | Unset = UNSET, kind: m.GmvKind | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, currency: str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.GmvShows:
         """GMV and its factors of each show, and of what came from none."""
         return await self._transport.ask("GET", "/api/insight/overview/shows", m.GmvShows, query={"level": level, "of": of, "kind": kind, "since": since, "until": until, "currency": currency, "format": format})
@@ -650,6 +650,10 @@ class Insight:
     async def list_steps(self, level: m.Level, *, of: UUID | str | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.StepsTaken:
         """From coming to paying: how many different people took each step, by source and in all."""
         return await self._transport.ask("GET", "/api/insight/overview/steps", m.StepsTaken, query={"level": level, "of": of, "since": since, "until": until, "format": format})
+
+    async def list_gmv_surfaces(self, level: m.Level, *, of: UUID | str | Unset = UNSET, kind: m.GmvKind | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, currency: str | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.GmvSurfaces:
+        """GMV and its factors of live rooms, replays, clips, short videos and the shelf, and of each replay, clip and video."""
+        return await self._transport.ask("GET", "/api/insight/overview/surfaces", m.GmvSurfaces, query={"level": level, "of": of, "kind": kind, "since": since, "until": until, "currency": currency, "format": format})
 
     async def get_purpose(self, level: m.Level, *, of: UUID | str | Unset = UNSET, since: date | str | Unset = UNSET, until: date | str | Unset = UNSET, within_h: int | Unset = UNSET, format: m.FigureForm | Unset = UNSET) -> m.PurposeAnswer:
         """The share of orders before which nobody searched or looked at a product for so many hours."""
@@ -1535,9 +1539,9 @@ class Settlement:
         """Send what another operator approved; a bank's file can be had from now on."""
         return await self._transport.ask("POST", f"/api/payout-batches/{quoted(batch_id)}/dispatch", m.PayoutBatchView)
 
-    async def download_payout_file(self, batch_id: UUID | str, *, form: m.FileForm | Unset = UNSET) -> str:
+    def download_payout_file(self, batch_id: UUID | str, *, form: m.FileForm | Unset = UNSET) -> AsyncIterator[bytes]:
         """The file that the bank gets, for operators; the same bytes each time, and each time written to the audit log."""
-        return await self._transport.ask("GET", f"/api/payout-batches/{quoted(batch_id)}/file", str, query={"form": form})
+        return self._transport.stream("GET", f"/api/payout-batches/{quoted(batch_id)}/file", query={"form": form})
 
     async def bring_payout_results(self, batch_id: UUID | str, content: bytes, *, name: str | Unset = UNSET) -> m.BroughtResults:
         """Bring the bank's result file (as `text/csv`, UTF-8 or GB18030): applied row by row, and again without harm.
@@ -1622,7 +1626,7 @@ class Settlement:
         return await self._transport.ask("GET", "/api/terms", m.SettlementTerms, query={"after": after, "limit": limit})
 
     async def set_term(self, body: m.NewSettlementTerm) -> m.SettlementTermView:
-        """Set how long orders that complete from now on (or then) wait. The same id again is the same term."""
+        """Set or end how long orders that complete from now on (or then) wait. The same id again is the same term."""
         return await self._transport.ask("POST", "/api/terms", m.SettlementTermView, body=body)
 
 
@@ -1647,6 +1651,12 @@ class Traffic:
     async def list_following(self) -> m.FollowedPage:
         """Everybody I follow, all of them: who is live first, then by how close we are."""
         return await self._transport.ask("GET", "/api/feed/following", m.FollowedPage)
+
+    async def beat_play(self, play_id: UUID | str, body: m.PlayBeat) -> m.PlayHeard:
+        """Say that a replay, a clip or a video runs in sight: every ten seconds, and whenever it stops.
+
+        Under the page's own id. No more counts than has passed here since the last answer, and nothing after fifteen seconds of silence."""
+        return await self._transport.ask("PUT", f"/api/plays/{quoted(play_id)}", m.PlayHeard, body=body)
 
 
 class Trust:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 # ruff: noqa
-# schemas: 00f9ea320415d1cd98756ec69f63f7f8
+# schemas: a47000726e1a7d039a5cb894947ec29a
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -64,6 +64,9 @@ class AcquisitionRow(Struct, kw_only=True):
     value_90_amount: int | None
     ltv_cac: float | None
     ltv_days: int | None
+    value_365_amount: int | None
+    expected_365_amount: int | None
+    ltv_cac_365: float | None
     source: str | None | UnsetType = UNSET
     campaign: str | None | UnsetType = UNSET
 
@@ -564,6 +567,10 @@ class CouponState(StrEnum):
     stopped = 'stopped'
 
 
+class Crossing(Struct, kw_only=True):
+    entry: str
+
+
 class Decision(Struct, kw_only=True):
     verified: bool
     reason: Annotated[str, Meta(max_length=200)] | UnsetType = ''
@@ -951,22 +958,6 @@ class GmvKind(StrEnum):
     net = 'net'
 
 
-class GmvOfDay(Struct, kw_only=True):
-    currency: str
-    uv: int
-    watch_s: float
-    buyers: int
-    orders: int
-    gmv_amount: int
-    watch_per_viewer_s: float | None
-    buyers_per_watch_hour: float | None
-    orders_per_buyer: float | None
-    conversion: float | None
-    gmv_per_order_amount: int | None
-    day: date
-    source: str
-
-
 class GmvOfShow(Struct, kw_only=True):
     currency: str
     uv: int
@@ -1003,6 +994,23 @@ class GmvOfSource(Struct, kw_only=True):
     since: date
     until: date
     source: str | None
+
+
+class GmvOfSurface(Struct, kw_only=True):
+    currency: str
+    uv: int
+    watch_s: float
+    buyers: int
+    orders: int
+    gmv_amount: int
+    watch_per_viewer_s: float | None
+    buyers_per_watch_hour: float | None
+    orders_per_buyer: float | None
+    conversion: float | None
+    gmv_per_order_amount: int | None
+    surface: str
+    placement: str | None
+    title: str | None
 
 
 class GmvPart(Struct, kw_only=True):
@@ -1152,6 +1160,7 @@ class Happening(StrEnum):
 class Health(Struct, kw_only=True):
     status: str
     missing: dict[str, str]
+    ailing: dict[str, str]
 
 
 class HeldSaying(Struct, kw_only=True):
@@ -1403,6 +1412,10 @@ class NewCouponClaim(Struct, kw_only=True):
     id: str
 
 
+class NewCrossing(Struct, kw_only=True):
+    visit: Annotated[str, Meta(max_length=2000, min_length=1)]
+
+
 class NewDepositMovement(Struct, kw_only=True):
     id: str
     direction: Annotated[str, Meta(pattern='^(in|out)$')]
@@ -1609,9 +1622,12 @@ class NewSeller(Struct, kw_only=True):
     country: Annotated[str, Meta(pattern='^[A-Z]{2}$')] | UnsetType = 'CN'
 
 
+DelayH: TypeAlias = Annotated[int, Meta(le=8784)]
+
+
 class NewSettlementTerm(Struct, kw_only=True):
     id: str
-    delay_h: Annotated[int, Meta(ge=0, le=8784)]
+    delay_h: DelayH | None
     note: Annotated[
         str, Meta(description='Why it is set.', max_length=500, min_length=1)
     ]
@@ -1896,6 +1912,21 @@ class PlacedOrder(Struct, kw_only=True):
     placed_at: datetime
     pay_by: datetime
     orders: list[str]
+
+
+Beat: TypeAlias = Annotated[str, Meta(max_length=2000, min_length=1)]
+
+
+class PlayBeat(Struct, kw_only=True):
+    visit: Annotated[str, Meta(max_length=2000, min_length=1)]
+    beat: Beat | None | UnsetType = UNSET
+    shown_ms: Annotated[int, Meta(ge=0, le=2147483647)] | UnsetType = 0
+
+
+class PlayHeard(Struct, kw_only=True):
+    beat: str
+    beat_s: int
+    counted_ms: int
 
 
 class Playback(Struct, kw_only=True):
@@ -2717,7 +2748,7 @@ class SettlementTermView(Struct, kw_only=True):
     id: str
     shop_id: str | None
     shop_name: str | None
-    delay_h: int
+    delay_h: int | None
     valid_from: datetime
     note: str
     made_by: str | None
@@ -2927,6 +2958,7 @@ class Source(StrEnum):
     slot = 'slot'
     shelf = 'shelf'
     share = 'share'
+    pk = 'pk'
     direct = 'direct'
 
 
@@ -3800,6 +3832,8 @@ class AcquisitionAnswer(Struct, kw_only=True):
     zone: str
     as_of: datetime
     currency: str
+    forecast_refused: str | None
+    forecast_facts: dict[str, int]
     total: AcquisitionRow
     items: list[AcquisitionRow]
 
@@ -4401,38 +4435,27 @@ class Gmv(Struct, kw_only=True):
 class GmvApart(Struct, kw_only=True):
     level: Level
     of: str | None
-    kind: GmvKind
-    by: list[GmvBy]
     since: date
     until: date
     zone: str
     as_of: datetime
-    total: list[GmvPart]
-    parts: list[GmvPart]
-    left_out: int
-
-
-class GmvDays(Struct, kw_only=True):
-    level: Level
-    of: str | None
     kind: GmvKind
-    since: date
-    until: date
-    zone: str
-    as_of: datetime
     currency: str
     currencies: list[str]
-    items: list[GmvOfDay]
+    by: list[GmvBy]
+    total: GmvPart
+    items: list[GmvPart]
+    left_out: int
 
 
 class GmvOverview(Struct, kw_only=True):
     level: Level
     of: str | None
-    kind: GmvKind
     since: date
     until: date
     zone: str
     as_of: datetime
+    kind: GmvKind
     currency: str
     currencies: list[str]
     total: GmvOfSource
@@ -4444,14 +4467,29 @@ class GmvOverview(Struct, kw_only=True):
 class GmvShows(Struct, kw_only=True):
     level: Level
     of: str | None
-    kind: GmvKind
     since: date
     until: date
     zone: str
     as_of: datetime
+    kind: GmvKind
     currency: str
     currencies: list[str]
     items: list[GmvOfShow]
+    left_out: int
+
+
+class GmvSurfaces(Struct, kw_only=True):
+    level: Level
+    of: str | None
+    since: date
+    until: date
+    zone: str
+    as_of: datetime
+    kind: GmvKind
+    currency: str
+    currencies: list[str]
+    items: list[GmvOfSurface]
+    played: list[GmvOfSurface]
     left_out: int
 
 
@@ -5711,14 +5749,14 @@ class Waves(Struct, kw_only=True):
 class WhyAnswer(Struct, kw_only=True):
     level: Level
     of: str | None
-    before_of: str | None
-    kind: GmvKind
     since: date
     until: date
-    before_since: date
-    before_until: date
     zone: str
     as_of: datetime
+    before_of: str | None
+    kind: GmvKind
+    before_since: date
+    before_until: date
     currency: str
     currencies: list[str]
     before_amount: int
