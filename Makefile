@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 PAGE := src/laotie/web/page/index.html
+MAKEFLAGS += --jobs=2  # the environment and the page do not wait for each other
 
 .PHONY: help setup page demo serve test lint types unit races ui-test browser wheel prove bench clean
 

@@ -36,7 +36,8 @@ export const useShop = defineStore('shop', () => {
       return
     }
     const wanted = id.value
-    const [gotShop, gotRoom] = await Promise.all([getShop(wanted), getRoom().catch(() => null)])
+    const streams = session.me?.roles.includes('streamer') // who has a room has this role
+    const [gotShop, gotRoom] = await Promise.all([getShop(wanted), streams ? getRoom().catch(() => null) : null])
     if (wanted !== id.value) return
     shop.value = gotShop
     room.value = gotRoom

@@ -7,7 +7,6 @@ export function minorUnits(currency: string): number {
   return 10 ** digits(currency)
 }
 
-/** ¥19.90 / $19.90; whole amounts without decimals: ¥128. */
 /** 19.9 → 1990 (CNY); null when it is not a price. Full-width digits and points are taken as what they mean. */
 export function readAmount(text: string, currency: string): number | null {
   const digits = String(minorUnits(currency)).length - 1
@@ -17,6 +16,7 @@ export function readAmount(text: string, currency: string): number | null {
   return Number(match[1]! + (match[2] ?? '').padEnd(digits, '0'))
 }
 
+/** ¥19.90 / $19.90; whole amounts without decimals: ¥128. */
 export function formatMoney(money: Money, locale: Locale = currentLocale()): string {
   return formatter(money, locale).format(money.amount / minorUnits(money.currency))
 }
@@ -47,16 +47,15 @@ export function formatCountdown(milliseconds: number): string {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`
 }
 
-/** Today 14:05, else 8月3日 14:05 / Aug 3, 14:05; the year only when it is another one. */
-export function formatTime(iso: string, locale: Locale = currentLocale(), now: Date = new Date()): string {
+/** Today 14:05, else 8月3日 14:05 / Aug 3, 14:05; the year only when it is another one. By this device's zone, or by `timeZone`. */
+export function formatTime(iso: string, locale: Locale = currentLocale(), now: Date = new Date(), timeZone?: string): string {
   const at = new Date(iso)
-  const clock: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }
-  if (at.toDateString() === now.toDateString()) {
-    return t('common.time.today', { time: new Intl.DateTimeFormat(locale, clock).format(at) })
-  }
-  const day: Intl.DateTimeFormatOptions = { month: 'short', day: 'numeric' }
-  const year: Intl.DateTimeFormatOptions = at.getFullYear() === now.getFullYear() ? {} : { year: 'numeric' }
-  return new Intl.DateTimeFormat(locale, { ...year, ...day, ...clock }).format(at)
+  const clock: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone }
+  const dayOf = (one: Date) => new Intl.DateTimeFormat('sv-SE', { timeZone }).format(one)
+  const [day, today] = [dayOf(at), dayOf(now)]
+  if (day === today) return t('common.time.today', { time: new Intl.DateTimeFormat(locale, clock).format(at) })
+  const year: Intl.DateTimeFormatOptions = day.slice(0, 4) === today.slice(0, 4) ? {} : { year: 'numeric' }
+  return new Intl.DateTimeFormat(locale, { ...year, month: 'short', day: 'numeric', ...clock }).format(at)
 }
 
 /** just now, 5 minutes ago, 3 hours ago, yesterday, then the date. */

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { merge, since, type Board } from '@/console/board/board'
-import { optionOf, type Band } from '@/console/board/chart'
 import { curveOf } from '@/console/desk/curve'
 
 const minute = (at: string, orders = 0) => ({ at, audience: { viewers_max: 7 }, sold: { orders, gmv: { placed: { amount: orders * 100, currency: 'CNY' } } } })
@@ -29,18 +28,5 @@ describe('the board between two readings', () => {
     const curve = curveOf(before)
     expect(curve.minutes.map(({ viewers, orders, amount }) => [viewers, orders, amount])).toEqual([[7, 1, 100], [7, 2, 200], [7, 0, 0]])
     expect(curve.pins).toEqual([{ at: Date.parse('2026-11-22T12:00:30Z'), title: '海参' }])
-  })
-})
-
-describe('the curves', () => {
-  const times = Array.from({ length: 120 }, (_, index) => `${index}`)
-  const pins = times.map((title, index) => ({ index, title })).filter(({ index }) => index % 10 === 0)
-  const bands: Band[] = ['line', 'bar'].map((kind) => ({ name: kind, kind: kind as Band['kind'], values: times.map(Number), say: String }))
-  const inks = { text: '#000', quiet: '#000', line: '#000', surface: '#fff', zoom: '#eee', figures: ['#000', '#000'] }
-  const pinned = (width: number) => optionOf(times, bands, pins, inks, width).series.map((one) => one.markLine.data.length)
-
-  it('name as many pins as there is room for, in every band the same', () => {
-    expect(pinned(2_000)).toEqual([12, 12])
-    expect(pinned(390)).toEqual([4, 4])
   })
 })

@@ -105,6 +105,17 @@ describe('an overview', () => {
   })
 })
 
+type Label = { x: number; y: number; text: string }
+type Waterfall = { xAxis: { id: string }[]; yAxis: { id: string }[]; series: { renderItem: (params: object, api: object) => { children: { type: string; style: Label }[] } }[] }
+type Axes = { yAxis: { max?: number }[] }
+type Marked = { series: { markLine: { data: { label: { show: boolean } }[] } }[] }
+
+/** The amount written beside a step, where a step takes so many pixels either way. */
+function label(drawn: Waterfall, index: number, room: number): Label {
+  const api = { value: (at: number) => (at === 0 ? index : 0), coord: ([x, y]: [number, number]) => [x * room, y * room], size: () => [room, room] }
+  return drawn.series[0]!.renderItem({}, api).children.find((one) => one.type === 'text')!.style
+}
+
 type Drawn = { series: { type: string; data: unknown[]; sampling?: string; large?: boolean; areaStyle?: object; showSymbol?: boolean }[]; dataZoom: unknown[]; legend: object }
 const bands = (points: number, stack = true): Bands => ({
   axis: { name: 'day', unit: 'day' }, x: listDays({ since: '2000-01-01', until: addDays('2000-01-01', points) }),
@@ -116,7 +127,7 @@ describe('a chart', () => {
     const few = drawBands(bands(30))(look) as Drawn
     expect([few.series[0]!.type, few.dataZoom.length]).toEqual(['bar', 0])
     const year = drawBands(bands(365))(look) as Drawn
-    expect([year.series[0]!.type, year.dataZoom.length, year.series.length]).toEqual(['line', 2, 7])
+    expect([year.series[0]!.type, year.dataZoom.length, year.series.length]).toEqual(['line', 2, SOURCES.length])
     expect(year.series[0]!.areaStyle).toBeDefined()
     expect(heightOf(bands(365))).toBeGreaterThan(heightOf(bands(30)))
   })
@@ -131,7 +142,7 @@ describe('a chart', () => {
   it('has its figures as a table too', () => {
     const table = tableOf(bands(3))
     expect(table.columns.map((column) => column.name)).toEqual(['day', ...SOURCES])
-    expect(table.rows[2]).toEqual(['2000-01-03', 2, 2, 2, 2, 2, 2, 2])
+    expect(table.rows[2]).toEqual(['2000-01-03', ...SOURCES.map(() => 2)])
     const heat = { x: ['0', '1'], y: ['Jan', 'Feb'], cells: [[1, 0.5], [1, null]], value: { name: 'back', unit: 'share' as const } }
     expect(tableOfHeat(heat, { name: 'month', unit: 'text' }).rows).toEqual([['Jan', 1, 0.5], ['Feb', 1, null]])
     expect((drawHeat(heat)(look) as Drawn).series[0]!.data).toHaveLength(3)
@@ -141,6 +152,33 @@ describe('a chart', () => {
     const steps = [{ name: 'before', amount: 10, total: true }, { name: 'a', amount: -15 }, { name: 'b', amount: 8 }, { name: 'now', amount: 3, total: true }]
     expect(spansOf(steps)).toEqual([{ from: 0, to: 10 }, { from: 10, to: -5 }, { from: -5, to: 3 }, { from: 0, to: 3 }])
     expect((drawWaterfall(steps, { unit: 'money', currency: 'CNY' })(look) as Drawn).series[0]!.data).toHaveLength(4)
+  })
+
+  it('lies a waterfall down where its steps have no room beside each other: no name and no amount runs into the next', () => {
+    const steps = Array.from({ length: 8 }, (_, at) => ({ name: `factor ${at}`, amount: 1_234_567_890 }))
+    const drawn = (width: number) => drawWaterfall(steps, { unit: 'money', currency: 'CNY' })({ ...look, width }) as Waterfall
+    expect([drawn(1_100).xAxis[0]!.id, drawn(1_100).yAxis[0]!.id]).toEqual(['names', 'amounts'])
+    const phone = drawn(326)
+    expect([phone.xAxis[0]!.id, phone.yAxis[0]!.id]).toEqual(['amounts', 'names'])
+    for (const width of [326, 700, 1_100]) {
+      const labels = steps.map((_, index) => label(drawn(width), index, 40))
+      expect(new Set(labels.map(({ x, y }) => (width === 326 ? y : x))).size).toBe(steps.length)
+      expect(labels[0]!.text).toMatch(/^\+¥/)
+    }
+    const still = drawWaterfall([{ name: 'none', amount: 0 }], { unit: 'money', currency: 'CNY' })(look) as Waterfall
+    expect(label(still, 0, 40).text).toBe('¥0')
+  })
+
+  it('has shares end at the whole, and no further than needed', () => {
+    const axis = (...values: number[]) => (drawBands({ axis: { name: 'day', unit: 'text' }, x: values.map(String), bands: [{ name: 'kept', unit: 'share', curves: [{ name: 'kept', ink: '--good', values }] }] })(look) as Axes).yAxis[0]!.max
+    expect([axis(1, 0.4), axis(0.83), axis(0.034), axis(0)]).toEqual([1, 1, 0.04, 0.01])
+    expect(axis(1.4)).toBeUndefined()
+  })
+
+  it('names as many pins as there is room for, and draws every one', () => {
+    const pins = Array.from({ length: 12 }, (_, index) => ({ index: index * 10, title: `pin ${index}` }))
+    const named = (width: number) => (drawBands({ ...bands(120, false), pins })({ ...look, width }) as Marked).series[0]!.markLine.data.map((one) => one.label.show)
+    expect([named(2_000).filter(Boolean).length, named(390).filter(Boolean).length, named(390).length]).toEqual([12, 2, 12])
   })
 
   it('clips a long title where its room ends, in either script', () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Activity, CartItem, Grant } from '@/shared/api/types'
-import { heardServer, useServerNow } from '@/shared/now'
+import { heardServer, useNow } from '@/shared/now'
 import { offerOfGrant } from '@/phone/fun/bargain'
 import { sidesOf } from '@/phone/fun/pk'
 import { keepReceipt, nonceOf, receiptOf } from '@/phone/fun/receipts'
@@ -50,7 +50,7 @@ describe('the server’s clock', () => {
   it('is the one that deadlines are kept by, when this device is off', () => {
     vi.useFakeTimers({ now: 1_000_000_000_000 })
     const scope = effectScope()
-    const now = scope.run(() => useServerNow())!
+    const now = scope.run(() => useNow())!
     heardServer(new Date(1_000_000_090_000).toUTCString())
     expect(Math.abs(now.value - 1_000_000_090_000)).toBeLessThan(1_000)
     heardServer(new Date(1_000_000_001_000).toUTCString())

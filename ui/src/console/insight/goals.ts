@@ -10,7 +10,7 @@ export type Goal = Schemas['GoalView']
 export type GoalMeasure = Schemas['GoalMeasure']
 export interface Whose { level: Schemas['Level']; of?: string }
 
-export const listGoals = (whose: Whose) => call('get', '/api/insight/goals', { query: { ...whose } })
+export const listGoals = (whose: Whose, signal?: AbortSignal) => call('get', '/api/insight/goals', { query: { ...whose }, signal })
 export const makeGoal = (whose: Whose, body: Schemas['NewGoal']) => call('post', '/api/insight/goals', { query: { ...whose }, body })
 export const changeGoal = (whose: Whose, id: string, body: Schemas['GoalChange']) => call('patch', '/api/insight/goals/{goal_id}', { path: { goal_id: id }, query: { ...whose }, body })
 export const dropGoal = (whose: Whose, id: string) => call('delete', '/api/insight/goals/{goal_id}', { path: { goal_id: id }, query: { ...whose } })

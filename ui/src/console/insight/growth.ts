@@ -12,7 +12,7 @@ export type GrowthRow = components['schemas']['GrowthRow']
 export type Missing = components['schemas']['Missing']
 export type AskedGrowth = { level: components['schemas']['Level']; of?: string; kind: Kind; currency?: string; since?: string; until?: string }
 
-export const getGrowth = (asked: AskedGrowth) => call('get', '/api/insight/growth', { query: { ...asked } })
+export const getGrowth = (asked: AskedGrowth, signal?: AbortSignal) => call('get', '/api/insight/growth', { query: { ...asked }, signal })
 
 const UNITS: Record<string, Column['unit']> = {
   gmv: 'money', orders: 'count', buyers: 'count', uv: 'count', watch: 'seconds', watch_per_viewer: 'seconds', days_active: 'ratio', return_rate: 'share', gmv_per_order: 'money', orders_per_buyer: 'ratio',

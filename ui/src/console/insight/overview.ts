@@ -10,10 +10,14 @@ type Schemas = components['schemas']
 export type Overview = Schemas['GmvOverview']
 export type OfSource = Schemas['GmvOfSource']
 export type Figures = Omit<OfSource, 'period' | 'since' | 'until' | 'source'>
-export type OfDay = Schemas['GmvOfDay']
+export type OfDay = Figures & { day: string; source: string }
 export type OfShow = Schemas['GmvOfShow']
+export type OfSurface = Schemas['GmvOfSurface']
 export type Kind = Schemas['GmvKind']
 export type FigureLevel = Schemas['Level']
+
+/** What days are taken apart by. */
+export const BY_DAY = ['day', 'source'] as const
 
 export const KINDS: readonly Kind[] = ['placed', 'paid', 'net']
 
@@ -26,16 +30,16 @@ export interface Asked {
   until?: string
 }
 
-export const getOverview = (asked: Asked, before: Period | null = null) =>
-  call('get', '/api/insight/overview', { query: { ...asked, ...(before ? { before_since: before.since, before_until: before.until } : {}) } })
-export const listDaysOf = (asked: Asked) => call('get', '/api/insight/overview/days', { query: { ...asked } })
-export const listShowsOf = (asked: Asked) => call('get', '/api/insight/overview/shows', { query: { ...asked } })
-
-/** The same question as an address, for files. */
-export function urlOf(asked: Asked, part: '' | '/days' | '/shows' = '', before: Period | null = null): string {
-  const query = Object.entries({ ...asked, ...(before && !part ? { before_since: before.since, before_until: before.until } : {}) }).filter(([, value]) => value !== undefined)
-  return `/api/insight/overview${part}?${new URLSearchParams(query as [string, string][])}`
+export const compared = (before: Period | null) => (before ? { before_since: before.since, before_until: before.until } : {})
+export const getOverview = (asked: Asked, before: Period | null = null, signal?: AbortSignal) =>
+  call('get', '/api/insight/overview', { query: { ...asked, ...compared(before) }, signal })
+/** Day by day and source by source. */
+export async function listDaysOf(asked: Asked, signal?: AbortSignal): Promise<{ items: OfDay[] }> {
+  const { items } = await call('get', '/api/insight/gmv', { query: { ...asked, by: [...BY_DAY] }, signal })
+  return { items: items.map((row) => ({ ...row, day: row.day ?? '', source: row.source ?? '' })) }
 }
+export const listShowsOf = (asked: Asked, signal?: AbortSignal) => call('get', '/api/insight/overview/shows', { query: { ...asked }, signal })
+export const listSurfacesOf = (asked: Asked, signal?: AbortSignal) => call('get', '/api/insight/overview/surfaces', { query: { ...asked }, signal })
 
 export interface Factor {
   key: 'uv' | 'watch_per_viewer' | 'buyers_per_watch' | 'orders_per_buyer' | 'conversion' | 'gmv_per_order'

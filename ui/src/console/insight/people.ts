@@ -17,9 +17,9 @@ export const BY: readonly FunnelBy[] = ['source', 'campaign', 'show']
 export const RETENTION_DAYS = [1, 7, 30] as const
 export const HOURS = [1, 6, 24, 72, 168] as const
 
-export const getFunnel = (asked: AskedDays, by: FunnelBy) => call('get', '/api/insight/funnel', { query: { ...asked, by } })
-export const getRetention = (asked: AskedDays) => call('get', '/api/insight/retention', { query: { ...asked } })
-export const getPurpose = (asked: AskedDays, within_h: number) => call('get', '/api/insight/purpose', { query: { ...asked, within_h } })
+export const getFunnel = (asked: AskedDays, by: FunnelBy, signal?: AbortSignal) => call('get', '/api/insight/funnel', { query: { ...asked, by }, signal })
+export const getRetention = (asked: AskedDays, signal?: AbortSignal) => call('get', '/api/insight/retention', { query: { ...asked }, signal })
+export const getPurpose = (asked: AskedDays, within_h: number, signal?: AbortSignal) => call('get', '/api/insight/purpose', { query: { ...asked, within_h }, signal })
 
 export interface Stage {
   key: 'viewers' | 'followers' | 'fan_groups' | 'buyers' | 'repeat_buyers'

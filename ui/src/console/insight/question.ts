@@ -7,9 +7,10 @@ import { useShop } from '../shop'
 import { KINDS, type Kind } from './overview'
 import type { Level } from './pages'
 import type { Preset } from './parts/period'
-import { usePeriod, zone } from './parts/usePeriod'
+import { usePeriod } from './parts/usePeriod'
+import { zone } from './parts/zone'
 
-export type Query = Record<string, string | number | undefined>
+export type Query = Record<string, string | number | readonly string[] | undefined>
 
 export function useQuestion(level: () => Level, usual: Preset = 'd30') {
   const route = useRoute()
@@ -32,15 +33,21 @@ export function useQuestion(level: () => Level, usual: Preset = 'd30') {
   return { period, compare, before, today, kind, currency, own, whose, days, inCurrency, shop, zone }
 }
 
-/** Reads when the page opens and whenever the question becomes another. */
-export function useAnswer<Q, T>(question: () => Q, read: (question: Q) => Promise<T>) {
-  const found = useLoad(() => read(question()))
+/**
+ * Reads when the page opens and whenever the question becomes another; then the one before is called off, and the server need not
+ * work it out. Figures stay while newer ones are on their way, but never stand for another question than theirs.
+ */
+export function useAnswer<Q, T>(question: () => Q, read: (question: Q, signal: AbortSignal) => Promise<T>) {
+  const found = useLoad((signal) => read(question(), signal))
+  watch(found.error, (error) => {
+    if (error) found.data.value = null
+  })
   watch(() => JSON.stringify(question()), () => void found.reload(), { immediate: true })
   return found
 }
 
 /** The same question as an address, for files. */
 export function urlOf(path: string, query: Query): string {
-  const said = Object.entries(query).filter(([, value]) => value !== undefined && value !== '')
-  return `/api/insight/${path}?${new URLSearchParams(said.map(([name, value]) => [name, String(value)]))}`
+  const said = Object.entries(query).flatMap(([name, value]) => (Array.isArray(value) ? value : [value]).map((one) => [name, one]))
+  return `/api/insight/${path}?${new URLSearchParams(said.filter(([, one]) => one !== undefined && one !== '').map(([name, one]) => [name, String(one)]))}`
 }

@@ -13,9 +13,9 @@ export type CohortRow = Schemas['CohortRow']
 export type Forecast = Schemas['ForecastAnswer']
 export type AskedRepurchase = { level: Schemas['Level']; of?: string; months?: number; currency?: string }
 
-export const getRepurchase = (asked: AskedRepurchase) => call('get', '/api/insight/repurchase', { query: { ...asked } })
-export const getCohorts = (asked: AskedRepurchase) => call('get', '/api/insight/cohorts', { query: { ...asked } })
-export const getForecast = ({ level, of, currency }: AskedRepurchase) => call('get', '/api/insight/repurchase/forecast', { query: { level, of, currency } })
+export const getRepurchase = (asked: AskedRepurchase, signal?: AbortSignal) => call('get', '/api/insight/repurchase', { query: { ...asked }, signal })
+export const getCohorts = (asked: AskedRepurchase, signal?: AbortSignal) => call('get', '/api/insight/cohorts', { query: { ...asked }, signal })
+export const getForecast = ({ level, of, currency }: AskedRepurchase, signal?: AbortSignal) => call('get', '/api/insight/repurchase/forecast', { query: { level, of, currency }, signal })
 
 export const MONTHS = [6, 12, 24] as const
 

@@ -9,6 +9,8 @@ export interface Words {
   orders: string
   placed: string
   paid: string
+  /** Said where the chat is a curve too. */
+  chats?: string
 }
 
 /** Where each explanation began on the axis of minutes; of several in one minute the last. */
@@ -40,6 +42,7 @@ export function curvesOf(board: Board, words: Words): Bands {
           { name: words.paid, ink: '--good', kind: 'bar', values: minutes.map((minute) => minute.sold.gmv.paid.amount) },
         ],
       },
+      ...(words.chats ? [{ name: words.chats, unit: 'count' as const, curves: [{ name: words.chats, ink: '--chart-viewers', values: minutes.map((minute) => minute.audience.chats_sent) }] }] : []),
     ],
   }
 }

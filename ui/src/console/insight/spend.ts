@@ -14,7 +14,7 @@ export type SpendReport = Schemas['SpendReport']
 export interface Whose { level: Schemas['Level']; of?: string }
 export interface AskedDays extends Whose { since?: string; until?: string; currency?: string }
 
-export const getAcquisition = (asked: AskedDays) => call('get', '/api/insight/acquisition', { query: { ...asked } })
+export const getAcquisition = (asked: AskedDays, signal?: AbortSignal) => call('get', '/api/insight/acquisition', { query: { ...asked }, signal })
 export const listSpend = ({ currency: _, ...asked }: AskedDays, after: string | null) => call('get', '/api/insight/spend', { query: { ...asked, ...(after ? { after } : {}), limit: 10 } })
 export const enterSpend = (whose: Whose, body: Schemas['NewSpend']) => call('post', '/api/insight/spend', { query: { ...whose }, body })
 export const deleteSpend = (whose: Whose, id: string) => call('delete', '/api/insight/spend/{spend_id}', { path: { spend_id: id }, query: { ...whose } })
@@ -41,12 +41,13 @@ export function tableOfAcquisition({ items, currency }: Acquisition): Table {
       { name: t('insight.figure.source'), unit: 'text', define: 'source' }, { name: t('insight.people.campaign'), unit: 'text' },
       { name: t('insight.acquisition.newBuyers'), unit: 'count', define: 'new_buyers' }, money('spend', 'spend'), money('subsidy', 'cac'), money('cac', 'cac'),
       money('value30', 'realised_value'), money('value90', 'realised_value'), { name: t('insight.acquisition.ltvCac'), unit: 'ratio', define: 'ltv_cac' },
+      money('value365', 'lifetime_value'), { name: t('insight.acquisition.ltvCac365'), unit: 'ratio', define: 'lifetime_value' },
     ],
     rows: items.map((row) => [wordOf(row.source ?? ''), row.campaign || '–', ...figuresOf(row)]),
   }
 }
 
-export const figuresOf = (row: AcquisitionRow): Cell[] => [row.new_buyers, row.spend_amount, row.subsidy_amount, row.cac_amount, row.value_30_amount, row.value_90_amount, row.ltv_cac]
+export const figuresOf = (row: AcquisitionRow): Cell[] => [row.new_buyers, row.spend_amount, row.subsidy_amount, row.cac_amount, row.value_30_amount, row.value_90_amount, row.ltv_cac, row.value_365_amount, row.ltv_cac_365]
 
 /** A sheet to begin with. */
 export const SAMPLE = (day: string, campaign: string): [string[], string[][]] => [

@@ -23,7 +23,7 @@ export interface AskedWhy {
   before_until?: string
 }
 
-export const getWhy = (asked: AskedWhy) => call('get', '/api/insight/why', { query: { ...asked } })
+export const getWhy = (asked: AskedWhy, signal?: AbortSignal) => call('get', '/api/insight/why', { query: { ...asked }, signal })
 
 export const FACTORS: readonly FactorKey[] = ['uv', 'watch_per_viewer', 'buyers_per_watch', 'orders_per_buyer', 'conversion', 'gmv_per_order']
 const UNITS: Record<FactorKey, Column['unit']> = { uv: 'count', watch_per_viewer: 'seconds', buyers_per_watch: 'ratio', orders_per_buyer: 'ratio', conversion: 'share', gmv_per_order: 'money' }
@@ -63,7 +63,8 @@ export function fromTo(share: Share): string {
   return before === after ? '' : t('insight.why.fromTo', { before, after })
 }
 
-const signed = (amount: number, currency: string) => (amount > 0 ? '+' : '') + say(amount, { unit: 'money', currency })
+/** The sign and its amount are never parted by the end of a line. */
+const signed = (amount: number, currency: string) => (amount > 0 ? '+\u2060' : '') + say(amount, { unit: 'money', currency })
 
 function clause(share: Share, currency: string): string {
   const values = fromTo(share)

@@ -1,21 +1,30 @@
-/** Reading from the server for a page: one thing, or a list by pages. The newest question wins; old answers are dropped. */
+/** Reading from the server for a page: one thing, or a list by pages. The newest question wins; those before it are called off. */
 import { computed, onScopeDispose, ref, shallowRef, type Ref } from 'vue'
 import type { Page } from '@/shared/api/types'
 
-export function useLoad<T>(read: () => Promise<T>): {
+export function useLoad<T>(read: (signal: AbortSignal) => Promise<T>): {
   data: Ref<T | null>; error: Ref<unknown>; loading: Ref<boolean>; reload: () => Promise<void>
 } {
   const data = shallowRef<T | null>(null)
   const error = shallowRef<unknown>(null)
   const loading = ref(false)
   let turn = 0
-  onScopeDispose(() => turn++)
+  let asking: AbortController | null = null
+  onScopeDispose(callOff)
+
+  function callOff(): void {
+    turn++
+    asking?.abort()
+  }
 
   async function reload(): Promise<void> {
-    const mine = ++turn
+    callOff()
+    const mine = turn
+    asking = new AbortController()
     loading.value = true
+    if (data.value === null) error.value = null // a second try shows that it is one
     try {
-      const answer = await read()
+      const answer = await read(asking.signal)
       if (mine !== turn) return
       data.value = answer
       error.value = null

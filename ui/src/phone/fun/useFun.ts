@@ -2,7 +2,7 @@
 import { computed, onScopeDispose, reactive, ref, watch } from 'vue'
 import { enterActivity, getActivity, listActivities } from '@/shared/api/endpoints'
 import type { Activity, ActivityView, Bargain, Part } from '@/shared/api/types'
-import { useServerNow } from '@/shared/now'
+import { useNow } from '@/shared/now'
 import type { PersonalFrame } from '@/shared/room/frames'
 import { play, type RoomState } from '@/shared/room/state'
 import { useSession } from '@/shared/session'
@@ -15,7 +15,7 @@ const SETTLING_MS = 5_000
 
 export function useFun(showId: string, room: RoomState) {
   const session = useSession()
-  const now = useServerNow()
+  const now = useNow()
   const parts = reactive<Record<string, Part>>({})
   /** My own bargains, by their activity. */
   const bargains = reactive<Record<string, Bargain>>({})

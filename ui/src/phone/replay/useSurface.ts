@@ -45,5 +45,5 @@ export function useSurface(open: OpenVisit) {
     checkoutOpen.value = true
   }
 
-  return { offer, buyOpen, checkoutOpen, heldOrder, choose, place, held }
+  return { visit, offer, buyOpen, checkoutOpen, heldOrder, choose, place, held }
 }

@@ -4,6 +4,7 @@ import { Refused } from '@/shared/api/ask'
 import { getCart, getShow, getTicket, placeOrder } from '@/shared/api/endpoints'
 import type { OrderAskLine } from '@/shared/api/types'
 import { newId } from '@/shared/ids'
+import { timeNow } from '@/shared/now'
 import type { PersonalFrame } from '@/shared/room/frames'
 import { RoomSocket, type Link } from '@/shared/room/socket'
 import { advance, decided, mark, newRoomState, reviewed, say, stand, waits, welcome } from '@/shared/room/state'
@@ -84,7 +85,7 @@ export function useRoom(showId: string, from: { entry: string | null; visit: str
         listener?.(frame)
         if (frame.t === 'notice') useNotices().heard(frame)
         if (frame.t === 'sent' || frame.t === 'held') {
-          spokeAt.value = Date.now()
+          spokeAt.value = timeNow()
           mark(room, frame.re, frame.t === 'held' ? 'held' : undefined)
         }
         if (frame.t === 'reviewed') reviewed(room, frame.re, frame.approved)

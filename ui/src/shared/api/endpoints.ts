@@ -77,6 +77,8 @@ export const visitVideo = (video_id: string, from: { entry?: string | null; visi
 export const shareVideo = (video_id: string) => call('post', '/api/videos/{video_id}/share-links', { path: { video_id } })
 export const acknowledgePlay = (video_id: string, play_id: string, watched_ms: number, visit: string | null) =>
   call('put', '/api/videos/{video_id}/plays/{play_id}', { path: { video_id, play_id }, body: { watched_ms, visit } })
+export const beatPlay = (play_id: string, body: { visit: string; beat: string | null; shown_ms: number }) =>
+  call('put', '/api/plays/{play_id}', { path: { play_id }, body })
 export const likeVideo = (video_id: string, liked: boolean) =>
   call(liked ? 'put' : 'delete', '/api/videos/{video_id}/like', { path: { video_id } })
 export const listVideoComments = (video_id: string, after?: string) =>
@@ -155,6 +157,8 @@ export const getActivity = (activity_id: string) => call('get', '/api/activities
 export const enterActivity = (activity_id: string, entry: { nonce: string; choice?: number }) =>
   call('post', '/api/activities/{activity_id}/entries', { path: { activity_id }, body: entry })
 export const getProof = (activity_id: string) => call('get', '/api/draws/{activity_id}/proof', { path: { activity_id } })
+export const crossOver = (activity_id: string, visit: string) =>
+  call('post', '/api/activities/{activity_id}/crossings', { path: { activity_id }, body: { visit } })
 export const openBargain = (activity_id: string, id: string) =>
   call('post', '/api/activities/{activity_id}/bargains', { path: { activity_id }, body: { id } })
 export const getBargain = (bargain_id: string) => call('get', '/api/bargains/{bargain_id}', { path: { bargain_id } })

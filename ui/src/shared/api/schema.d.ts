@@ -104,6 +104,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/activities/{activity_id}/crossings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Go from one room of a duel to the other: an entry of mine alone, so that the other room knows that the duel brought me
+         * @description Go from one room of a duel to the other: an entry of mine alone, so that the other room knows that the duel brought me.
+         */
+        post: operations["cross_over"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/activities/{activity_id}/entries": {
         parameters: {
             query?: never;
@@ -1437,11 +1457,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * GMV and its factors by source, day, show, …, or by several of these, in every currency.
+         * GMV and its factors by source, day, show, …, or by several of these.
          *
          *     A shop's for seats with the scope `orders`, a show's also for its streamer and seats with `show`, a streamer's for
          *     themselves, the platform's for operators
-         * @description GMV and its factors by source, day, show, …, or by several of these, in every currency.
+         * @description GMV and its factors by source, day, show, …, or by several of these.
          *
          *     A shop's for seats with the scope `orders`, a show's also for its streamer and seats with `show`, a streamer's for
          *     themselves, the platform's for operators.
@@ -1543,26 +1563,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/insight/overview/days": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * GMV and its factors of each day and source
-         * @description GMV and its factors of each day and source.
-         */
-        get: operations["list_gmv_days"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/insight/overview/shows": {
         parameters: {
             query?: never;
@@ -1595,6 +1595,26 @@ export interface paths {
          * @description From coming to paying: how many different people took each step, by source and in all.
          */
         get: operations["list_steps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insight/overview/surfaces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GMV and its factors of live rooms, replays, clips, short videos and the shelf, and of each replay, clip and video
+         * @description GMV and its factors of live rooms, replays, clips, short videos and the shelf, and of each replay, clip and video.
+         */
+        get: operations["list_gmv_surfaces"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3285,6 +3305,30 @@ export interface paths {
          * @description Make a coupon that the platform pays for. The same again changes nothing.
          */
         post: operations["make_platform_coupon"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/plays/{play_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Say that a replay, a clip or a video runs in sight: every ten seconds, and whenever it stops.
+         *
+         *     Under the page's own id
+         * @description Say that a replay, a clip or a video runs in sight: every ten seconds, and whenever it stops.
+         *
+         *     Under the page's own id. No more counts than has passed here since the last answer, and nothing after fifteen seconds of silence.
+         */
+        put: operations["beat_play"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -6591,8 +6635,8 @@ export interface paths {
         get: operations["list_terms"];
         put?: never;
         /**
-         * Set how long orders that complete from now on (or then) wait
-         * @description Set how long orders that complete from now on (or then) wait. The same id again is the same term.
+         * Set or end how long orders that complete from now on (or then) wait
+         * @description Set or end how long orders that complete from now on (or then) wait. The same id again is the same term.
          */
         post: operations["set_term"];
         delete?: never;
@@ -7270,6 +7314,10 @@ export interface components {
             /** Format: date-time */
             as_of: string;
             currency: string;
+            forecast_refused: string | null;
+            forecast_facts: {
+                [key: string]: number;
+            };
             total: components["schemas"]["AcquisitionRow"];
             items: components["schemas"]["AcquisitionRow"][];
         };
@@ -7290,6 +7338,9 @@ export interface components {
             value_90_amount: number | null;
             ltv_cac: number | null;
             ltv_days: number | null;
+            value_365_amount: number | null;
+            expected_365_amount: number | null;
+            ltv_cac_365: number | null;
         };
         /**
          * Act
@@ -8527,6 +8578,10 @@ export interface components {
             currency: string;
             state: components["schemas"]["CouponState"];
         };
+        /** Crossing */
+        Crossing: {
+            entry: string;
+        };
         /** Decision */
         Decision: {
             verified: boolean;
@@ -9072,8 +9127,6 @@ export interface components {
         GmvApart: {
             level: components["schemas"]["Level"];
             of: string | null;
-            kind: components["schemas"]["GmvKind"];
-            by: components["schemas"]["GmvBy"][];
             /** Format: date */
             since: string;
             /** Format: date */
@@ -9081,8 +9134,12 @@ export interface components {
             zone: string;
             /** Format: date-time */
             as_of: string;
-            total: components["schemas"]["GmvPart"][];
-            parts: components["schemas"]["GmvPart"][];
+            kind: components["schemas"]["GmvKind"];
+            currency: string;
+            currencies: string[];
+            by: components["schemas"]["GmvBy"][];
+            total: components["schemas"]["GmvPart"];
+            items: components["schemas"]["GmvPart"][];
             left_out: number;
         };
         /**
@@ -9091,22 +9148,6 @@ export interface components {
          * @enum {string}
          */
         GmvBy: "source" | "fan" | "show" | "streamer" | "shop" | "day";
-        /** GmvDays */
-        GmvDays: {
-            level: components["schemas"]["Level"];
-            of: string | null;
-            kind: components["schemas"]["GmvKind"];
-            /** Format: date */
-            since: string;
-            /** Format: date */
-            until: string;
-            zone: string;
-            /** Format: date-time */
-            as_of: string;
-            currency: string;
-            currencies: string[];
-            items: components["schemas"]["GmvOfDay"][];
-        };
         /**
          * GmvKind
          * @description What counts: ordered, paid, or what of that stayed.
@@ -9114,23 +9155,6 @@ export interface components {
          * @enum {string}
          */
         GmvKind: "placed" | "paid" | "net";
-        /** GmvOfDay */
-        GmvOfDay: {
-            currency: string;
-            uv: number;
-            watch_s: number;
-            buyers: number;
-            orders: number;
-            gmv_amount: number;
-            watch_per_viewer_s: number | null;
-            buyers_per_watch_hour: number | null;
-            orders_per_buyer: number | null;
-            conversion: number | null;
-            gmv_per_order_amount: number | null;
-            /** Format: date */
-            day: string;
-            source: string;
-        };
         /** GmvOfShow */
         GmvOfShow: {
             currency: string;
@@ -9171,11 +9195,27 @@ export interface components {
             until: string;
             source: string | null;
         };
+        /** GmvOfSurface */
+        GmvOfSurface: {
+            currency: string;
+            uv: number;
+            watch_s: number;
+            buyers: number;
+            orders: number;
+            gmv_amount: number;
+            watch_per_viewer_s: number | null;
+            buyers_per_watch_hour: number | null;
+            orders_per_buyer: number | null;
+            conversion: number | null;
+            gmv_per_order_amount: number | null;
+            surface: string;
+            placement: string | null;
+            title: string | null;
+        };
         /** GmvOverview */
         GmvOverview: {
             level: components["schemas"]["Level"];
             of: string | null;
-            kind: components["schemas"]["GmvKind"];
             /** Format: date */
             since: string;
             /** Format: date */
@@ -9183,6 +9223,7 @@ export interface components {
             zone: string;
             /** Format: date-time */
             as_of: string;
+            kind: components["schemas"]["GmvKind"];
             currency: string;
             currencies: string[];
             total: components["schemas"]["GmvOfSource"];
@@ -9215,7 +9256,6 @@ export interface components {
         GmvShows: {
             level: components["schemas"]["Level"];
             of: string | null;
-            kind: components["schemas"]["GmvKind"];
             /** Format: date */
             since: string;
             /** Format: date */
@@ -9223,9 +9263,28 @@ export interface components {
             zone: string;
             /** Format: date-time */
             as_of: string;
+            kind: components["schemas"]["GmvKind"];
             currency: string;
             currencies: string[];
             items: components["schemas"]["GmvOfShow"][];
+            left_out: number;
+        };
+        /** GmvSurfaces */
+        GmvSurfaces: {
+            level: components["schemas"]["Level"];
+            of: string | null;
+            /** Format: date */
+            since: string;
+            /** Format: date */
+            until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            kind: components["schemas"]["GmvKind"];
+            currency: string;
+            currencies: string[];
+            items: components["schemas"]["GmvOfSurface"][];
+            played: components["schemas"]["GmvOfSurface"][];
             left_out: number;
         };
         /** GoalChange */
@@ -9445,6 +9504,9 @@ export interface components {
         Health: {
             status: string;
             missing: {
+                [key: string]: string;
+            };
+            ailing: {
                 [key: string]: string;
             };
         };
@@ -9976,6 +10038,10 @@ export interface components {
             /** Format: uuid */
             id: string;
         };
+        /** NewCrossing */
+        NewCrossing: {
+            visit: string;
+        };
         /** NewDepositMovement */
         NewDepositMovement: {
             /** Format: uuid */
@@ -10233,7 +10299,7 @@ export interface components {
             /** Format: uuid */
             id: string;
             shop_id?: string | null;
-            delay_h: number;
+            delay_h: number | null;
             valid_from?: string | null;
             /** @description Why it is set. */
             note: string;
@@ -10834,6 +10900,19 @@ export interface components {
             /** Format: date-time */
             pay_by: string;
             orders: string[];
+        };
+        /** PlayBeat */
+        PlayBeat: {
+            visit: string;
+            beat?: string | null;
+            /** @default 0 */
+            shown_ms: number;
+        };
+        /** PlayHeard */
+        PlayHeard: {
+            beat: string;
+            beat_s: number;
+            counted_ms: number;
         };
         /** Playback */
         Playback: {
@@ -11984,7 +12063,7 @@ export interface components {
             id: string;
             shop_id: string | null;
             shop_name: string | null;
-            delay_h: number;
+            delay_h: number | null;
             /** Format: date-time */
             valid_from: string;
             note: string;
@@ -12444,7 +12523,7 @@ export interface components {
          * @description The kinds of traffic. Fan status is a second axis, never a source.
          * @enum {string}
          */
-        Source: "private" | "public_organic" | "public_paid" | "slot" | "shelf" | "share" | "direct";
+        Source: "private" | "public_organic" | "public_paid" | "slot" | "shelf" | "share" | "pk" | "direct";
         /** SpendError */
         SpendError: {
             line: number;
@@ -13247,19 +13326,19 @@ export interface components {
         WhyAnswer: {
             level: components["schemas"]["Level"];
             of: string | null;
-            before_of: string | null;
-            kind: components["schemas"]["GmvKind"];
             /** Format: date */
             since: string;
             /** Format: date */
             until: string;
+            zone: string;
+            /** Format: date-time */
+            as_of: string;
+            before_of: string | null;
+            kind: components["schemas"]["GmvKind"];
             /** Format: date */
             before_since: string;
             /** Format: date */
             before_until: string;
-            zone: string;
-            /** Format: date-time */
-            as_of: string;
             currency: string;
             currencies: string[];
             before_amount: number;
@@ -13893,7 +13972,141 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "activity": {
+                     *         "id": "01a20000-0000-7000-8000-000000000001",
+                     *         "kind": "pk",
+                     *         "state": "open",
+                     *         "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *         "title": "PK",
+                     *         "version": 2,
+                     *         "audience": {
+                     *           "who": "everyone",
+                     *           "follow_minutes": 0
+                     *         },
+                     *         "duration_s": 60,
+                     *         "opens_at": "2026-11-22T08:00:00Z",
+                     *         "closes_at": "2026-11-22T08:00:00Z",
+                     *         "settled_at": null,
+                     *         "entries": 0,
+                     *         "rules": [
+                     *           {
+                     *             "key": "fun.rule.no_purchase",
+                     *             "facts": {}
+                     *           },
+                     *           {
+                     *             "key": "fun.rule.ends",
+                     *             "facts": {
+                     *               "seconds": 60
+                     *             }
+                     *           }
+                     *         ],
+                     *         "odds": null,
+                     *         "money": null,
+                     *         "packet": null,
+                     *         "prizes": [],
+                     *         "question": null,
+                     *         "options": [],
+                     *         "answer": null,
+                     *         "bargain": null,
+                     *         "pk": {
+                     *           "sides": [
+                     *             {
+                     *               "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *               "streamer": {
+                     *                 "id": "01a20000-0000-7000-8000-000000000003",
+                     *                 "name": "owner",
+                     *                 "avatar": null
+                     *               },
+                     *               "score": 0,
+                     *               "likes": 0,
+                     *               "orders": 0
+                     *             },
+                     *             {
+                     *               "show_id": "01a20000-0000-7000-8000-000000000004",
+                     *               "streamer": {
+                     *                 "id": "01a20000-0000-7000-8000-000000000005",
+                     *                 "name": "owner-6d4a41c295",
+                     *                 "avatar": null
+                     *               },
+                     *               "score": 0,
+                     *               "likes": 0,
+                     *               "orders": 0
+                     *             }
+                     *           ],
+                     *           "winner_show_id": null
+                     *         },
+                     *         "winners": [],
+                     *         "commitment": null,
+                     *         "entries_hash": null,
+                     *         "seed": null,
+                     *         "proof": null
+                     *       },
+                     *       "mine": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ActivityView"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cross_over: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                activity_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "visit": "…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewCrossing"];
+            };
+        };
+        responses: {
+            /** @description Said before: the first answer again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "entry": "…"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Crossing"];
+                };
+            };
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "entry": "…"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Crossing"];
                 };
             };
             429: components["responses"]["TooFast"];
@@ -14254,6 +14467,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "version": 2,
+                     *           "kind": "first_touch",
+                     *           "window_h": 24,
+                     *           "valid_from": "2026-11-22T08:00:00Z",
+                     *           "note": "try it",
+                     *           "made_by": "01a20000-0000-7000-8000-000000000001",
+                     *           "made_at": "2026-11-22T08:00:00Z"
+                     *         },
+                     *         {
+                     *           "version": 1,
+                     *           "kind": "last_touch",
+                     *           "window_h": 168,
+                     *           "valid_from": "2026-11-22T08:00:00Z",
+                     *           "note": "",
+                     *           "made_by": null,
+                     *           "made_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "current": 1
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttributionRules"];
                 };
             };
@@ -14278,6 +14516,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "kind": "first_touch",
+                 *       "window_h": 24,
+                 *       "valid_from": "2026-11-22T08:00:00Z",
+                 *       "note": " try it "
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewAttributionRule"];
             };
         };
@@ -14288,6 +14534,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": 2,
+                     *       "kind": "first_touch",
+                     *       "window_h": 24,
+                     *       "valid_from": "2026-11-22T08:00:00Z",
+                     *       "note": "try it",
+                     *       "made_by": "01a20000-0000-7000-8000-000000000001",
+                     *       "made_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttributionRule"];
                 };
             };
@@ -14297,6 +14554,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": 2,
+                     *       "kind": "first_touch",
+                     *       "window_h": 24,
+                     *       "valid_from": "2026-11-22T08:00:00Z",
+                     *       "note": "try it",
+                     *       "made_by": "01a20000-0000-7000-8000-000000000001",
+                     *       "made_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttributionRule"];
                 };
             };
@@ -17290,6 +17558,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "url": "/clips/01a20000-0000-7000-8000-000000000001?entry=eyJzb3VyY2UiOiJzaGFyZSIsInBsYWNlbWVudCI6ImNsaXA6MDFhMjA3YjItNTRlNy03MjUxLWI0N2ItNmY5ODg4NTEwMjA2IiwiYXQiOiIyMDI2LTExLTIzVDA5OjE4OjIwLjkzNjA4NVoiLCJ2aWV3ZXJfaWQiOm51bGwsInNoYXJlcl9pZCI6IjAxYTIwN2IyLTU2NzQtNzMzNS04OGFlLTAzMzgyMGMyZjY2MSIsImNhbXBhaWduIjpudWxsLCJwb3NpdGlvbiI6bnVsbCwic3ViamVjdCI6ImNsaXA6MDFhMjA3YjItNTRlNy03MjUxLWI0N2ItNmY5ODg4NTEwMjA2In0.awQE3Q.5RokNzyDwTUIBcvxZntDmDK16BNHCcbALgES2lU3V-g",
+                     *       "entry": "…"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShareLink"];
                 };
             };
@@ -17299,6 +17573,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "url": "/clips/01a20000-0000-7000-8000-000000000001?entry=eyJzb3VyY2UiOiJzaGFyZSIsInBsYWNlbWVudCI6ImNsaXA6MDFhMjA3YjItNTRlNy03MjUxLWI0N2ItNmY5ODg4NTEwMjA2IiwiYXQiOiIyMDI2LTExLTIzVDA5OjE4OjIwLjkzNjA4NVoiLCJ2aWV3ZXJfaWQiOm51bGwsInNoYXJlcl9pZCI6IjAxYTIwN2IyLTU2NzQtNzMzNS04OGFlLTAzMzgyMGMyZjY2MSIsImNhbXBhaWduIjpudWxsLCJwb3NpdGlvbiI6bnVsbCwic3ViamVjdCI6ImNsaXA6MDFhMjA3YjItNTRlNy03MjUxLWI0N2ItNmY5ODg4NTEwMjA2In0.awQE3Q.5RokNzyDwTUIBcvxZntDmDK16BNHCcbALgES2lU3V-g",
+                     *       "entry": "…"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShareLink"];
                 };
             };
@@ -17620,6 +17900,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "note": "没有依据"
+                 *     }
+                 */
                 "application/json": components["schemas"]["CorrectionNote"];
             };
         };
@@ -17630,6 +17915,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "owner_name": "渔家小铺",
+                     *       "is_shop": true,
+                     *       "amount": {
+                     *         "amount": -500,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reason": "重复补贴",
+                     *       "evidence": "工单 1",
+                     *       "state": "refused",
+                     *       "note": "没有依据",
+                     *       "proposed_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "One"
+                     *       },
+                     *       "proposed_at": "2026-11-22T08:00:00Z",
+                     *       "decided_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000004",
+                     *         "name": "Two"
+                     *       },
+                     *       "decided_at": "2026-11-22T08:00:00Z",
+                     *       "may_decide": false,
+                     *       "is_mine": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["CorrectionView"];
                 };
             };
@@ -17662,6 +17975,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "owner_name": "渔家小铺",
+                     *       "is_shop": true,
+                     *       "amount": {
+                     *         "amount": -500,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "reason": "重复补贴",
+                     *       "evidence": "工单 1",
+                     *       "state": "withdrawn",
+                     *       "note": null,
+                     *       "proposed_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "One"
+                     *       },
+                     *       "proposed_at": "2026-11-22T08:00:00Z",
+                     *       "decided_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000003",
+                     *         "name": "One"
+                     *       },
+                     *       "decided_at": "2026-11-22T08:00:00Z",
+                     *       "may_decide": false,
+                     *       "is_mine": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["CorrectionView"];
                 };
             };
@@ -18077,7 +18418,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "image/webp": unknown;
                 };
             };
             429: components["responses"]["TooFast"];
@@ -18225,13 +18566,15 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description The file. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "image/webp": string;
+                    "image/jpeg": string;
+                    "video/mp4": string;
                 };
             };
             429: components["responses"]["TooFast"];
@@ -18756,7 +19099,7 @@ export interface operations {
                 since?: string | null;
                 /** @description The day after the last one. Usually tomorrow. */
                 until?: string | null;
-                /** @description Usually the shop's, or what most was sold in. */
+                /** @description Usually what most was sold in; of nothing, the shop's. */
                 currency?: string | null;
                 /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
                 format?: components["schemas"]["FigureForm"];
@@ -18773,6 +19116,84 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "since": "2026-11-14",
+                     *       "until": "2026-11-21",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "currency": "CNY",
+                     *       "forecast_refused": "too-few-customers",
+                     *       "forecast_facts": {
+                     *         "found": 2,
+                     *         "needed": 50
+                     *       },
+                     *       "total": {
+                     *         "source": null,
+                     *         "campaign": null,
+                     *         "currency": "CNY",
+                     *         "spend_amount": 1570,
+                     *         "subsidy_amount": 500,
+                     *         "other_subsidy_amount": 300,
+                     *         "cost_amount": 2070,
+                     *         "new_buyers": 1,
+                     *         "cac_amount": 2070,
+                     *         "due_30": 0,
+                     *         "value_30_amount": null,
+                     *         "due_90": 0,
+                     *         "value_90_amount": null,
+                     *         "ltv_cac": null,
+                     *         "ltv_days": null,
+                     *         "value_365_amount": null,
+                     *         "expected_365_amount": null,
+                     *         "ltv_cac_365": null
+                     *       },
+                     *       "items": [
+                     *         {
+                     *           "source": "slot",
+                     *           "campaign": "may",
+                     *           "currency": "CNY",
+                     *           "spend_amount": 1500,
+                     *           "subsidy_amount": 500,
+                     *           "other_subsidy_amount": 300,
+                     *           "cost_amount": 2000,
+                     *           "new_buyers": 1,
+                     *           "cac_amount": 2000,
+                     *           "due_30": 0,
+                     *           "value_30_amount": null,
+                     *           "due_90": 0,
+                     *           "value_90_amount": null,
+                     *           "ltv_cac": null,
+                     *           "ltv_days": null,
+                     *           "value_365_amount": null,
+                     *           "expected_365_amount": null,
+                     *           "ltv_cac_365": null
+                     *         },
+                     *         {
+                     *           "source": "public_paid",
+                     *           "campaign": "",
+                     *           "currency": "CNY",
+                     *           "spend_amount": 70,
+                     *           "subsidy_amount": 0,
+                     *           "other_subsidy_amount": 0,
+                     *           "cost_amount": 70,
+                     *           "new_buyers": 0,
+                     *           "cac_amount": null,
+                     *           "due_30": 0,
+                     *           "value_30_amount": null,
+                     *           "due_90": 0,
+                     *           "value_90_amount": null,
+                     *           "ltv_cac": null,
+                     *           "ltv_days": null,
+                     *           "value_365_amount": null,
+                     *           "expected_365_amount": null,
+                     *           "ltv_cac_365": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["AcquisitionAnswer"];
                     "text/csv": string;
                     "application/vnd.apache.parquet": string;
@@ -18799,7 +19220,7 @@ export interface operations {
                 of?: string | null;
                 /** @description How many months, this one included. Usually twelve. */
                 months?: number;
-                /** @description Usually the shop's, or what most was sold in. */
+                /** @description Usually what most was sold in; of nothing, the shop's. */
                 currency?: string | null;
                 /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
                 format?: components["schemas"]["FigureForm"];
@@ -18816,6 +19237,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "since": "2025-12-01",
+                     *       "until": "2026-12-01",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "currency": "CNY",
+                     *       "currencies": [
+                     *         "CNY"
+                     *       ],
+                     *       "items": [
+                     *         {
+                     *           "first_month": "2026-10-01",
+                     *           "months_since": 0,
+                     *           "cohort_buyers": 2,
+                     *           "buyers": 2,
+                     *           "buyers_share": 1,
+                     *           "orders": 3,
+                     *           "net_amount": 35000,
+                     *           "currency": "CNY"
+                     *         },
+                     *         {
+                     *           "first_month": "2026-10-01",
+                     *           "months_since": 1,
+                     *           "cohort_buyers": 2,
+                     *           "buyers": 1,
+                     *           "buyers_share": 0.5,
+                     *           "orders": 1,
+                     *           "net_amount": -3000,
+                     *           "currency": "CNY"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["CohortAnswer"];
                     "text/csv": string;
                     "application/vnd.apache.parquet": string;
@@ -18986,6 +19443,59 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "since": "2026-11-14",
+                     *       "until": "2026-11-21",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "by": "campaign",
+                     *       "total": {
+                     *         "source": null,
+                     *         "campaign": null,
+                     *         "show_id": null,
+                     *         "title": null,
+                     *         "viewers": 2,
+                     *         "followers": 1,
+                     *         "fan_groups": null,
+                     *         "buyers": 1,
+                     *         "repeat_buyers": 1,
+                     *         "follower_buyers": 1,
+                     *         "follower_repeat_buyers": 1
+                     *       },
+                     *       "items": [
+                     *         {
+                     *           "source": "slot",
+                     *           "campaign": "",
+                     *           "show_id": null,
+                     *           "title": null,
+                     *           "viewers": 1,
+                     *           "followers": 0,
+                     *           "fan_groups": null,
+                     *           "buyers": 0,
+                     *           "repeat_buyers": 0,
+                     *           "follower_buyers": 0,
+                     *           "follower_repeat_buyers": 0
+                     *         },
+                     *         {
+                     *           "source": "slot",
+                     *           "campaign": "may",
+                     *           "show_id": null,
+                     *           "title": null,
+                     *           "viewers": 1,
+                     *           "followers": 1,
+                     *           "fan_groups": null,
+                     *           "buyers": 1,
+                     *           "repeat_buyers": 1,
+                     *           "follower_buyers": 1,
+                     *           "follower_repeat_buyers": 1
+                     *         }
+                     *       ],
+                     *       "left_out": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["FunnelAnswer"];
                     "text/csv": string;
                     "application/vnd.apache.parquet": string;
@@ -19018,6 +19528,10 @@ export interface operations {
                 since?: string | null;
                 /** @description The day after the last one. Usually tomorrow. */
                 until?: string | null;
+                /** @description Usually what most was sold in; of nothing, the shop's. */
+                currency?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
             };
             header?: never;
             path?: never;
@@ -19035,57 +19549,40 @@ export interface operations {
                      * @example {
                      *       "level": "shop",
                      *       "of": "01a20000-0000-7000-8000-000000000001",
-                     *       "kind": "net",
-                     *       "by": [
-                     *         "show"
-                     *       ],
                      *       "since": "2026-11-21",
                      *       "until": "2026-11-23",
                      *       "zone": "Asia/Shanghai",
                      *       "as_of": "2026-11-22T08:00:00Z",
-                     *       "total": [
-                     *         {
-                     *           "currency": "CNY",
-                     *           "uv": 3,
-                     *           "watch_s": 180,
-                     *           "buyers": 2,
-                     *           "orders": 3,
-                     *           "gmv_amount": 15001,
-                     *           "watch_per_viewer_s": 60,
-                     *           "buyers_per_watch_hour": 40,
-                     *           "orders_per_buyer": 1.5,
-                     *           "conversion": 1,
-                     *           "gmv_per_order_amount": 5000,
-                     *           "day": null,
-                     *           "source": null,
-                     *           "is_fan": null,
-                     *           "show_id": null,
-                     *           "streamer_id": null,
-                     *           "shop_id": null,
-                     *           "watch_us": 180000000
-                     *         },
-                     *         {
-                     *           "currency": "EUR",
-                     *           "uv": 3,
-                     *           "watch_s": 180,
-                     *           "buyers": 1,
-                     *           "orders": 1,
-                     *           "gmv_amount": 700,
-                     *           "watch_per_viewer_s": 60,
-                     *           "buyers_per_watch_hour": 20,
-                     *           "orders_per_buyer": 1,
-                     *           "conversion": 0.3333333333333333,
-                     *           "gmv_per_order_amount": 700,
-                     *           "day": null,
-                     *           "source": null,
-                     *           "is_fan": null,
-                     *           "show_id": null,
-                     *           "streamer_id": null,
-                     *           "shop_id": null,
-                     *           "watch_us": 180000000
-                     *         }
+                     *       "kind": "net",
+                     *       "currency": "CNY",
+                     *       "currencies": [
+                     *         "CNY",
+                     *         "EUR"
                      *       ],
-                     *       "parts": [
+                     *       "by": [
+                     *         "show"
+                     *       ],
+                     *       "total": {
+                     *         "currency": "CNY",
+                     *         "uv": 3,
+                     *         "watch_s": 180,
+                     *         "buyers": 2,
+                     *         "orders": 3,
+                     *         "gmv_amount": 15001,
+                     *         "watch_per_viewer_s": 60,
+                     *         "buyers_per_watch_hour": 40,
+                     *         "orders_per_buyer": 1.5,
+                     *         "conversion": 1,
+                     *         "gmv_per_order_amount": 5000,
+                     *         "day": null,
+                     *         "source": null,
+                     *         "is_fan": null,
+                     *         "show_id": null,
+                     *         "streamer_id": null,
+                     *         "shop_id": null,
+                     *         "watch_us": 180000000
+                     *       },
+                     *       "items": [
                      *         {
                      *           "currency": "CNY",
                      *           "uv": 2,
@@ -19105,32 +19602,14 @@ export interface operations {
                      *           "streamer_id": null,
                      *           "shop_id": null,
                      *           "watch_us": 180000000
-                     *         },
-                     *         {
-                     *           "currency": "EUR",
-                     *           "uv": 2,
-                     *           "watch_s": 180,
-                     *           "buyers": 1,
-                     *           "orders": 1,
-                     *           "gmv_amount": 700,
-                     *           "watch_per_viewer_s": 90,
-                     *           "buyers_per_watch_hour": 20,
-                     *           "orders_per_buyer": 1,
-                     *           "conversion": 0.5,
-                     *           "gmv_per_order_amount": 700,
-                     *           "day": null,
-                     *           "source": null,
-                     *           "is_fan": null,
-                     *           "show_id": "01a20000-0000-7000-8000-000000000002",
-                     *           "streamer_id": null,
-                     *           "shop_id": null,
-                     *           "watch_us": 180000000
                      *         }
                      *       ],
                      *       "left_out": 0
                      *     }
                      */
                     "application/json": components["schemas"]["GmvApart"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             429: components["responses"]["TooFast"];
@@ -19167,6 +19646,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "zone": "Asia/Shanghai",
+                     *       "today": "2026-11-24",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "measure": "gmv",
+                     *           "target": 30000,
+                     *           "threshold_amount": null,
+                     *           "currency": "CNY",
+                     *           "since": "2026-11-14",
+                     *           "until": "2026-12-04",
+                     *           "note": "",
+                     *           "version": 2,
+                     *           "state": "reached",
+                     *           "value": 33000,
+                     *           "share": 1.1,
+                     *           "due": 15000,
+                     *           "expected": 66000,
+                     *           "days": 20,
+                     *           "days_over": 10,
+                     *           "made_by": "01a20000-0000-7000-8000-000000000003",
+                     *           "changed_at": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["GoalList"];
                     "text/csv": string;
                     "application/vnd.apache.parquet": string;
@@ -19198,6 +19708,17 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "measure": "partners",
+                 *       "target": 1,
+                 *       "currency": "CNY",
+                 *       "since": "2026-11-14",
+                 *       "until": "2026-12-04",
+                 *       "threshold_amount": 33000
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewGoal"];
             };
         };
@@ -19208,6 +19729,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "measure": "partners",
+                     *       "target": 1,
+                     *       "threshold_amount": 33000,
+                     *       "currency": "CNY",
+                     *       "since": "2026-11-14",
+                     *       "until": "2026-12-04",
+                     *       "note": "",
+                     *       "version": 1,
+                     *       "state": "reached",
+                     *       "value": 1,
+                     *       "share": 1,
+                     *       "due": 0,
+                     *       "expected": 2,
+                     *       "days": 20,
+                     *       "days_over": 10,
+                     *       "made_by": "01a20000-0000-7000-8000-000000000002",
+                     *       "changed_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["GoalView"];
                 };
             };
@@ -19217,6 +19760,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "measure": "partners",
+                     *       "target": 1,
+                     *       "threshold_amount": 33000,
+                     *       "currency": "CNY",
+                     *       "since": "2026-11-14",
+                     *       "until": "2026-12-04",
+                     *       "note": "",
+                     *       "version": 1,
+                     *       "state": "reached",
+                     *       "value": 1,
+                     *       "share": 1,
+                     *       "due": 0,
+                     *       "expected": 2,
+                     *       "days": 20,
+                     *       "days_over": 10,
+                     *       "made_by": "01a20000-0000-7000-8000-000000000002",
+                     *       "changed_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["GoalView"];
                 };
             };
@@ -19283,6 +19848,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "version": 1,
+                 *       "target": 30000,
+                 *       "since": "2026-11-14",
+                 *       "until": "2026-12-04"
+                 *     }
+                 */
                 "application/json": components["schemas"]["GoalChange"];
             };
         };
@@ -19293,6 +19866,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "measure": "gmv",
+                     *       "target": 30000,
+                     *       "threshold_amount": null,
+                     *       "currency": "CNY",
+                     *       "since": "2026-11-14",
+                     *       "until": "2026-12-04",
+                     *       "note": "",
+                     *       "version": 2,
+                     *       "state": "reached",
+                     *       "value": 33000,
+                     *       "share": 1.1,
+                     *       "due": 15000,
+                     *       "expected": 66000,
+                     *       "days": 20,
+                     *       "days_over": 10,
+                     *       "made_by": "01a20000-0000-7000-8000-000000000002",
+                     *       "changed_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["GoalView"];
                 };
             };
@@ -19321,7 +19916,7 @@ export interface operations {
                 since?: string | null;
                 /** @description The day after the last one. Usually tomorrow. */
                 until?: string | null;
-                /** @description Usually the shop's, or what most was sold in. */
+                /** @description Usually what most was sold in; of nothing, the shop's. */
                 currency?: string | null;
                 /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
                 format?: components["schemas"]["FigureForm"];
@@ -19338,6 +19933,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "since": "2026-11-14",
+                     *       "until": "2026-11-21",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "kind": "paid",
+                     *       "currency": "CNY",
+                     *       "month_since": "2026-10-14",
+                     *       "month_until": "2026-10-21",
+                     *       "year_since": "2025-11-14",
+                     *       "year_until": "2025-11-21",
+                     *       "recorded_since": "2026-11-07",
+                     *       "items": [
+                     *         {
+                     *           "figure": "gmv",
+                     *           "now": 33000,
+                     *           "month_before": null,
+                     *           "month_change": null,
+                     *           "month_missing": "not_recorded",
+                     *           "year_before": null,
+                     *           "year_change": null,
+                     *           "year_missing": "not_recorded"
+                     *         },
+                     *         {
+                     *           "figure": "orders",
+                     *           "now": 3,
+                     *           "month_before": null,
+                     *           "month_change": null,
+                     *           "month_missing": "not_recorded",
+                     *           "year_before": null,
+                     *           "year_change": null,
+                     *           "year_missing": "not_recorded"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["GrowthAnswer"];
                     "text/csv": string;
                     "application/vnd.apache.parquet": string;
@@ -19372,7 +20006,7 @@ export interface operations {
                 before_since?: string | null;
                 /** @description Compared with: the day after the last. */
                 before_until?: string | null;
-                /** @description Usually the shop's, or what most was sold in. */
+                /** @description Usually what most was sold in; of nothing, the shop's. */
                 currency?: string | null;
                 /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
                 format?: components["schemas"]["FigureForm"];
@@ -19389,54 +20023,77 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "since": "2026-11-21",
+                     *       "until": "2026-11-22",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "kind": "placed",
+                     *       "currency": "CNY",
+                     *       "currencies": [
+                     *         "CNY"
+                     *       ],
+                     *       "total": {
+                     *         "currency": "CNY",
+                     *         "uv": 3,
+                     *         "watch_s": 80,
+                     *         "buyers": 2,
+                     *         "orders": 4,
+                     *         "gmv_amount": 18701,
+                     *         "watch_per_viewer_s": 26.666666666666668,
+                     *         "buyers_per_watch_hour": 90,
+                     *         "orders_per_buyer": 2,
+                     *         "conversion": 1.3333333333333333,
+                     *         "gmv_per_order_amount": 4675,
+                     *         "period": "now",
+                     *         "since": "2026-11-21",
+                     *         "until": "2026-11-22",
+                     *         "source": null
+                     *       },
+                     *       "before": null,
+                     *       "sources": [
+                     *         {
+                     *           "currency": "CNY",
+                     *           "uv": 1,
+                     *           "watch_s": 60,
+                     *           "buyers": 1,
+                     *           "orders": 3,
+                     *           "gmv_amount": 15701,
+                     *           "watch_per_viewer_s": 60,
+                     *           "buyers_per_watch_hour": 60,
+                     *           "orders_per_buyer": 3,
+                     *           "conversion": 3,
+                     *           "gmv_per_order_amount": 5234,
+                     *           "period": "now",
+                     *           "since": "2026-11-21",
+                     *           "until": "2026-11-22",
+                     *           "source": "private"
+                     *         },
+                     *         {
+                     *           "currency": "CNY",
+                     *           "uv": 1,
+                     *           "watch_s": 0,
+                     *           "buyers": 1,
+                     *           "orders": 1,
+                     *           "gmv_amount": 3000,
+                     *           "watch_per_viewer_s": null,
+                     *           "buyers_per_watch_hour": null,
+                     *           "orders_per_buyer": 1,
+                     *           "conversion": 1,
+                     *           "gmv_per_order_amount": 3000,
+                     *           "period": "now",
+                     *           "since": "2026-11-21",
+                     *           "until": "2026-11-22",
+                     *           "source": "shelf"
+                     *         }
+                     *       ],
+                     *       "sources_before": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["GmvOverview"];
-                    "text/csv": string;
-                    "application/vnd.apache.parquet": string;
-                };
-            };
-            429: components["responses"]["TooFast"];
-            /** @description Refused: `type` says why. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_gmv_days: {
-        parameters: {
-            query: {
-                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
-                level: components["schemas"]["Level"];
-                /** @description The show or shop; a streamer's own account, which may be left out. */
-                of?: string | null;
-                /** @description What counts: ordered, paid, or what of that stayed. */
-                kind?: components["schemas"]["GmvKind"];
-                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
-                since?: string | null;
-                /** @description The day after the last one. Usually tomorrow. */
-                until?: string | null;
-                /** @description Usually the shop's, or what most was sold in. */
-                currency?: string | null;
-                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
-                format?: components["schemas"]["FigureForm"];
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Request fulfilled, document follows */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["GmvDays"];
                     "text/csv": string;
                     "application/vnd.apache.parquet": string;
                 };
@@ -19466,7 +20123,7 @@ export interface operations {
                 since?: string | null;
                 /** @description The day after the last one. Usually tomorrow. */
                 until?: string | null;
-                /** @description Usually the shop's, or what most was sold in. */
+                /** @description Usually what most was sold in; of nothing, the shop's. */
                 currency?: string | null;
                 /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
                 format?: components["schemas"]["FigureForm"];
@@ -19483,6 +20140,62 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "since": "2026-11-21",
+                     *       "until": "2026-11-22",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "kind": "paid",
+                     *       "currency": "CNY",
+                     *       "currencies": [
+                     *         "CNY"
+                     *       ],
+                     *       "items": [
+                     *         {
+                     *           "currency": "CNY",
+                     *           "uv": 2,
+                     *           "watch_s": 80,
+                     *           "buyers": 1,
+                     *           "orders": 2,
+                     *           "gmv_amount": 15001,
+                     *           "watch_per_viewer_s": 40,
+                     *           "buyers_per_watch_hour": 45,
+                     *           "orders_per_buyer": 2,
+                     *           "conversion": 1,
+                     *           "gmv_per_order_amount": 7501,
+                     *           "show_id": "01a20000-0000-7000-8000-000000000002",
+                     *           "title": "今天",
+                     *           "streamer_id": "01a20000-0000-7000-8000-000000000003",
+                     *           "streamer_name": "Olga",
+                     *           "started_at": null,
+                     *           "ended_at": null
+                     *         },
+                     *         {
+                     *           "currency": "CNY",
+                     *           "uv": 1,
+                     *           "watch_s": 0,
+                     *           "buyers": 1,
+                     *           "orders": 1,
+                     *           "gmv_amount": 3000,
+                     *           "watch_per_viewer_s": null,
+                     *           "buyers_per_watch_hour": null,
+                     *           "orders_per_buyer": 1,
+                     *           "conversion": 1,
+                     *           "gmv_per_order_amount": 3000,
+                     *           "show_id": null,
+                     *           "title": null,
+                     *           "streamer_id": null,
+                     *           "streamer_name": null,
+                     *           "started_at": null,
+                     *           "ended_at": null
+                     *         }
+                     *       ],
+                     *       "left_out": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["GmvShows"];
                     "text/csv": string;
                     "application/vnd.apache.parquet": string;
@@ -19526,7 +20239,130 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "since": "2026-11-21",
+                     *       "until": "2026-11-22",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "items": [
+                     *         {
+                     *           "source": "private",
+                     *           "came": 1,
+                     *           "watched": 1,
+                     *           "clicked": 1,
+                     *           "ordered": 1,
+                     *           "paid": 1
+                     *         },
+                     *         {
+                     *           "source": "shelf",
+                     *           "came": 1,
+                     *           "watched": 0,
+                     *           "clicked": 0,
+                     *           "ordered": 1,
+                     *           "paid": 1
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["StepsTaken"];
+                    "text/csv": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_gmv_surfaces: {
+        parameters: {
+            query: {
+                /** @description Whose figures: a show's, a streamer's, a shop's, or all. */
+                level: components["schemas"]["Level"];
+                /** @description The show or shop; a streamer's own account, which may be left out. */
+                of?: string | null;
+                /** @description What counts: ordered, paid, or what of that stayed. */
+                kind?: components["schemas"]["GmvKind"];
+                /** @description First day, in the books' zone. Usually thirty days; a show's first. */
+                since?: string | null;
+                /** @description The day after the last one. Usually tomorrow. */
+                until?: string | null;
+                /** @description Usually what most was sold in; of nothing, the shop's. */
+                currency?: string | null;
+                /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
+                format?: components["schemas"]["FigureForm"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "since": "2026-11-21",
+                     *       "until": "2026-11-22",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "kind": "paid",
+                     *       "currency": "CNY",
+                     *       "currencies": [
+                     *         "CNY"
+                     *       ],
+                     *       "items": [
+                     *         {
+                     *           "currency": "CNY",
+                     *           "uv": 2,
+                     *           "watch_s": 80,
+                     *           "buyers": 1,
+                     *           "orders": 2,
+                     *           "gmv_amount": 15001,
+                     *           "watch_per_viewer_s": 40,
+                     *           "buyers_per_watch_hour": 45,
+                     *           "orders_per_buyer": 2,
+                     *           "conversion": 1,
+                     *           "gmv_per_order_amount": 7501,
+                     *           "surface": "live",
+                     *           "placement": null,
+                     *           "title": null
+                     *         },
+                     *         {
+                     *           "currency": "CNY",
+                     *           "uv": 1,
+                     *           "watch_s": 0,
+                     *           "buyers": 1,
+                     *           "orders": 1,
+                     *           "gmv_amount": 3000,
+                     *           "watch_per_viewer_s": null,
+                     *           "buyers_per_watch_hour": null,
+                     *           "orders_per_buyer": 1,
+                     *           "conversion": 1,
+                     *           "gmv_per_order_amount": 3000,
+                     *           "surface": "shelf",
+                     *           "placement": null,
+                     *           "title": null
+                     *         }
+                     *       ],
+                     *       "played": [],
+                     *       "left_out": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GmvSurfaces"];
                     "text/csv": string;
                     "application/vnd.apache.parquet": string;
                 };
@@ -19571,6 +20407,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "since": "2026-11-14",
+                     *       "until": "2026-11-21",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "within_h": 24,
+                     *       "total": {
+                     *         "source": null,
+                     *         "orders": 3,
+                     *         "unprompted": 3,
+                     *         "purposeless": 3,
+                     *         "unprompted_share": 1,
+                     *         "purposeless_share": 1
+                     *       },
+                     *       "items": [
+                     *         {
+                     *           "source": "private",
+                     *           "orders": 1,
+                     *           "unprompted": 1,
+                     *           "purposeless": 1,
+                     *           "unprompted_share": 1,
+                     *           "purposeless_share": 1
+                     *         },
+                     *         {
+                     *           "source": "slot",
+                     *           "orders": 2,
+                     *           "unprompted": 2,
+                     *           "purposeless": 2,
+                     *           "unprompted_share": 1,
+                     *           "purposeless_share": 1
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PurposeAnswer"];
                     "text/csv": string;
                     "application/vnd.apache.parquet": string;
@@ -19597,7 +20470,7 @@ export interface operations {
                 of?: string | null;
                 /** @description How many months, this one included. Usually twelve. */
                 months?: number;
-                /** @description Usually the shop's, or what most was sold in. */
+                /** @description Usually what most was sold in; of nothing, the shop's. */
                 currency?: string | null;
                 /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
                 format?: components["schemas"]["FigureForm"];
@@ -19614,6 +20487,97 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "since": "2025-12-01",
+                     *       "until": "2026-12-01",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "currency": "CNY",
+                     *       "currencies": [
+                     *         "CNY"
+                     *       ],
+                     *       "total": {
+                     *         "due_30": 2,
+                     *         "again_30": 1,
+                     *         "again_30_share": 0.5,
+                     *         "due_90": 0,
+                     *         "again_90": 0,
+                     *         "again_90_share": null,
+                     *         "ever": 2,
+                     *         "ever_again": 1,
+                     *         "ever_again_share": 0.5,
+                     *         "paid_orders": 4,
+                     *         "paid_amount": 36000,
+                     *         "returned_orders": 1,
+                     *         "returned_amount": 4000,
+                     *         "returned_share": 0.1111111111111111,
+                     *         "returned_orders_share": 0.25,
+                     *         "cancelled_orders": 0,
+                     *         "cancelled_amount": 0
+                     *       },
+                     *       "items": [
+                     *         {
+                     *           "month": "2026-10-01",
+                     *           "currency": "CNY",
+                     *           "buyers": 2,
+                     *           "orders": 3,
+                     *           "again": 1,
+                     *           "again_share": 0.5,
+                     *           "new": 2,
+                     *           "due_30": 2,
+                     *           "again_30": 1,
+                     *           "again_30_share": 0.5,
+                     *           "due_90": 0,
+                     *           "again_90": 0,
+                     *           "again_90_share": null,
+                     *           "ever": 2,
+                     *           "ever_again": 1,
+                     *           "ever_again_share": 0.5,
+                     *           "paid_orders": 3,
+                     *           "paid_amount": 35000,
+                     *           "returned_orders": 0,
+                     *           "returned_amount": 0,
+                     *           "returned_share": 0,
+                     *           "returned_orders_share": 0,
+                     *           "cancelled_orders": 0,
+                     *           "cancelled_amount": 0,
+                     *           "reversed_orders": 0,
+                     *           "reversed_amount": 0
+                     *         },
+                     *         {
+                     *           "month": "2026-11-01",
+                     *           "currency": "CNY",
+                     *           "buyers": 1,
+                     *           "orders": 1,
+                     *           "again": 0,
+                     *           "again_share": 0,
+                     *           "new": 0,
+                     *           "due_30": 0,
+                     *           "again_30": 0,
+                     *           "again_30_share": null,
+                     *           "due_90": 0,
+                     *           "again_90": 0,
+                     *           "again_90_share": null,
+                     *           "ever": 2,
+                     *           "ever_again": 1,
+                     *           "ever_again_share": 0.5,
+                     *           "paid_orders": 1,
+                     *           "paid_amount": 1000,
+                     *           "returned_orders": 1,
+                     *           "returned_amount": 4000,
+                     *           "returned_share": 4,
+                     *           "returned_orders_share": 1,
+                     *           "cancelled_orders": 0,
+                     *           "cancelled_amount": 0,
+                     *           "reversed_orders": 0,
+                     *           "reversed_amount": 0
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["RepurchaseAnswer"];
                     "text/csv": string;
                     "application/vnd.apache.parquet": string;
@@ -19638,7 +20602,7 @@ export interface operations {
                 level: components["schemas"]["Level"];
                 /** @description The show or shop; a streamer's own account, which may be left out. */
                 of?: string | null;
-                /** @description Usually the shop's, or what most was sold in. */
+                /** @description Usually what most was sold in; of nothing, the shop's. */
                 currency?: string | null;
                 /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
                 format?: components["schemas"]["FigureForm"];
@@ -19655,6 +20619,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "since": "2026-11-23",
+                     *       "until": "2027-02-21",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "currency": "CNY",
+                     *       "currencies": [
+                     *         "CNY"
+                     *       ],
+                     *       "days": 90,
+                     *       "refused": "too-few-customers",
+                     *       "facts": {
+                     *         "found": 2,
+                     *         "needed": 50
+                     *       },
+                     *       "items": [],
+                     *       "weights": {},
+                     *       "converged": false,
+                     *       "past": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ForecastAnswer"];
                     "text/csv": string;
                     "application/vnd.apache.parquet": string;
@@ -19698,6 +20686,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "since": "2026-11-14",
+                     *       "until": "2026-11-21",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "items": [
+                     *         {
+                     *           "source": null,
+                     *           "days": 1,
+                     *           "fans": 1,
+                     *           "due": 1,
+                     *           "kept": 1,
+                     *           "back": 0,
+                     *           "kept_share": 1,
+                     *           "back_share": 0
+                     *         },
+                     *         {
+                     *           "source": null,
+                     *           "days": 7,
+                     *           "fans": 1,
+                     *           "due": 1,
+                     *           "kept": 1,
+                     *           "back": 0,
+                     *           "kept_share": 1,
+                     *           "back_share": 0
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["RetentionAnswer"];
                     "text/csv": string;
                     "application/vnd.apache.parquet": string;
@@ -19743,6 +20763,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "spent_on": "2026-11-14",
+                     *           "source": "public_paid",
+                     *           "campaign": "",
+                     *           "amount": 70,
+                     *           "currency": "CNY",
+                     *           "note": ""
+                     *         },
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000002",
+                     *           "spent_on": "2026-11-14",
+                     *           "source": "slot",
+                     *           "campaign": "may",
+                     *           "amount": 1500,
+                     *           "currency": "CNY",
+                     *           "note": ""
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SpendViewPage"];
                 };
             };
@@ -19772,6 +20817,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "spent_on": "2026-11-14",
+                 *       "source": "public_paid",
+                 *       "campaign": "",
+                 *       "amount": 70,
+                 *       "currency": "CNY"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewSpend"];
             };
         };
@@ -19782,6 +20836,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "spent_on": "2026-11-14",
+                     *       "source": "public_paid",
+                     *       "campaign": "",
+                     *       "amount": 70,
+                     *       "currency": "CNY",
+                     *       "note": ""
+                     *     }
+                     */
                     "application/json": components["schemas"]["SpendView"];
                 };
             };
@@ -19804,7 +20869,7 @@ export interface operations {
                 level: components["schemas"]["Level"];
                 /** @description The show or shop; a streamer's own account, which may be left out. */
                 of?: string | null;
-                /** @description Usually the shop's, or what most was sold in. */
+                /** @description Usually what most was sold in; of nothing, the shop's. */
                 currency?: string | null;
                 /** @description Only say what would come of it. */
                 dry_run?: boolean;
@@ -19825,6 +20890,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "lines": 4,
+                     *       "kept": 0,
+                     *       "amount": 0,
+                     *       "currency": "CNY",
+                     *       "errors": [
+                     *         {
+                     *           "line": 3,
+                     *           "field": "date",
+                     *           "code": "unreadable",
+                     *           "text": "2026-13-01"
+                     *         },
+                     *         {
+                     *           "line": 4,
+                     *           "field": "source",
+                     *           "code": "unknown",
+                     *           "text": "radio"
+                     *         }
+                     *       ],
+                     *       "error_count": 4
+                     *     }
+                     */
                     "application/json": components["schemas"]["SpendReport"];
                 };
             };
@@ -19894,7 +20982,7 @@ export interface operations {
                 before_since?: string | null;
                 /** @description Compared with: the day after the last. */
                 before_until?: string | null;
-                /** @description Usually the shop's, or what most was sold in. */
+                /** @description Usually what most was sold in; of nothing, the shop's. */
                 currency?: string | null;
                 /** @description JSON, or the rows as a file: CSV for spreadsheets, Parquet for analysis. */
                 format?: components["schemas"]["FigureForm"];
@@ -19911,6 +20999,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "level": "shop",
+                     *       "of": "01a20000-0000-7000-8000-000000000001",
+                     *       "since": "2026-10-25",
+                     *       "until": "2026-11-24",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "before_of": null,
+                     *       "kind": "paid",
+                     *       "before_since": "2026-09-25",
+                     *       "before_until": "2026-10-25",
+                     *       "currency": "CNY",
+                     *       "currencies": [],
+                     *       "before_amount": 0,
+                     *       "after_amount": 0,
+                     *       "difference_amount": 0,
+                     *       "sources": [],
+                     *       "factors": [],
+                     *       "items": [],
+                     *       "pushed": [],
+                     *       "pulled": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["WhyAnswer"];
                     "text/csv": string;
                     "application/vnd.apache.parquet": string;
@@ -25613,6 +26725,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "route": "bank",
+                     *       "channel": "cn",
+                     *       "state": "discarded",
+                     *       "minimum": {
+                     *         "amount": 1000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "drafted_by": {
+                     *         "id": "01a20000-0000-7000-8000-000000000002",
+                     *         "name": "One"
+                     *       },
+                     *       "drafted_at": "2026-11-22T08:00:00Z",
+                     *       "changed_by": [],
+                     *       "approved_by": null,
+                     *       "approved_at": null,
+                     *       "sent_by": null,
+                     *       "sent_at": null,
+                     *       "ended_at": "2026-11-22T08:00:00Z",
+                     *       "counts": {
+                     *         "withheld": 1
+                     *       },
+                     *       "amounts": {
+                     *         "withheld": {
+                     *           "amount": 5000,
+                     *           "currency": "CNY"
+                     *         }
+                     *       },
+                     *       "may_approve": false,
+                     *       "may_send": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["PayoutBatchView"];
                 };
             };
@@ -25714,13 +26860,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description The file. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string;
+                    "text/csv": string;
+                    "application/xml": string;
                 };
             };
             429: components["responses"]["TooFast"];
@@ -26201,6 +27348,56 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["CouponFigures"];
+                };
+            };
+            429: components["responses"]["TooFast"];
+            /** @description Refused: `type` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    beat_play: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                play_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "visit": "…",
+                 *       "beat": "…",
+                 *       "shown_ms": 3600000
+                 *     }
+                 */
+                "application/json": components["schemas"]["PlayBeat"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "beat": "…",
+                     *       "beat_s": 10,
+                     *       "counted_ms": 5032
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PlayHeard"];
                 };
             };
             429: components["responses"]["TooFast"];
@@ -28826,6 +30023,30 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "rules": {
+                 *         "slow_s": 8,
+                 *         "fans_only": false,
+                 *         "followed_min": 0,
+                 *         "review_all": false,
+                 *         "house_words": true,
+                 *         "lists": [
+                 *           {
+                 *             "name": "mine",
+                 *             "words": [
+                 *               "bad"
+                 *             ],
+                 *             "action": "hold"
+                 *           }
+                 *         ],
+                 *         "links": "block",
+                 *         "contacts": null,
+                 *         "allowed_hosts": []
+                 *       },
+                 *       "expected_version": 0
+                 *     }
+                 */
                 "application/json": components["schemas"]["RulesChange"];
             };
         };
@@ -28836,6 +30057,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "room_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "version": 1,
+                     *       "rules": {
+                     *         "slow_s": 8,
+                     *         "fans_only": false,
+                     *         "followed_min": 0,
+                     *         "review_all": false,
+                     *         "house_words": true,
+                     *         "lists": [
+                     *           {
+                     *             "name": "mine",
+                     *             "words": [
+                     *               "bad"
+                     *             ],
+                     *             "action": "hold",
+                     *             "pinyin": true
+                     *           }
+                     *         ],
+                     *         "links": "block",
+                     *         "contacts": null,
+                     *         "allowed_hosts": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["RoomRules"];
                 };
             };
@@ -29062,6 +30309,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "won": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["SandboxDisputeDecision"];
             };
         };
@@ -29072,6 +30324,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "number": "sbp_01a207b0131b7357ac9bde9e23c282ce",
+                     *       "state": "approved",
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "decline_reason": null,
+                     *       "code": null,
+                     *       "description": "Order 01a20000-0000-7000-8000-000000000002",
+                     *       "return_url": "http://127.0.0.1:8000/orders/01a20000-0000-7000-8000-000000000002/result",
+                     *       "disputes": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000003",
+                     *           "state": "won",
+                     *           "amount": {
+                     *             "amount": 900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "reason": "not-received",
+                     *           "evidence": null,
+                     *           "evidence_until": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SandboxPaymentView"];
                 };
             };
@@ -29220,6 +30510,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "01a20000-0000-7000-8000-000000000001",
+                 *       "reason": "not-received",
+                 *       "amount": 900,
+                 *       "evidence_s": 3600
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewSandboxDispute"];
             };
         };
@@ -29230,6 +30528,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "number": "sbp_01a207b0131b7357ac9bde9e23c282ce",
+                     *       "state": "approved",
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "decline_reason": null,
+                     *       "code": null,
+                     *       "description": "Order 01a20000-0000-7000-8000-000000000003",
+                     *       "return_url": "http://127.0.0.1:8000/orders/01a20000-0000-7000-8000-000000000003/result",
+                     *       "disputes": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "state": "open",
+                     *           "amount": {
+                     *             "amount": 900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "reason": "not-received",
+                     *           "evidence": null,
+                     *           "evidence_until": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SandboxPaymentView"];
                 };
             };
@@ -29239,6 +30575,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000002",
+                     *       "order_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "number": "sbp_01a207b0131b7357ac9bde9e23c282ce",
+                     *       "state": "approved",
+                     *       "amount": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "captured": {
+                     *         "amount": 9900,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "refunded": {
+                     *         "amount": 0,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "decline_reason": null,
+                     *       "code": null,
+                     *       "description": "Order 01a20000-0000-7000-8000-000000000003",
+                     *       "return_url": "http://127.0.0.1:8000/orders/01a20000-0000-7000-8000-000000000003/result",
+                     *       "disputes": [
+                     *         {
+                     *           "id": "01a20000-0000-7000-8000-000000000001",
+                     *           "state": "open",
+                     *           "amount": {
+                     *             "amount": 900,
+                     *             "currency": "CNY"
+                     *           },
+                     *           "reason": "not-received",
+                     *           "evidence": null,
+                     *           "evidence_until": "2026-11-22T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SandboxPaymentView"];
                 };
             };
@@ -29938,6 +31312,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "outcome": "returned",
+                 *       "reason": "账户已销"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PayoutResult"];
             };
         };
@@ -29948,6 +31328,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "batch_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "owner_name": "渔家小铺",
+                     *       "is_shop": true,
+                     *       "amount": {
+                     *         "amount": 5000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "state": "returned",
+                     *       "reason": "账户已销",
+                     *       "bank_reference": "B1",
+                     *       "holder": "王小明",
+                     *       "bank": "工商银行",
+                     *       "last_digits": "0128",
+                     *       "sent_at": "2026-11-22T08:00:00Z",
+                     *       "ended_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeskPayoutView"];
                 };
             };
@@ -29974,6 +31375,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "reason": "待核实"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PayoutReason"];
             };
         };
@@ -29984,6 +31390,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a20000-0000-7000-8000-000000000001",
+                     *       "batch_id": "01a20000-0000-7000-8000-000000000002",
+                     *       "owner_id": "01a20000-0000-7000-8000-000000000003",
+                     *       "owner_name": "渔家小铺",
+                     *       "is_shop": true,
+                     *       "amount": {
+                     *         "amount": 5000,
+                     *         "currency": "CNY"
+                     *       },
+                     *       "state": "withheld",
+                     *       "reason": "待核实",
+                     *       "bank_reference": null,
+                     *       "holder": "王小明",
+                     *       "bank": "工商银行",
+                     *       "last_digits": "0128",
+                     *       "sent_at": null,
+                     *       "ended_at": "2026-11-22T08:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeskPayoutView"];
                 };
             };
@@ -31672,7 +33099,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Streamed. */
+            /** @description The file. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -31765,7 +33192,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Streamed. */
+            /** @description The file. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -37576,6 +39003,198 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "show_id": "01a20000-0000-7000-8000-000000000001",
+                     *       "since": "2026-10-25",
+                     *       "until": "2026-11-24",
+                     *       "zone": "Asia/Shanghai",
+                     *       "as_of": "2026-11-22T08:00:00Z",
+                     *       "kinds": [
+                     *         {
+                     *           "kind": "placed",
+                     *           "total": [
+                     *             {
+                     *               "currency": "CNY",
+                     *               "uv": 2,
+                     *               "watch_s": 180,
+                     *               "buyers": 1,
+                     *               "orders": 2,
+                     *               "gmv_amount": 15001,
+                     *               "watch_per_viewer_s": 90,
+                     *               "buyers_per_watch_hour": 20,
+                     *               "orders_per_buyer": 2,
+                     *               "conversion": 1,
+                     *               "gmv_per_order_amount": 7501,
+                     *               "day": null,
+                     *               "source": null,
+                     *               "is_fan": null,
+                     *               "show_id": null,
+                     *               "streamer_id": null,
+                     *               "shop_id": null,
+                     *               "watch_us": 180000000
+                     *             },
+                     *             {
+                     *               "currency": "EUR",
+                     *               "uv": 2,
+                     *               "watch_s": 180,
+                     *               "buyers": 1,
+                     *               "orders": 1,
+                     *               "gmv_amount": 700,
+                     *               "watch_per_viewer_s": 90,
+                     *               "buyers_per_watch_hour": 20,
+                     *               "orders_per_buyer": 1,
+                     *               "conversion": 0.5,
+                     *               "gmv_per_order_amount": 700,
+                     *               "day": null,
+                     *               "source": null,
+                     *               "is_fan": null,
+                     *               "show_id": null,
+                     *               "streamer_id": null,
+                     *               "shop_id": null,
+                     *               "watch_us": 180000000
+                     *             }
+                     *           ],
+                     *           "sources": [
+                     *             {
+                     *               "currency": "CNY",
+                     *               "uv": 1,
+                     *               "watch_s": 120,
+                     *               "buyers": 1,
+                     *               "orders": 2,
+                     *               "gmv_amount": 15001,
+                     *               "watch_per_viewer_s": 120,
+                     *               "buyers_per_watch_hour": 30,
+                     *               "orders_per_buyer": 2,
+                     *               "conversion": 2,
+                     *               "gmv_per_order_amount": 7501,
+                     *               "day": null,
+                     *               "source": "private",
+                     *               "is_fan": null,
+                     *               "show_id": null,
+                     *               "streamer_id": null,
+                     *               "shop_id": null,
+                     *               "watch_us": 120000000
+                     *             },
+                     *             {
+                     *               "currency": "EUR",
+                     *               "uv": 1,
+                     *               "watch_s": 60,
+                     *               "buyers": 1,
+                     *               "orders": 1,
+                     *               "gmv_amount": 700,
+                     *               "watch_per_viewer_s": 60,
+                     *               "buyers_per_watch_hour": 60,
+                     *               "orders_per_buyer": 1,
+                     *               "conversion": 1,
+                     *               "gmv_per_order_amount": 700,
+                     *               "day": null,
+                     *               "source": "slot",
+                     *               "is_fan": null,
+                     *               "show_id": null,
+                     *               "streamer_id": null,
+                     *               "shop_id": null,
+                     *               "watch_us": 60000000
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "kind": "paid",
+                     *           "total": [
+                     *             {
+                     *               "currency": "CNY",
+                     *               "uv": 2,
+                     *               "watch_s": 180,
+                     *               "buyers": 1,
+                     *               "orders": 2,
+                     *               "gmv_amount": 15001,
+                     *               "watch_per_viewer_s": 90,
+                     *               "buyers_per_watch_hour": 20,
+                     *               "orders_per_buyer": 2,
+                     *               "conversion": 1,
+                     *               "gmv_per_order_amount": 7501,
+                     *               "day": null,
+                     *               "source": null,
+                     *               "is_fan": null,
+                     *               "show_id": null,
+                     *               "streamer_id": null,
+                     *               "shop_id": null,
+                     *               "watch_us": 180000000
+                     *             },
+                     *             {
+                     *               "currency": "EUR",
+                     *               "uv": 2,
+                     *               "watch_s": 180,
+                     *               "buyers": 1,
+                     *               "orders": 1,
+                     *               "gmv_amount": 700,
+                     *               "watch_per_viewer_s": 90,
+                     *               "buyers_per_watch_hour": 20,
+                     *               "orders_per_buyer": 1,
+                     *               "conversion": 0.5,
+                     *               "gmv_per_order_amount": 700,
+                     *               "day": null,
+                     *               "source": null,
+                     *               "is_fan": null,
+                     *               "show_id": null,
+                     *               "streamer_id": null,
+                     *               "shop_id": null,
+                     *               "watch_us": 180000000
+                     *             }
+                     *           ],
+                     *           "sources": [
+                     *             {
+                     *               "currency": "CNY",
+                     *               "uv": 1,
+                     *               "watch_s": 120,
+                     *               "buyers": 1,
+                     *               "orders": 2,
+                     *               "gmv_amount": 15001,
+                     *               "watch_per_viewer_s": 120,
+                     *               "buyers_per_watch_hour": 30,
+                     *               "orders_per_buyer": 2,
+                     *               "conversion": 2,
+                     *               "gmv_per_order_amount": 7501,
+                     *               "day": null,
+                     *               "source": "private",
+                     *               "is_fan": null,
+                     *               "show_id": null,
+                     *               "streamer_id": null,
+                     *               "shop_id": null,
+                     *               "watch_us": 120000000
+                     *             },
+                     *             {
+                     *               "currency": "EUR",
+                     *               "uv": 1,
+                     *               "watch_s": 60,
+                     *               "buyers": 1,
+                     *               "orders": 1,
+                     *               "gmv_amount": 700,
+                     *               "watch_per_viewer_s": 60,
+                     *               "buyers_per_watch_hour": 60,
+                     *               "orders_per_buyer": 1,
+                     *               "conversion": 1,
+                     *               "gmv_per_order_amount": 700,
+                     *               "day": null,
+                     *               "source": "slot",
+                     *               "is_fan": null,
+                     *               "show_id": null,
+                     *               "streamer_id": null,
+                     *               "shop_id": null,
+                     *               "watch_us": 60000000
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "steps": {
+                     *         "came": 2,
+                     *         "watched": 2,
+                     *         "clicked": 0,
+                     *         "ordered": 2,
+                     *         "paid": 2
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ShowInsight"];
                 };
             };
@@ -41812,7 +43431,8 @@ export interface operations {
                     /**
                      * @example {
                      *       "status": "ready",
-                     *       "missing": {}
+                     *       "missing": {},
+                     *       "ailing": {}
                      *     }
                      */
                     "application/json": components["schemas"]["Health"];

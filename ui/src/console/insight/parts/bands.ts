@@ -46,12 +46,20 @@ const ZOOM_FROM = 120
 const PINS = 18
 const GAP = 34
 const SLIDER = 34
+/** Below the axis; more where names may have to stand aslant. */
+const FOOT = 28
+const ASLANT = 30
+const NAMES_MAX = 12
+/** A name's room under which names stand aslant, so that all are read (px). */
+const NAME = 64
 
-export function heightOf({ x, bands, pins }: Bands): number {
-  return top(bands, pins) + bands.reduce((sum, band) => sum + room(band, bands.length), 0) + (bands.length - 1) * GAP + 28 + (x.length > ZOOM_FROM ? SLIDER : 0)
+export function heightOf({ axis, x, bands, pins }: Bands): number {
+  return top(bands, pins) + bands.reduce((sum, band) => sum + room(band, bands.length), 0) + (bands.length - 1) * GAP + FOOT + (named(axis, x) ? ASLANT : 0) + (x.length > ZOOM_FROM ? SLIDER : 0)
 }
 
 const room = (band: Band, bands: number) => band.height ?? (bands > 1 ? 116 : 220)
+/** A few names, of which none may be left out, as times may. */
+const named = (axis: Bands['axis'], x: string[]) => axis.unit === 'text' && x.length > 4 && x.length <= NAMES_MAX
 const legend = (bands: Band[]) => bands.some((band) => band.curves.length > 1)
 const top = (bands: Band[], pins?: Pin[]) => (legend(bands) ? 32 : 8) + (bands.length > 1 ? 18 : 8) + (pins?.length ? PINS : 0)
 
@@ -71,6 +79,7 @@ export function drawBands(bands: Bands): (look: Look) => object {
     const labels = x.map((at) => say(at, bands.axis))
     const zoomed = x.length > ZOOM_FROM
     const axes = axisLook(look)
+    const aslant = named(bands.axis, x) && look.width / x.length < NAME
     const left = look.narrow ? 46 : 60
     const curves = bands.bands.flatMap((band, at) => band.curves.map((curve) => ({ band, at, curve })))
     let y = top(bands.bands, pins)
@@ -94,7 +103,7 @@ export function drawBands(bands: Bands): (look: Look) => object {
       grid: places.map((place, at) => ({ id: `g${at}`, left, right: 16, ...place, outerBoundsMode: 'none' })),
       xAxis: bands.bands.map((_, at) => ({
         ...axes, id: `x${at}`, gridIndex: at, type: 'category', data: labels, boundaryGap: curves.some((one) => one.at === at && isBar(one.curve, x.length)), splitLine: { show: false },
-        axisLabel: { ...look.label, show: at === bands.bands.length - 1, hideOverlap: true, alignMinLabel: labels.length > 2 ? 'left' : null, alignMaxLabel: labels.length > 2 ? 'right' : null },
+        axisLabel: { ...look.label, show: at === bands.bands.length - 1, hideOverlap: true, alignMinLabel: labels.length > 2 ? 'left' : null, alignMaxLabel: labels.length > 2 ? 'right' : null, ...(aslant ? { rotate: 40, interval: 0, hideOverlap: false, alignMinLabel: null, alignMaxLabel: null, formatter: (name: string) => clip(name, 12) } : {}) },
       })),
       yAxis: bands.bands.map((band, at) => ({
         ...axes, id: `y${at}`, gridIndex: at, type: 'value', axisLine: { show: false }, splitNumber: bands.bands.length > 1 ? 2 : 4, ...(band.unit === 'count' ? { minInterval: 1 } : band.unit === 'money' ? { minInterval: minorUnits(band.currency ?? 'CNY') } : {}), ...stepOf(band),
@@ -125,10 +134,15 @@ function lone(values: (number | null)[]): boolean {
   return values.filter((value) => value !== null).length < 3
 }
 
-/** Time is counted in sixties, so its axis is too; all others in tens. */
-function stepOf(band: Band): object {
-  if (band.unit !== 'seconds') return {}
-  const max = Math.max(0, ...band.curves.map((curve) => curve.values.reduce<number>((most, value) => Math.max(most, value ?? 0), 0)))
+/** Time is counted in sixties, and a part is never more than its whole; all other axes are counted in tens. */
+function stepOf({ unit, curves }: Band): object {
+  if (unit !== 'seconds' && unit !== 'share') return {}
+  const values = curves.flatMap((curve) => curve.values)
+  const max = values.reduce<number>((most, value) => Math.max(most, value ?? 0), 0)
+  if (unit === 'share') {
+    const step = [0.01, 0.02, 0.05, 0.1, 0.2].find((one) => max / one <= 5) ?? 0.25
+    return max > 1 || values.some((value) => (value ?? 0) < 0) ? {} : { interval: step, max: Math.min(1, Math.max(1, Math.ceil(max / step)) * step) }
+  }
   const step = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18_000, 36_000].find((one) => max / one <= 4) ?? 10 ** Math.ceil(Math.log10(max / 4 / 3600)) * 3600
   return { interval: step, max: Math.max(1, Math.ceil(max / step)) * step }
 }
@@ -144,15 +158,26 @@ function tip({ bands, pins = [] }: Bands, labels: string[], index: number): stri
   return [labels[index] ?? '', ...lines, ...(pinned ? [`▲ ${clip(pinned.title, 40)}`] : [])].join('\n')
 }
 
+/** The room of a pin's name, what the axis leaves at both sides, and the room under which pins are only hinted at, so that the curves are seen (px). */
 const LABEL = 104
+const SIDES = 76
+const MANY = 32
+
+/** Where a name of a pin stands: in the middle of its line, unless that would take it over an edge. */
+function placeOf(at: number, width: number): { align: 'left' | 'center' | 'right'; from: number } {
+  if (at < LABEL / 2) return { align: 'left', from: at }
+  return at > width - LABEL / 2 ? { align: 'right', from: at - LABEL } : { align: 'center', from: at - LABEL / 2 }
+}
 
 function markOf(pins: Pin[], points: number, look: Look, named: boolean) {
-  const apart = (points * LABEL) / look.width
-  let last = -Infinity
+  const width = look.width - SIDES
+  let free = -Infinity
   const data = pins.map((pin) => {
-    const shown = named && pin.index - last >= apart
-    if (shown) last = pin.index
-    return { xAxis: pin.index, name: pin.title, label: { ...look.label, show: shown, formatter: clip(pin.title, 15), position: 'end' } }
+    const { align, from } = placeOf((pin.index / Math.max(1, points - 1)) * width, width)
+    const shown = named && from >= free
+    if (shown) free = from + LABEL
+    return { xAxis: pin.index, name: pin.title, label: { ...look.label, opacity: 1, align, show: shown, formatter: clip(pin.title, 15), position: 'end' } }
   })
-  return { symbol: 'none', silent: true, animation: false, lineStyle: { color: look.ink('--text-3'), type: 'dashed', width: 1 }, data }
+  const many = (pins.length * MANY) / look.width > 1
+  return { symbol: 'none', silent: true, animation: false, lineStyle: { color: look.ink('--text-3'), type: 'dashed', width: 1, opacity: many ? 0.4 : 1 }, data }
 }

@@ -11,8 +11,6 @@ export interface Look {
   label: { fontSize: number; color: string; fontFamily: string }
 }
 
-const FONT = 'PingFang SC, HarmonyOS Sans SC, Segoe UI, Roboto, Helvetica Neue, Noto Sans CJK SC, Noto Sans SC, Microsoft YaHei, sans-serif'
-
 export function lookAt(box: HTMLElement): Look {
   const probe = document.createElement('i')
   const known = new Map<string, string>()
@@ -28,7 +26,7 @@ export function lookAt(box: HTMLElement): Look {
     return colour
   }
   const width = box.clientWidth || 800
-  return { ink, width, narrow: width < 560, calm: window.matchMedia('(prefers-reduced-motion: reduce)').matches, label: { fontSize: 11, color: ink('--text-2'), fontFamily: FONT } }
+  return { ink, width, narrow: width < 560, calm: window.matchMedia('(prefers-reduced-motion: reduce)').matches, label: { fontSize: 11, color: ink('--text-2'), fontFamily: getComputedStyle(box).fontFamily } }
 }
 
 /** What every chart of ours shares; the chart's own option is laid over it. HTML tooltips carry inline styles, which the page's policy forbids. */
@@ -37,7 +35,7 @@ export function ground(look: Look) {
     animation: !look.calm,
     animationDuration: 200,
     animationDurationUpdate: 200,
-    textStyle: { fontFamily: FONT, color: look.ink('--text') },
+    textStyle: { fontFamily: look.label.fontFamily, color: look.ink('--text') },
     tooltip: {
       renderMode: 'richText' as const, confine: true, backgroundColor: look.ink('--surface'), borderColor: look.ink('--line'), borderWidth: 1, padding: [8, 10],
       textStyle: { color: look.ink('--text'), fontSize: 12, lineHeight: 18 },
@@ -47,11 +45,14 @@ export function ground(look: Look) {
 
 export const axisLook = (look: Look) => ({ axisLine: { lineStyle: { color: look.ink('--line') } }, axisTick: { show: false }, splitLine: { lineStyle: { color: look.ink('--line') } } })
 
-/** A title no longer than a label's room; a Chinese character takes the room of two. */
+/** How many letters' room a text takes; a Chinese character takes that of two. */
+export const widthOf = (text: string): number => [...text].reduce((sum, sign) => sum + (sign.charCodeAt(0) > 0x2e7f ? 2 : 1), 0)
+
+/** A title no longer than a label's room. */
 export function clip(text: string, room = 20): string {
   let taken = 0
   for (const [index, sign] of [...text].entries()) {
-    taken += sign.charCodeAt(0) > 0x2e7f ? 2 : 1
+    taken += widthOf(sign)
     if (taken > room) return `${[...text].slice(0, index).join('')}…`
   }
   return text

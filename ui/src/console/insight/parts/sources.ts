@@ -1,7 +1,7 @@
 /** Where buyers come from: one order, one colour and one word each, wherever a source is shown. */
 import { t } from '@/shared/i18n'
 
-export const SOURCES = ['private', 'public_organic', 'public_paid', 'slot', 'shelf', 'share', 'direct'] as const
+export const SOURCES = ['private', 'public_organic', 'public_paid', 'slot', 'shelf', 'share', 'pk', 'direct'] as const
 export type Source = (typeof SOURCES)[number]
 
 const known = (source: string): source is Source => (SOURCES as readonly string[]).includes(source)

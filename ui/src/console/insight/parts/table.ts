@@ -1,6 +1,7 @@
 /** A figure's table: what a chart shows, as rows. Amounts are whole minor units, watch time is seconds, shares are of one. */
 import { formatCount, minorUnits } from '@/shared/format'
 import { currentLocale, t } from '@/shared/i18n'
+import { sayMinute } from './zone'
 
 export type Unit = 'text' | 'day' | 'minute' | 'money' | 'count' | 'seconds' | 'share' | 'ratio'
 export type Cell = string | number | null
@@ -59,10 +60,6 @@ export function sayShort(value: number, { unit, currency }: Pick<Column, 'unit' 
 /** 2026-11-02 → Nov 2 / 11月2日; with its year where it stands alone. */
 export function sayDay(day: string, long = false): string {
   return new Intl.DateTimeFormat(currentLocale(), { ...(long ? { year: 'numeric' } : {}), month: 'short', day: 'numeric', timeZone: 'UTC' }).format(new Date(`${day}T00:00:00Z`))
-}
-
-export function sayMinute(iso: string): string {
-  return new Intl.DateTimeFormat(currentLocale(), { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(new Date(iso))
 }
 
 /** 4.2 s · 4 min 9 s · 1 h 24 min · 1,234 h. */

@@ -1,10 +1,8 @@
 /** The period of an insight page, kept in its address, so that links and the way back show the same figures. */
-import { computed, ref } from 'vue'
+import { computed } from 'vue'
 import { useRoute, useRouter } from 'vue-router'
 import { COMPARE, compared, isDay, preset, todayIn, type Compare, type Period, type Preset } from './period'
-
-/** The books' zone until an answer says another. */
-export const zone = ref('Asia/Shanghai')
+import { zone } from './zone'
 
 export function usePeriod(usual: Preset = 'd30') {
   const route = useRoute()
