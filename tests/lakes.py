@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from laotie.lake import TOPICS, Lake, write_parts
+from laotie.lake.model import Part
 
 ZONE = "Asia/Shanghai"
 DAY = date(2026, 11, 2)
@@ -65,10 +66,13 @@ class Tale:
         more.setdefault("goods_amount", amount)
         self.add("money", second, day, kind=kind, order_id=order, buyer_id=buyer, amount=amount, **more)
 
-    def write(self, lake: Lake) -> None:
+    def write(self, lake: Lake) -> list[Part]:
         """Into the lake, a part an hour."""
-        for topic, rows in self.rows.items():
-            write_parts(lake, topic, pa.Table.from_pylist(rows, schema=TOPICS[topic].schema))
+        return [
+            part
+            for topic, rows in self.rows.items()
+            for part in write_parts(lake, topic, pa.Table.from_pylist(rows, schema=TOPICS[topic].schema))
+        ]
 
 
 USUAL: Mapping[str, Any] = {"source": "direct", "placement": "direct", "currency": "CNY", "is_fan": False, "rule_version": 1}

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from laotie import audit
 from laotie.audit.lake import check_money
 from laotie.audit.model import Look
+from laotie.base.settings import Settings
 from laotie.lake import Lake, list_parts
 from laotie.lake.facts import Drain
 from market import Market
@@ -53,3 +55,20 @@ async def test_a_lake_that_is_away_or_behind_is_no_finding_but_said(market: Mark
     async with market.db.read() as tx:
         torn = await check_money(Look(tx, lake=lake))
     assert (torn.wrong, torn.facts) == ([], {"lake_unreadable": 1})
+
+
+async def test_a_look_that_could_compare_nothing_closes_no_incident(market: Market, lake: Lake) -> None:
+    terms = audit.Terms.of(Settings())
+    file = Path(f"{lake.root}/{next(part for part in list_parts(lake, 'money')).path}")
+    content = file.read_bytes()
+    file.unlink()
+    await audit.check_now(market.db, terms, lake=lake)
+    file.write_bytes(b"torn")
+    for away in (lake, None):
+        assert (await audit.check_now(market.db, terms, lake=away)).finding_count == 0
+        async with market.db.read() as tx:
+            assert [(one.promise, one.closed_at) for one in await audit.list_incidents(tx)] == [("lake-money", None)]
+    file.write_bytes(content)
+    await audit.check_now(market.db, terms, lake=lake)
+    async with market.db.read() as tx:
+        assert [one.closed_at is None for one in await audit.list_incidents(tx)] == [False]

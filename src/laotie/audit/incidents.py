@@ -1,7 +1,8 @@
 """Incidents: a promise that is broken, from the run that first saw it to the one that found it whole again.
 
-One is open a promise at a time. Only a look at everything closes one: what has changed may be sound while the broken row
-stands where it stood. Operators are told when one opens and when it closes.
+One is open a promise at a time. Only a look at everything closes one, and one that saw something: what has changed may be
+sound while the broken row stands where it stood, and a store that is away proves nothing. Operators are told when one opens
+and when it closes.
 """
 
 from datetime import datetime
@@ -44,7 +45,7 @@ async def follow(tx: Tx, at: datetime, promise: str, seen: Seen, *, is_whole: bo
         IncidentId, "SELECT id FROM audit.incident WHERE promise = %(promise)s AND closed_at IS NULL", promise=promise
     )
     if not seen.wrong:
-        if open_id is not None and is_whole:
+        if open_id is not None and is_whole and not seen.is_blind:
             await tx.run("UPDATE audit.incident SET closed_at = %(at)s WHERE id = %(id)s", at=at, id=open_id)
             log.warning("a broken promise holds again", promise=promise)
             await _tell(tx, open_id, "invariant_whole", promise, 0)

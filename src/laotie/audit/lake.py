@@ -23,7 +23,7 @@ async def check_money(look: Look) -> Seen:
     """
     lake = look.lake
     if lake is None:
-        return Seen(0, [], {"lake_absent": 1})
+        return Seen(0, [], {"lake_absent": 1}, is_blind=True)
     since = (await facts.list_complete(look.tx))["money"]
     if look.touched is not None:
         day = lake.day_of(facts.microseconds(look.touched.since))
@@ -32,22 +32,22 @@ async def check_money(look: Look) -> Seen:
     until = look.tx.now - LAG if oldest is None else min(look.tx.now - LAG, oldest)
     said = {"lake_behind_s": behind} if (behind := int((look.tx.now - until).total_seconds())) > BEHIND_S else {}
     if until <= since:
-        return Seen(0, [], said)
+        return Seen(0, [], said, is_blind=True)
     books = await ledger.evidence.sum_days(look.tx, since, until, zone=lake.zone.key)
     try:
         told = await asyncio.to_thread(sums.sum_money, lake, since, until)
     except Exception as error:  # whatever a store fails with: no books are wrong because a disk is away
         log.warning("the lake cannot be read", error=repr(error)[:300])
-        return Seen(0, [], said | {"lake_unreadable": 1})
+        return Seen(0, [], said | {"lake_unreadable": 1}, is_blind=True)
     if told is None:
-        return Seen(0, [], said | {"lake_absent": int(bool(books))})
+        return Seen(0, [], said | {"lake_absent": int(bool(books))}, is_blind=True)
     return Seen(len(books), differences(_words(books), _words(_as_booked(told))), said)
 
 
 async def check_current(look: Look) -> Seen:
     """Nothing keeps the watermark back for longer than `lake_behind_s_max`: figures that wait for it would wait for ever."""
     if look.lake is None:
-        return Seen(0, [], {"lake_absent": 1})
+        return Seen(0, [], {"lake_absent": 1}, is_blind=True)
     by_the_wall = await look.tx.one(datetime, "SELECT now()")  # nobody moves the database's clock
     late = timedelta(seconds=look.lake.behind_s_max)
     held = await holders.list_holders(look.tx)

@@ -68,11 +68,15 @@ class Wrong(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What a look at a promise came to: rows, what breaks it (some of it, at least), and what an operator likes to know."""
+    """What a look at a promise came to: rows, what breaks it (some of it, at least), and what an operator likes to know.
+
+    A `is_blind` look had nothing to compare with: it finds nothing, and proves nothing either.
+    """
 
     rows: int
     wrong: list[Wrong]
     facts: dict[str, int] = {}
+    is_blind: bool = False
 
 
 class Touched(msgspec.Struct, frozen=True):

@@ -212,7 +212,7 @@ async def _run(
         checks=looks.checked,
     )
     await _record(guard, run, looks.seen)
-    _measure(run)
+    _measure(run, looks.seen)
     return run
 
 
@@ -421,13 +421,13 @@ async def _record_standing(guard: Tx, run: Run, one: Checked, seen: Seen) -> Non
     )
 
 
-def _measure(run: Run) -> None:
+def _measure(run: Run, seen: dict[str, Seen]) -> None:
     kind = "whole" if run.is_whole else "short"
     metrics.WATCH_SECONDS.labels(kind).observe(run.took_ms / 1000)
     metrics.WATCH_ROWS.labels(kind).inc(run.row_count)
     metrics.WATCH_AT.labels(kind).set(run.began_at.timestamp())
     for one in run.checks:
-        if one.rows is not None and (one.is_whole or one.found):
+        if one.rows is not None and (one.is_whole or one.found) and not seen[one.promise].is_blind:
             metrics.PROMISE_BROKEN.labels(one.promise).set(one.found)
     log.info(
         "the books were checked",
