@@ -1,8 +1,8 @@
 """The demonstration's money: two months of sales that were settled and paid out before anybody came.
 
-One persona's shop sold in shows of its own, to customers who came once and to others who came again and again, at rates that
-were agreed; what it sold was settled, paid out, partly taken back by a buyer's bank when the money had left (so it owed for
-some days), and earned again. A batch of payouts waits for the second operator, and the last orders wait for their day.
+One persona's shop sold in a show a week, to those who came (`past_customers`), at rates that were agreed; what it sold was
+settled, paid out, partly taken back by a buyer's bank when the money had left (so it owed for some days), and earned again. A
+batch of payouts waits for the second operator, the last orders but one wait for their day, and yesterday's for the packer.
 Everything goes through the rooms' front doors, by a clock that begins in the past and moves on; it is done before the server
 starts, so that nobody else tells the time. A show's orders are placed by the till's batch, and dealt with a transaction a step.
 """
@@ -11,11 +11,13 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from functools import partial
-from itertools import cycle, islice
+from itertools import cycle
 from random import Random
 from typing import Any, NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 import uvicorn
@@ -24,16 +26,21 @@ from laotie import fans, identity, live, orders, payments, settlement
 from laotie.base import jobs
 from laotie.base.bus import LocalBus
 from laotie.base.clock import Clock
-from laotie.base.db import Database, Tx
+from laotie.base.db import Database
 from laotie.base.entry import Source
-from laotie.base.ids import AccountId, OrderId, PaymentId, ShopId, ShowId, SkuId, VisitId
+from laotie.base.ids import AccountId, OrderId, PaymentId, ShopId, ShowId, SkuId, VisitId, lowest_id_at
 from laotie.base.outbox import Relay
+from laotie.base.refusals import Refusal
 from laotie.base.settings import Settings
 from laotie.base.signer import Signer
 from laotie.demo.goods import FAN_NAMES, PERSONAS
 from laotie.demo.market import OPERATOR, PASSWORD, SECOND_OPERATOR, actor_of, demo_id
+from laotie.demo.past_customers import CUSTOMERS, PURCHASES, SHOWS_HERE, handle_of
 from laotie.identity import Attempts, Role
+from laotie.lake import Lake
+from laotie.lake.facts import Drain
 from laotie.orders import delivery, packing, parcels, tracking
+from laotie.orders.carriers import BY_CODE
 from laotie.payments import sandbox, sandbox_bank
 from laotie.settlement import AccountForm, BankAccountId, BatchId, NewBankAccount, Owner, PayoutState, RateKind
 from laotie.settlement.rates import NewRate, RateId, set_rate
@@ -44,6 +51,7 @@ SELLER = PERSONAS[0]
 SHOP = ShopId(demo_id("shop", SELLER.handle))
 RATES = ((RateKind.platform, 500), (RateKind.payment, 60), (RateKind.streamer, 1_500))
 PLACE = {"country": "CN", "region": "辽宁", "city": "大连", "district": "中山区", "postcode": "116001"}
+CARRIER = "sf"
 NOTE = "演示数据 · demo data"
 NOBODY_SIGNS_IN = "!"
 """No password fits this."""
@@ -65,11 +73,6 @@ class Bought(NamedTuple):
         return handle_of(self.customer)
 
 
-CUSTOMERS = 250
-NEW_A_SHOW, OLD_A_SHOW = 2, 2
-"""How many customers there are; of a show's, how many are there for the first time, and how many of the old house's customers."""
-AGAIN = 0.1
-"""How likely it is that somebody who bought before buys in the next show."""
 CROWD: tuple[tuple[Source, str, str | None, float], ...] = (
     (Source.public_organic, "discover", None, 0.46),
     (Source.private, "following", None, 0.17),
@@ -81,37 +84,24 @@ CROWD: tuple[tuple[Source, str, str | None, float], ...] = (
 """Where viewers came from: source, placement, campaign and their share. Who bought before comes by their own list."""
 
 
-def _imagine_sales() -> dict[str, tuple[Bought, ...]]:
-    """What was bought in each show: some come for the first time, some are the old house's customers, some come again."""
+def _imagine_sales() -> dict[int, tuple[Bought, ...]]:
+    """What was bought in each show, by its day back from today: who is there for the first time has come from anywhere."""
     chance = Random("past sales")  # noqa: S311  (a simulation, repeatable)
-    shows: dict[str, list[Bought]] = {
-        "first": [Bought(1, 2, 1), Bought(2, 2, 1), Bought(3, 1, 3), Bought(4, 4, 1)],
-        "a": [],
-        "second": [Bought(5, 1, 2), Bought(1, 3, 2), Bought(6, 2, 1), Bought(7, 1, 1)],
-        "b": [],
-        "third": [Bought(2, 1, 1), Bought(8, 3, 1)],
-    }  # fmt: skip
-    known: set[int] = set()
-    fresh = iter(range(9, len(FAN_NAMES) + 1))
-    for bought in shows.values():
-        there = {one.customer for one in bought}
-        again = [customer for customer in sorted(known - there - {1}) if chance.random() < AGAIN]
-        again += chance.sample(range(len(FAN_NAMES) + 1, CUSTOMERS + 1), OLD_A_SHOW)
-        new = list(islice(fresh, NEW_A_SHOW))
-        for customer in sorted({*again, *new}):
-            source, placement, campaign, _ = chance.choices(CROWD, [share for *_, share in CROWD])[0]
-            came = (source, placement, campaign) if customer in new else (Source.private, "following", None)
-            bought.append(Bought(customer, chance.choice((0, 0, 2, 3, 4, 4, 5, 6)), chance.choice((1, 1, 1, 2)), *came))
-        known |= {one.customer for one in bought}
-    return {name: tuple(bought) for name, bought in shows.items()}
-
-
-def handle_of(customer: int) -> str:
-    """The fans are the first customers."""
-    return f"fan{customer}" if customer <= len(FAN_NAMES) else f"customer{customer}"
+    shows: dict[int, list[Bought]] = {ago: [] for ago in SHOWS_HERE}
+    for purchase in PURCHASES:
+        if not purchase.is_here:
+            continue
+        source, placement, campaign, _ = chance.choices(CROWD, [share for *_, share in CROWD])[0]
+        came = (source, placement, campaign) if purchase.is_first else (Source.private, "following", None)
+        goods, pieces = chance.choice((0, 0, 2, 3, 4, 4, 5, 6)), chance.choice((1, 1, 2, 2, 3))
+        shows[purchase.ago].append(Bought(purchase.customer, goods, pieces, *came))
+    return {ago: tuple(bought) for ago, bought in shows.items()}
 
 
 PAST_SHOWS = _imagine_sales()
+FIRST, SECOND, *LATER, LAST = PAST_SHOWS
+SHOW_AT = time(20)
+"""In the books' zone."""
 NO_FOLLOWERS = {1}
 """The viewer whom people sign in as follows nobody yet."""
 BEFORE_SALES, BETWEEN_SALES, AFTER_SALES = 45 * 60, 100, 20
@@ -120,13 +110,23 @@ AT_ONCE = 8
 """Purchases that reach the till together."""
 
 
-class PastClock(Clock):
-    """Begins some weeks ago."""
+def evening_of(ago: int, today: date, zone: ZoneInfo) -> datetime:
+    """When the show of a day begins, counted back from today."""
+    return datetime.combine(today - timedelta(days=ago), SHOW_AT, zone)
 
-    def __init__(self, ago: timedelta) -> None:
+
+def show_id_of(ago: int, today: date, zone: ZoneInfo) -> ShowId:
+    """The show's id, which sorts by its evening."""
+    return ShowId(UUID(int=lowest_id_at(evening_of(ago, today, zone)).int | demo_id("past show", ago).int & ((1 << 62) - 1)))
+
+
+class PastClock(Clock):
+    """Begins in the past."""
+
+    def __init__(self, at: datetime) -> None:
         super().__init__()
-        self._began = super().now()
-        self._offset = -ago
+        self._offset = at - super().now()
+        self._offset_us = self._offset // timedelta(microseconds=1)
 
     @property
     def to_present_s(self) -> float:
@@ -134,46 +134,51 @@ class PastClock(Clock):
         return -self._offset.total_seconds()
 
 
-async def tell_past(url: str, settings: Settings) -> bool:
-    """Let the two months happen; returns whether they did. A run that was cut short is not taken up again."""
+async def tell_past(url: str, settings: Settings) -> date | None:
+    """Let the two months happen; returns the day that is today to them. A run that was cut short is not taken up again."""
     try:
         listening = socket.create_server((settings.host, settings.port))
     except OSError:
-        return False  # somebody has the port, as the server is about to say
-    clock = PastClock(AGO)
+        return None  # somebody has the port, as the server is about to say
+    zone = ZoneInfo(settings.books_zone)
+    today = Clock().now().astimezone(zone).date()
+    clock = PastClock(evening_of(AGO.days, today, zone))
     db = await Database.open(url, clock=clock, pool_max=4)
     try:
         async with db.read() as tx:
             if await settlement.accounts.list_accounts(tx, actor_of(SELLER.handle), Owner(SHOP, True)):
-                return False
-        async with _open_past(db, clock, settings, listening) as past:
+                return None
+        async with _open_past(db, clock, settings, listening, today) as past:
             await _live_through(past)
+        await Drain(db, Lake.of(settings)).empty()  # facts of two months ago that wait are what the watch calls an incident
     finally:
         listening.close()
         await db.close()
-    return True
+    return today
 
 
 async def _live_through(past: "Past") -> None:
     await past.agree()
-    first = await past.sell("first")
-    await past.go(days=8)  # delivered, confirmed, and a week later settled
+    first = await past.sell(FIRST)
+    await past.sell(SECOND)
+    await past.go_to(ago=SECOND - 5)  # the first show was delivered, confirmed, and settled a week later
     await past.pay_out("first", to_the_end=True)
-    await past.go(days=2)
-    await past.dispute(first[1], "fan2")  # the money has left: shop and streamer owe
-    for name, days in (("a", 12), ("second", 12), ("b", 10)):
-        await past.sell(name)
-        await past.go(days=days)
-    await past.sell("third")
+    await past.go_to(ago=SECOND - 6)
+    await past.dispute(first[1], PAST_SHOWS[FIRST][1].handle)  # the money has left: shop and streamer owe
+    for ago in LATER:
+        await past.sell(ago)
+    await past.go_to(ago=LAST + 1)
     await past.pay_out("second", to_the_end=False)
-    await past.go(days=(past.clock.to_present_s - 60) / 86_400)
+    await past.sell(LAST, is_sent=False)
+    await past.go(days=past.clock.to_present_s / 86_400)
 
 
 class Past:
     """A house in which time passes by order."""
 
-    def __init__(self, db: Database, clock: PastClock, settings: Settings, signer: Signer) -> None:
+    def __init__(self, db: Database, clock: PastClock, settings: Settings, signer: Signer, today: date) -> None:
         self.db, self.clock, self._settings, self._signer = db, clock, settings, signer
+        self._today, self._zone = today, ZoneInfo(settings.books_zone)
         bus = LocalBus()
         self.till = orders.Till(db, payment_timeout_s=settings.payment_timeout_s, batch_max=64, waiting_max=64)
         self._relay = Relay(db, bus, all_reactions())
@@ -190,6 +195,10 @@ class Past:
         """Time passes, and what is due happens."""
         self.clock.advance(seconds=days * 86_400)
         await self.rest()
+
+    async def go_to(self, *, ago: int) -> None:
+        """It becomes the evening of a day, counted back from today."""
+        await self.go(days=max(timedelta(), evening_of(ago, self._today, self._zone) - self.clock.now()) / timedelta(days=1))
 
     async def rest(self) -> None:
         """News is heard, orders move on, what is due is settled, until nothing moves any more."""
@@ -241,13 +250,14 @@ class Past:
                 signer=self._signer,
                 settings=self._settings,
             )
-        await self.go(days=4)
 
-    async def sell(self, name: str) -> list[PaymentId]:
+    async def sell(self, ago: int, *, is_sent: bool = True) -> list[PaymentId]:
         """A show: each of these customers buys so many pieces of one of its goods; all of it is paid, sent, and received."""
-        show_id, sold = ShowId(demo_id("past show", name)), PAST_SHOWS[name]
+        await self.go_to(ago=ago)
+        show_id, sold = show_id_of(ago, self._today, self._zone), PAST_SHOWS[ago]
+        title = f"{SELLER.room} · 第 {list(PAST_SHOWS).index(ago) + 1} 场（往期 · 演示）"
         async with self.db.tx() as tx:
-            await live.plan_show(tx, self._seller, live.ShowDraft(id=show_id, title=f"{SELLER.room}（往期 · 演示）"))
+            await live.plan_show(tx, self._seller, live.ShowDraft(id=show_id, title=title))
             await live.start_show(tx, self._seller, show_id)
         self.clock.advance(seconds=BEFORE_SALES)
         async with self.db.tx() as tx:
@@ -268,6 +278,11 @@ class Past:
             await live.end_show(tx, self._seller, show_id)
         await self._run_jobs()
         await self.rest()
+        if is_sent:
+            await self._send_and_receive(placed)
+        return [payment_id for *_, payment_id in placed]
+
+    async def _send_and_receive(self, placed: list[tuple[identity.Actor, OrderId, PaymentId]]) -> None:
         await self.go(days=1)
         await self._send([order_id for _, order_id, _ in placed])
         await self.go(days=2)
@@ -275,7 +290,6 @@ class Past:
             for buyer, order_id, _ in sorted(placed, key=lambda one: one[1]):
                 await delivery.confirm_receipt(tx, buyer, order_id)
         await self.rest()
-        return [payment_id for *_, payment_id in placed]
 
     async def _pay(self, placed: list[tuple[identity.Actor, OrderId, PaymentId]]) -> None:
         """Everybody says where it goes to, and pays."""
@@ -305,31 +319,27 @@ class Past:
                 )
 
     async def _send(self, order_ids: list[OrderId]) -> None:
-        """A parcel each, which arrives."""
-        for act in (self._ship, self._arrive):
-            async with self.db.tx() as tx:
-                for order_id in sorted(order_ids):
-                    await act(tx, order_id)
-
-    async def _ship(self, tx: Tx, order_id: OrderId) -> None:
-        parcel = packing.Consignment(
-            id=packing.ParcelId(demo_id("past parcel", order_id)),
-            order_id=order_id,
-            carrier="sf",
-            number=f"SF{order_id.int % 10**13:013d}",
-            pieces=None,
-        )
-        await parcels.ship(tx, self._seller, self._terms, SHOP, parcel)
-
-    async def _arrive(self, tx: Tx, order_id: OrderId) -> None:
-        parcel_id = packing.ParcelId(demo_id("past parcel", order_id))
-        await tracking.note_by_hand(
-            *(tx, self._seller, self._terms, SHOP, parcel_id, demo_id("arrival", order_id)),
-            parcels.TrackingKind.delivered,
-            at=None,
-            place="大连",
-            note="",
-        )
+        """A parcel each, and at once the carrier's word that it arrived."""
+        sent = [
+            packing.Consignment(
+                id=packing.ParcelId(demo_id("past parcel", order_id)),
+                order_id=order_id,
+                carrier=CARRIER,
+                number=f"SF{order_id.int % 10**13:013d}",
+                pieces=None,
+            )
+            for order_id in sorted(order_ids)
+        ]
+        async with self.db.tx() as tx:
+            for answer in await parcels.ship_many(tx, self._terms, SHOP, sent):
+                assert not isinstance(answer, Refusal), answer
+        async with self.db.tx() as tx:
+            news = [
+                tracking.News(number=parcel.number, key="arrived", kind=parcels.TrackingKind.delivered, at=tx.now, place="大连")
+                for parcel in sent
+            ]
+            heard = await tracking.hear_many(tx, self._terms, BY_CODE[CARRIER], news, source="shop")
+            assert set(heard) == {tracking.Verdict.applied}, heard
 
     async def pay_out(self, name: str, *, to_the_end: bool) -> None:
         """One operator drafts; a second one approves, the first sends, and the bank says that it arrived."""
@@ -384,7 +394,7 @@ def _ask(show_id: ShowId, number: int, bought: Bought) -> orders.Ask:
 
 @asynccontextmanager
 async def _open_past(
-    db: Database, clock: PastClock, settings: Settings, listening: socket.socket
+    db: Database, clock: PastClock, settings: Settings, listening: socket.socket, today: date
 ) -> AsyncIterator[Past]:
     """With somebody at the door who hears the sandbox's messages, and nothing else."""
 
@@ -412,7 +422,7 @@ async def _open_past(
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve(sockets=[listening]))
-    past = Past(db, clock, settings, Signer(settings.signing_keys(), clock))
+    past = Past(db, clock, settings, Signer(settings.signing_keys(), clock), today)
     try:
         while not server.started and not serving.done():
             await asyncio.sleep(0.01)

@@ -1,39 +1,38 @@
-"""The demonstration's older past: four months of orders that the first persona's shop brought along from another house.
+"""The demonstration's orders from elsewhere: what the first persona's shop sold before it came here, and since then on the pier.
 
-Several hundred, of customers who bought once, came again, or stayed away after a while, as people do; those who stayed buy in
-the shows that follow (`money`). It is brought as everybody brings history (`orders.history`): a record, source `imported`, with
-no money in our books; the lake hears of it, so that cohorts and forecasts have something to go by. All of it is made up.
+A year of shows in another house, and two days a week in the shop on the pier until today. It is brought as everybody brings
+history (`orders.history`): a record, source `imported`, with no money in our books; the lake hears of it, so that cohorts and
+forecasts have something to go by. All of it is made up; a twentieth of the money comes back, as at the real retailer whose
+slice is beside it (`data/online_retail_slice.csv.gz`).
 """
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from hashlib import sha256
 from random import Random
+from zoneinfo import ZoneInfo
 
 from laotie import orders
 from laotie.base.db import Database
 from laotie.base.ids import AccountId, ProductId, SkuId
-from laotie.demo.goods import FAN_NAMES
+from laotie.base.settings import Settings
 from laotie.demo.market import demo_id
-from laotie.demo.money import AGO, CUSTOMERS, SELLER, SHOP, handle_of
+from laotie.demo.money import SELLER, SHOP
+from laotie.demo.past_customers import PURCHASES, Purchase, handle_of
 from laotie.orders.history import PastDeal, PastLine
 
-BEGAN, ENDED = AGO + timedelta(days=120), AGO + timedelta(days=2)
 NAME = "演示历史订单 · demo history"
-GAP_DAYS, STAYS = 17.0, 0.8
-"""On average so long until somebody buys again; and how likely it is each time that they have not left for good."""
-RETURNED = 0.05
+OPENS_H, OPEN_H = 16, 2
+"""From which hour on and for how many the pier sells, in the books' zone: when the boats land, so that a year is few files."""
+RETURNED, RETURN_DAYS = 0.1, 7
+"""The share of orders of which a piece comes back, and after how many days: one on which something is sold."""
+WINTER, SUMMER = (1, 1, 1, 2, 2), (1, 1, 1, 1, 2)
+"""Pieces of a line: sea cucumbers are eaten in winter."""
+WINTER_MONTHS = {11, 12, 1, 2}
 
 
-async def bring_history(db: Database) -> int:
+async def bring_history(db: Database, settings: Settings, today: date) -> int:
     """Import it, once; how many orders."""
-    chance = Random("past orders")  # noqa: S311  (a simulation, repeatable)
-    sold = sorted(_imagine(db.clock.now(), chance), key=lambda deal: deal.at)
-    returned = [
-        deal._replace(reference=f"R{deal.reference}", at=deal.at + timedelta(days=chance.uniform(3, 12)), lines=deal.lines[:1])
-        for deal in sold
-        if chance.random() < RETURNED
-    ]
+    sold, returned = imagine(today, ZoneInfo(settings.books_zone))
     async with db.tx() as tx:
         run = await orders.history.open_run(tx, SHOP, digest=sha256(NAME.encode()).digest(), name=NAME)
         if run.state != "running":
@@ -45,26 +44,31 @@ async def bring_history(db: Database) -> int:
     return len(sold)
 
 
-def _imagine(now: datetime, chance: Random) -> Iterator[PastDeal]:
-    """Each customer's orders, from a day on, until they leave or the shop moves here."""
-    for customer in range(len(FAN_NAMES) + 1, CUSTOMERS + 1):
-        at = now - BEGAN + (BEGAN - ENDED) * chance.random() ** 1.3
-        pace = chance.gammavariate(2.0, 0.5)
-        number = 0
-        while at < now - ENDED:
-            number += 1
-            yield PastDeal(f"{customer}-{number}", AccountId(demo_id("account", handle_of(customer))), at, _lines(chance))
-            if chance.random() > STAYS:
-                break
-            at += timedelta(days=1 + chance.expovariate(pace / GAP_DAYS))
+def imagine(today: date, zone: ZoneInfo) -> tuple[list[PastDeal], list[PastDeal]]:
+    """The orders and what came back of them, by time, all before today."""
+    sold: list[PastDeal] = []
+    returned: list[PastDeal] = []
+    for number, purchase in enumerate(PURCHASES):
+        if purchase.is_here:
+            continue
+        chance = Random(f"past order {number}")  # noqa: S311  (a simulation, repeatable)
+        deal = _deal(number, purchase, today - timedelta(days=purchase.ago), zone, chance)
+        sold.append(deal)
+        if chance.random() < RETURNED and purchase.ago > RETURN_DAYS:
+            least = min(deal.lines, key=lambda line: line.unit_price_amount)
+            at = deal.at + timedelta(days=RETURN_DAYS)
+            returned.append(deal._replace(reference=f"R{number}", at=at, lines=[least._replace(quantity=1)]))
+    return sorted(sold, key=lambda deal: deal.at), sorted(returned, key=lambda deal: deal.at)
 
 
-def _lines(chance: Random) -> list[PastLine]:
-    chosen = chance.sample(SELLER.goods, chance.choice((1, 1, 1, 2)))
-    return [
+def _deal(number: int, purchase: Purchase, day: date, zone: ZoneInfo, chance: Random) -> PastDeal:
+    at = datetime.combine(day, time(OPENS_H), zone) + timedelta(hours=OPEN_H * chance.random())
+    pieces = WINTER if day.month in WINTER_MONTHS else SUMMER
+    lines = [
         PastLine(
-            SkuId(demo_id("sku", goods.code, 1)), ProductId(demo_id("product", goods.code)), goods.title, chance.choice((1, 1, 2)),
+            SkuId(demo_id("sku", goods.code, 1)), ProductId(demo_id("product", goods.code)), goods.title, chance.choice(pieces),
             goods.list_price,
         )
-        for goods in chosen
+        for goods in chance.sample(SELLER.goods, chance.choice((1, 1, 1, 2)))
     ]  # fmt: skip
+    return PastDeal(str(number), AccountId(demo_id("account", handle_of(purchase.customer))), at, lines)

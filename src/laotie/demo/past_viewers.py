@@ -7,10 +7,11 @@ row on its own day, the same in every run. How many came, from where, what they 
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -22,11 +23,11 @@ from laotie.base.settings import Settings
 from laotie.demo import calibration
 from laotie.demo.goods import PERSONAS
 from laotie.demo.market import demo_id
-from laotie.demo.money import AGO, CROWD, PAST_SHOWS, SELLER, SHOP, Bought
+from laotie.demo.money import AGO, CROWD, PAST_SHOWS, SELLER, SHOP, Bought, show_id_of
 from laotie.lake import TOPICS, Lake, write_parts
 
-AUDIENCE = 240
-"""People who came to the first of the past shows; each later one has more."""
+AUDIENCE, GROWTH = 200, 20
+"""People who came to the first of the past shows, and how many more to each later one."""
 SHELF_A_DAY = 40
 SHELF_EVERY_DAYS, SHELF_HOUR = 3, 20
 """When the shelf is visited: on few days at one hour, so that two months are a hundred small files."""
@@ -47,12 +48,12 @@ class Show(NamedTuple):
     bought: tuple[Bought, ...]
 
 
-async def imagine_past(db: Database, settings: Settings) -> Rows:
+async def imagine_past(db: Database, settings: Settings, today: date) -> Rows:
     """Everything that they did, by topic."""
     shows = []
     async with db.read() as tx:
-        for name, bought in PAST_SHOWS.items():
-            show = await live.get_show(tx, ShowId(demo_id("past show", name)))
+        for ago, bought in PAST_SHOWS.items():
+            show = await live.get_show(tx, show_id_of(ago, today, ZoneInfo(settings.books_zone)))
             if show.started_at is not None and show.ended_at is not None:
                 shows.append(Show(show.id, show.started_at, show.ended_at, bought))
     return imagine(shows, now=db.clock.now(), lake=Lake.of(settings))
@@ -70,7 +71,7 @@ def imagine(shows: list[Show], *, now: datetime, lake: Lake) -> Rows:
     told: Rows = defaultdict(list)
     for number, show in enumerate(sorted(shows, key=lambda one: one.began_at)):
         chance = Random(f"show {number}")  # noqa: S311  (a simulation, repeatable)
-        for topic, row in _audience(show, chance, size=AUDIENCE + 45 * number):
+        for topic, row in _audience(show, chance, size=AUDIENCE + GROWTH * number):
             told[topic].append(row)
     today = lake.day_of(int(now.timestamp() * 1_000_000))
     for ago in range(AGO.days - 1, 0, -SHELF_EVERY_DAYS):

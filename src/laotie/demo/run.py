@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -166,7 +167,7 @@ async def _open_shows(
             streamer = Streamer(url, persona, settings.data_path)
             person = await stack.enter_async_context(Person(url))
             on_air.append(await streamer.open(person))
-            group.create_task(streamer.run(person))
+            group.create_task(streamer.run(person, say))
         if on_air:
             say("waiting for the first picture")
             await _until_picture(url, on_air[0], server)
@@ -230,17 +231,17 @@ async def _make_market(settings: Settings, say: Callable[[str], None]) -> Rows:
             say("the market is there from last time")
     finally:
         await db.close()
-    if await tell_past(url, settings):
+    if today := await tell_past(url, settings):
         say("two months of sales, settled and paid out")
-        return await _imagine_past(url, settings, say)
+        return await _imagine_past(url, settings, say, today)
     return {}
 
 
-async def _imagine_past(url: str, settings: Settings, say: Callable[[str], None]) -> Rows:
+async def _imagine_past(url: str, settings: Settings, say: Callable[[str], None], today: date) -> Rows:
     db = await Database.open(url, pool_max=2)
     try:
-        say(f"four months before: {await bring_history(db)} orders of customers who came once, or again")
-        return await imagine_past(db, settings)
+        say(f"a year before, and the shop on the pier: {await bring_history(db, settings, today):,} orders from elsewhere")
+        return await imagine_past(db, settings, today)
     finally:
         await db.close()
 
@@ -296,5 +297,10 @@ def _show_addresses(settings: Settings, show_id: str | None, seconds: float) -> 
     people.add_row("developer", DEVELOPER, PASSWORD)
     people.add_row("operator", f"{OPERATOR} (and {SECOND_OPERATOR}, for what takes two)", PASSWORD)
     console.print(people)
+    console.print(
+        f"To sell yourself: sign in to the console as {PERSONAS[0].handle}, end the running show at its desk, and start your own, from the"
+        " camera or OBS; the fans come along.",
+        highlight=False,
+    )
     console.print("[dim]The market is made up and labelled so. Ctrl-C stops everything; the data stays.[/]")
     console.print(f"[dim]Log: {settings.data_path / 'server.log'}[/]", soft_wrap=True)

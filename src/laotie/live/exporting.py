@@ -65,13 +65,13 @@ async def list_streamers(tx: Tx, shop_id: ShopId) -> list[AccountId]:
 async def tell_again(tx: Tx, after: UUID, limit: int) -> tuple[list[facts.Row], UUID | None]:
     """Beginnings and ends of the next shows by id, as the lake was told of them, and where to go on.
 
-    A title that was changed during its show is the later one here.
+    A show that was renamed while it was live began under its opening title.
     """
     found = await tx.all(
         _Told,
         """
-        SELECT id, shop_id, streamer_id, title, started_at, ended_at FROM live.show
-        WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
+        SELECT id, shop_id, streamer_id, title, coalesce(opening_title, title) AS opening_title, started_at, ended_at
+        FROM live.show WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
         """,
         after=after,
         limit=limit,
@@ -83,7 +83,7 @@ async def tell_again(tx: Tx, after: UUID, limit: int) -> tuple[list[facts.Row], 
                 show_id=show.id,
                 shop_id=show.shop_id,
                 streamer_id=show.streamer_id,
-                title=show.title,
+                title=show.title if ended_at else show.opening_title,
                 started_at=show.started_at,
                 ended_at=ended_at,
             )
@@ -98,5 +98,6 @@ class _Told(msgspec.Struct, frozen=True):
     shop_id: ShopId
     streamer_id: AccountId
     title: str
+    opening_title: str
     started_at: datetime | None
     ended_at: datetime | None

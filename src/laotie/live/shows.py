@@ -163,7 +163,7 @@ async def start_show(tx: Tx, actor: Actor, show_id: ShowId) -> Show:
     version = await tx.one(
         int,
         """
-        UPDATE live.show SET state = 'live', started_at = %(now)s, version = version + 1
+        UPDATE live.show SET state = 'live', started_at = %(now)s, opening_title = title, version = version + 1
         WHERE id = %(id)s RETURNING version
         """,
         id=show_id,

@@ -290,6 +290,7 @@ _FACTS: LiteralString = """
            fact.shop_discount, fact.platform_discount
     FROM fact JOIN part AS o ON o.id = fact.order_id ORDER BY fact.order_id, fact.at, fact.kind
 """
+# Both are ordered by the table's column: a bare `id` is the answer's, which is NULL, and pages of no order leave rows out.
 _IMPORTED: LiteralString = """
     WITH part AS MATERIALIZED (
         SELECT * FROM orders."order" WHERE id > %(after)s AND source = 'imported' AND digest = %(digest)s
@@ -298,7 +299,7 @@ _IMPORTED: LiteralString = """
     SELECT NULL::uuid AS id, kind, paid_at AS at, id AS order_id, buyer_id, shop_id, show_id, streamer_id, visit_id, source,
            placement, campaign, is_fan, rule_version, currency, total_amount AS goods, 0 AS shipping, 0 AS tax,
            0 AS shop_discount, 0 AS platform_discount
-    FROM part CROSS JOIN unnest(ARRAY['paid', 'placed']) AS kind ORDER BY id, kind
+    FROM part CROSS JOIN unnest(ARRAY['paid', 'placed']) AS kind ORDER BY part.id, kind
 """
 _RETURNS: LiteralString = """
     SELECT NULL::uuid AS id, 'refunded' AS kind, returned_at AS at, id AS order_id, buyer_id, shop_id, NULL::uuid AS show_id,
@@ -308,5 +309,5 @@ _RETURNS: LiteralString = """
     FROM orders.past_return
     WHERE id > %(after)s AND (%(run)s::uuid IS NULL OR run_id = %(run)s)
       AND NOT uuid_send(run_id) = ANY(%(runs)s::bytea[])
-    ORDER BY id LIMIT %(limit)s
+    ORDER BY past_return.id LIMIT %(limit)s
 """
