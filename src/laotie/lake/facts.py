@@ -2,8 +2,10 @@
 
 A fact is told in the transaction of what happened; the relay puts its row into `lake.waiting` in the transaction that takes
 it out of the outbox; the drain writes rows as parts, synced, and deletes them afterwards. Between writing and deleting
-anything may die: the batch has a name before it is written, the files bear it, so doing it again makes the same files. Rows
-have ids made of what they are about: however often a fact comes, it is one row.
+anything may die: the batch has a name and knows its rows before it is written, the files bear the name, so doing it again
+makes the same files, also when others have committed rows of lower numbers meanwhile (those are of the next batch). A file
+that was merged since is not written again. Rows have ids made of what they are about: however often a fact comes, it is
+one row.
 
 While the disk is full or the store is gone the rows wait, which the log says once, and commerce goes on.
 """
@@ -375,8 +377,11 @@ def _renamed(row: Row, aliases: dict[UUID, UUID]) -> Row | None:
 
 
 class _Batch(msgspec.Struct, frozen=True):
+    """`again`: somebody has begun it, and nobody knows how far they got."""
+
     batch_id: UUID
-    upto: int
+    seqs: list[int]
+    again: bool
 
 
 class Drain:
@@ -399,12 +404,13 @@ class Drain:
             rows = await self._read(batch)
             try:
                 told = [row for _, row in rows if row is not None]
-                parts = await asyncio.to_thread(write_rows, self._lake, told, name=f"f-{batch.batch_id.hex}")
+                name = f"f-{batch.batch_id.hex}"
+                parts = await asyncio.to_thread(write_rows, self._lake, told, name=name, again=batch.again)
                 await asyncio.to_thread(note_late, self._lake, parts, now_us=self._db.clock.now_us())
             except Exception as error:  # whatever a store fails with; what must not happen is that commerce hears of it
                 self._ail(error, len(rows))
                 return 0
-            await self._forget(batch, [seq for seq, _ in rows])
+            await self._forget(batch)
         if self._is_ailing:
             log.info("the lake takes facts again", facts=len(rows))
         self._is_ailing = False
@@ -420,17 +426,18 @@ class Drain:
         return total
 
     async def _name_batch(self, size: int) -> _Batch | None:
-        """The batch that was begun and not finished, or the next; its name is there for good before a file has it."""
+        """The batch that was begun and not finished, or the next; name and rows are put down for good before a file has them."""
         async with self._db.tx() as tx:
-            begun = await tx.maybe(_Batch, "SELECT batch_id, upto FROM lake.drain")
+            begun = await tx.maybe(_Batch, "SELECT batch_id, seqs, true AS again FROM lake.drain")
             if begun is not None:
                 return begun
             return await tx.maybe(
                 _Batch,
                 """
-                INSERT INTO lake.drain (batch_id, upto)
-                SELECT %(id)s, max(seq) FROM (SELECT seq FROM lake.waiting ORDER BY seq LIMIT %(size)s) AS next
-                HAVING max(seq) IS NOT NULL RETURNING batch_id, upto
+                INSERT INTO lake.drain (batch_id, upto, seqs)
+                SELECT %(id)s, max(seq), array_agg(seq)
+                FROM (SELECT seq FROM lake.waiting ORDER BY seq LIMIT %(size)s) AS next
+                HAVING max(seq) IS NOT NULL RETURNING batch_id, seqs, false AS again
                 """,
                 id=new_id(),
                 size=size,
@@ -438,13 +445,15 @@ class Drain:
 
     async def _read(self, batch: _Batch) -> list[tuple[int, Row | None]]:
         async with self._db.read() as tx:
-            found = await tx.tuples("SELECT seq, row FROM lake.waiting WHERE seq <= %(upto)s ORDER BY seq", upto=batch.upto)
+            found = await tx.tuples(
+                "SELECT seq, row FROM lake.waiting WHERE seq = ANY(%(seqs)s) ORDER BY seq", seqs=batch.seqs
+            )
             rows = [(seq, _decode(bytes(row))) for seq, row in found]
             return await _take_aliases(tx, rows)
 
-    async def _forget(self, batch: _Batch, seqs: list[int]) -> None:
+    async def _forget(self, batch: _Batch) -> None:
         async with self._db.tx() as tx:
-            await tx.run("DELETE FROM lake.waiting WHERE seq = ANY(%(seqs)s)", seqs=seqs)
+            await tx.run("DELETE FROM lake.waiting WHERE seq = ANY(%(seqs)s)", seqs=batch.seqs)
             await tx.run("DELETE FROM lake.drain WHERE batch_id = %(id)s", id=batch.batch_id)
 
     def _ail(self, error: Exception, count: int) -> None:
@@ -455,12 +464,19 @@ class Drain:
         self._is_ailing = True
 
 
-def write_rows(lake: Lake, rows: Sequence[Row], *, name: str) -> list[Part]:
-    """Rows of any topics as parts, synced when this returns; under the same name the same rows are the same files."""
+def write_rows(lake: Lake, rows: Sequence[Row], *, name: str, again: bool = False) -> list[Part]:
+    """Rows of any topics as parts, synced when this returns; under the same name the same rows are the same files.
+
+    `again`: they may have been written before, and merged since.
+    """
     by_topic: dict[str, list[Row]] = {}
     for row in rows:
         by_topic.setdefault(TOPIC_OF[type(row)], []).append(row)
-    return [part for topic, of in by_topic.items() for part in write_parts(lake, topic, table_of(topic, of), name=name)]
+    return [
+        part
+        for topic, of in by_topic.items()
+        for part in write_parts(lake, topic, table_of(topic, of), name=name, again=again)
+    ]
 
 
 def table_of(topic: str, rows: Sequence[Row]) -> pa.Table:

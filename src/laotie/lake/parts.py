@@ -72,16 +72,25 @@ class Lake:
         return int(datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp()) * 1_000_000
 
 
-def write_parts(lake: Lake, topic: str, table: pa.Table, *, name: str | None = None) -> list[Part]:
+def write_parts(
+    lake: Lake, topic: str, table: pa.Table, *, name: str | None = None, again: bool = False
+) -> list[Part]:
     """Write rows as one part an hour, sorted by viewer (where there is one) and time. The schema must be the topic's.
 
-    Under the same name the same rows are the same files: who does not know whether they were written writes them again.
+    Under the same name the same rows are the same files: who does not know whether they were written writes them `again`,
+    but for those that a manifest knows of: they were written, and whether they count is settled.
     """
     table = table.cast(TOPICS[topic].schema)
     written = []
     for day, hour, rows in _by_hour(lake, table):
-        written.append(write_part(lake, topic, day, hour, sort_rows(rows), name=name))
+        if not (again and name is not None and _is_known(lake, topic, day, f"{_hour_place(hour)}/{name}.parquet")):
+            written.append(write_part(lake, topic, day, hour, sort_rows(rows), name=name))
     return written
+
+
+def _is_known(lake: Lake, topic: str, day: date, path: str) -> bool:
+    told = manifest.read_manifest(lake.fs, lake.root, topic, day)
+    return path in told.gone or (path in told.kept and bool(lake.fs.exists(f"{lake.root}/{topic}/day={day}/{path}")))
 
 
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -100,7 +109,7 @@ def sort_rows(rows: pa.Table) -> pa.Table:
 
 def write_part(lake: Lake, topic: str, day: date, hour: int, rows: pa.Table, *, name: str | None = None) -> Part:
     """Write one file of one hour (or `ALL_DAY`), whole or not at all. One that is called `m-…` counts when it is swapped in."""
-    path = f"{topic}/day={day}/hour={'all' if hour == ALL_DAY else f'{hour:02}'}/{name or new_id().hex}.parquet"
+    path = f"{topic}/day={day}/{_hour_place(hour)}/{name or new_id().hex}.parquet"
     place = f"{lake.root}/{path}"
     hour_place = place.rpartition("/")[0]
     is_new = not is_s3(lake.fs) and not lake.fs.exists(hour_place)
@@ -116,6 +125,10 @@ def write_part(lake: Lake, topic: str, day: date, hour: int, rows: pa.Table, *, 
         lake.fs.pipe_file(place, content)
         return Part(topic, day, hour, path, len(content))
     return Part(topic, day, hour, path, lake.fs.size(place))
+
+
+def _hour_place(hour: int) -> str:
+    return f"hour={'all' if hour == ALL_DAY else f'{hour:02}'}"
 
 
 def _write_to_disk(place: str, rows: pa.Table) -> None:

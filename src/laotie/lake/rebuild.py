@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import pyarrow.parquet as pq
@@ -103,8 +102,8 @@ async def rebuild(
         await guard.run("SELECT pg_advisory_xact_lock(%(key)s)", key=MERGE_LOCK)
         async with db.tx() as still:
             await still.run("SELECT pg_advisory_xact_lock(%(key)s)", key=DRAIN_LOCK)
-            batch = await still.maybe(UUID, "SELECT batch_id FROM lake.drain")
-            plan = await asyncio.to_thread(_take_up, lake, topic, since, batch)
+            await still.run("DELETE FROM lake.drain")  # what it has written may be replaced, so its rows come under another name
+            plan = await asyncio.to_thread(_take_up, lake, topic, since)
         while not plan.is_told:
             async with db.tx() as still:
                 await still.run("SELECT pg_advisory_xact_lock(%(key)s)", key=DRAIN_LOCK)
@@ -180,16 +179,15 @@ def _write(lake: Lake, topic: str, plan: _Plan, rows: list[Row], source: int, af
     return plan
 
 
-def _take_up(lake: Lake, topic: str, since: date | None, batch: UUID | None) -> _Plan:
-    """What was begun for the same days and can go on, or a new plan. The files of `batch` stay: the drain will write them again."""
+def _take_up(lake: Lake, topic: str, since: date | None) -> _Plan:
+    """What was begun for the same days and can go on, or a new plan."""
     try:
         begun = msgspec.json.decode(lake.fs.cat_file(_place(lake, topic)), type=_Plan)
     except FileNotFoundError:
         begun = None
     if begun is not None and begun.since == since and _can_go_on(lake, topic, begun):
         return begun
-    listed = [part for part in list_parts(lake, topic, since) if batch is None or f"/f-{batch.hex}" not in part.path]
-    plan = _Plan(f"{REPLACING}r{new_id().hex}", since, listed)
+    plan = _Plan(f"{REPLACING}r{new_id().hex}", since, list_parts(lake, topic, since))
     _put(lake, topic, plan)
     return plan
 
