@@ -167,7 +167,7 @@ async def _open_shows(
             streamer = Streamer(url, persona, settings.data_path)
             person = await stack.enter_async_context(Person(url))
             on_air.append(await streamer.open(person))
-            group.create_task(streamer.run(person, say))
+            group.create_task(streamer.run(person))
         if on_air:
             say("waiting for the first picture")
             await _until_picture(url, on_air[0], server)
@@ -297,10 +297,5 @@ def _show_addresses(settings: Settings, show_id: str | None, seconds: float) -> 
     people.add_row("developer", DEVELOPER, PASSWORD)
     people.add_row("operator", f"{OPERATOR} (and {SECOND_OPERATOR}, for what takes two)", PASSWORD)
     console.print(people)
-    console.print(
-        f"To sell yourself: sign in to the console as {PERSONAS[0].handle}, end the running show at its desk, and start your own, from the"
-        " camera or OBS; the fans come along.",
-        highlight=False,
-    )
     console.print("[dim]The market is made up and labelled so. Ctrl-C stops everything; the data stays.[/]")
     console.print(f"[dim]Log: {settings.data_path / 'server.log'}[/]", soft_wrap=True)
